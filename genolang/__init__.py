@@ -1,0 +1,1 @@
+"""genolang: a small language for convolutional networks with attention."""

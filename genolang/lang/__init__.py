@@ -1,0 +1,1 @@
+"""Text and tree: tokens, grammar, syntax tree, parser, formatter."""

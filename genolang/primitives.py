@@ -1,0 +1,322 @@
+"""The primitive layers: signature, shape rule and cost of each. Plain Python, no torch.
+
+Everything with a paper's name is `.geno` text; these are the words it is written in. A feature map
+is (B, C, H, W); rules see (C, H, W). `macs` counts multiply-accumulates of one image for
+convolutions, linear layers and matrix products, as the field does; all else costs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+
+class MapType(NamedTuple):
+    """The shape of a feature map without its batch axis."""
+
+    C: int
+    H: int
+    W: int
+
+    def __str__(self) -> str:
+        return f"{self.C}x{self.H}x{self.W}"
+
+    @property
+    def size(self) -> int:
+        return self.C * self.H * self.W
+
+
+class ShapeProblem(Exception):
+    """A shape rule that does not hold; the checker adds the places."""
+
+    def __init__(self, code: str, message: str, help: str | None = None) -> None:
+        self.code, self.message, self.help = code, message, help
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What one layer owns: learnable parameters and running statistics, as numbers of elements."""
+
+    params: int
+    buffers: int = 0
+
+
+NOTHING = Weights(0)
+Attrs = Mapping[str, Any]
+Types = Sequence[MapType]
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A compile-time argument. `kind`: int, positive, size (n or (rows, columns)), number, bool,
+    map, or the words that may stand there. `default` REQUIRED means that it must be given, None
+    that the rule fills it in."""
+
+    name: str
+    kind: str | tuple[str, ...]
+    default: Any = None
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED = _Required()
+
+
+def _no_weights(attrs: Attrs, types: Types) -> Weights:
+    return NOTHING
+
+
+def _no_macs(attrs: Attrs, types: Types, out: MapType) -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """A layer: `maps` is the number of feature maps it takes, None for one or more."""
+
+    name: str
+    doc: str
+    fields: tuple[Field, ...]
+    shape: Callable[[Attrs, Types], MapType]
+    weights: Callable[[Attrs, Types], Weights] = _no_weights
+    macs: Callable[[Attrs, Types, MapType], int] = _no_macs
+    maps: int | None = 1
+
+    @property
+    def has_weights(self) -> bool:
+        return self.weights is not _no_weights
+
+
+# Shape rules
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """(rows, columns) of a size that may be one number."""
+    return (value[0], value[1]) if isinstance(value, tuple) else (value, value)
+
+
+def padding(attrs: Attrs) -> tuple[int, int]:
+    """Zero padding of a window: as given, else half of its reach, so that stride 1 keeps the size."""
+    if attrs["pad"] is not None:
+        return pair(attrs["pad"])
+    dilation = attrs.get("dilation", 1)
+    rows, columns = pair(attrs["k"])
+    return dilation * (rows - 1) // 2, dilation * (columns - 1) // 2
+
+
+def _windows(attrs: Attrs, x: MapType) -> tuple[int, int]:
+    sizes = []
+    dilation = attrs.get("dilation", 1)
+    for size, k, stride, pad in zip(
+        x[1:], pair(attrs["k"]), pair(attrs["stride"]), padding(attrs), strict=True
+    ):
+        reach = dilation * (k - 1) + 1
+        room = size + 2 * pad - reach
+        if room < 0:
+            raise ShapeProblem(
+                "G302",
+                f"a window of {reach} does not fit into {size} with padding {pad}",
+                "use a smaller window, or fewer strides before it",
+            )
+        if attrs.get("ceil"):
+            count = -(-room // stride) + 1
+            # A window that would start in the padding alone is left out, as torch does.
+            sizes.append(count - 1 if (count - 1) * stride >= size + pad else count)
+        else:
+            sizes.append(room // stride + 1)
+    return sizes[0], sizes[1]
+
+
+def _same(attrs: Attrs, types: Types) -> MapType:
+    return types[0]
+
+
+def _conv(attrs: Attrs, types: Types) -> MapType:
+    x = types[0]
+    out, groups = attrs["out"] or x.C, attrs["groups"]
+    if x.C % groups or out % groups:
+        raise ShapeProblem(
+            "G303", f"{groups} groups do not divide {x.C} input and {out} output channels",
+            "groups must divide both",
+        )  # fmt: skip
+    return MapType(out, *_windows(attrs, x))
+
+
+def _conv_weights(attrs: Attrs, types: Types) -> Weights:
+    C, out = types[0].C, attrs["out"] or types[0].C
+    rows, columns = pair(attrs["k"])
+    return Weights(out * (C // attrs["groups"]) * rows * columns + (out if attrs["bias"] else 0))
+
+
+def _conv_macs(attrs: Attrs, types: Types, out: MapType) -> int:
+    rows, columns = pair(attrs["k"])
+    return out.size * (types[0].C // attrs["groups"]) * rows * columns
+
+
+def _linear(attrs: Attrs, types: Types) -> MapType:
+    x = types[0]
+    if (x.H, x.W) != (1, 1):
+        raise ShapeProblem(
+            "G304", f"`linear` takes one value per channel, but its input is {x}",
+            "pool first (`global_avg_pool -> linear(...)`), or use `conv(1, ...)` at every position",
+        )  # fmt: skip
+    return MapType(attrs["out"], 1, 1)
+
+
+def _pool(attrs: Attrs, types: Types) -> MapType:
+    rows, columns = pair(attrs["k"])
+    for k, pad in zip((rows, columns), padding(attrs), strict=True):
+        if pad > k // 2:
+            raise ShapeProblem("G207", f"padding {pad} is more than half of a pooling window of {k}")
+    return MapType(types[0].C, *_windows(attrs, types[0]))
+
+
+def _reduced(attrs: Attrs, types: Types) -> MapType:
+    x = types[0]
+    return MapType(1, x.H, x.W) if attrs["over"] == "channels" else MapType(x.C, 1, 1)
+
+
+def _concat(attrs: Attrs, types: Types) -> MapType:
+    for x in types[1:]:
+        if x[1:] != types[0][1:]:
+            raise ShapeProblem(
+                "G305", f"`concat` needs maps of one height and width, not {types[0]} and {x}",
+                "resize or stride one of them",
+            )  # fmt: skip
+    return MapType(sum(x.C for x in types), types[0].H, types[0].W)
+
+
+def broadcast(types: Types) -> MapType:
+    """The shape of an element-wise result: each axis equal, or 1 in one of the operands."""
+    out = []
+    for axis, sizes in zip("CHW", zip(*types, strict=True), strict=True):
+        wide = {size for size in sizes if size != 1}
+        if len(wide) > 1:
+            listed = " and ".join(str(x) for x in types)
+            raise ShapeProblem("G301", f"maps of {listed} do not fit together: {axis} differs")
+        out.append(wide.pop() if wide else 1)
+    return MapType(*out)
+
+
+def _elementwise(attrs: Attrs, types: Types) -> MapType:
+    return broadcast(types)
+
+
+def _resize(attrs: Attrs, types: Types) -> MapType:
+    x = types[0]
+    if len(types) == 2:
+        return MapType(x.C, types[1].H, types[1].W)
+    if attrs["size"] is None:
+        raise ShapeProblem("G201", "`resize` needs `like=map` or `size=`")
+    return MapType(x.C, *pair(attrs["size"]))
+
+
+def _subsampled(attrs: Attrs, types: Types) -> MapType:
+    x, stride = types[0], attrs["stride"]
+    return MapType(x.C, -(-x.H // stride), -(-x.W // stride))
+
+
+def _matmul(attrs: Attrs, types: Types) -> MapType:
+    a, b = types
+    if a.H * a.W != b.C:
+        raise ShapeProblem(
+            "G307",
+            f"`matmul` of {a} and {b}: {a.H * a.W} positions against {b.C} channels",
+            "a map is a matrix of channels by positions; `transpose` swaps them",
+        )
+    return MapType(a.C, b.H, b.W)
+
+
+def _transpose(attrs: Attrs, types: Types) -> MapType:
+    x = types[0]
+    return MapType(x.H * x.W, x.C, 1)
+
+
+def _image(attrs: Attrs, types: Types) -> MapType:
+    return MapType(attrs["channels"], attrs["height"], attrs["width"])
+
+
+# The table
+
+_K = Field("k", "size", REQUIRED)
+_STRIDE = Field("stride", "size", 1)
+_PAD = Field("pad", "size0")
+_OVER = Field("over", ("channels", "space"), REQUIRED)
+
+
+def _activation(name: str, doc: str) -> Primitive:
+    return Primitive(name, doc, (), _same)
+
+
+_TABLE = (
+    Primitive(
+        "image", "The network's input: channels, height, width.",
+        (Field("channels", "positive", REQUIRED), Field("height", "positive", REQUIRED),
+         Field("width", "positive", REQUIRED)), _image, maps=0,
+    ),
+    Primitive(
+        "conv", "Convolution; `out` is the input's channels unless given, `pad` keeps the size.",
+        (_K, Field("out", "positive"), _STRIDE, Field("groups", "positive", 1),
+         Field("dilation", "positive", 1), _PAD, Field("bias", "bool", False)),
+        _conv, _conv_weights, _conv_macs,
+    ),
+    Primitive(
+        "linear", "A dense layer over the channels of a map of one position.",
+        (Field("out", "positive", REQUIRED), Field("bias", "bool", True)), _linear,
+        lambda a, t: Weights(t[0].C * a["out"] + (a["out"] if a["bias"] else 0)),
+        lambda a, t, out: t[0].C * out.C,
+    ),
+    Primitive(
+        "batch_norm", "Batch normalisation; `affine` adds a learnable scale and shift per channel.",
+        (Field("affine", "bool", True), Field("momentum", "number", 0.1),
+         Field("eps", "number", 1e-5)), _same,
+        lambda a, t: Weights(2 * t[0].C if a["affine"] else 0, 2 * t[0].C),
+    ),
+    _activation("relu", "max(x, 0)."),
+    _activation("sigmoid", "1 / (1 + exp(-x))."),
+    _activation("tanh", "Hyperbolic tangent."),
+    _activation("silu", "x * sigmoid(x)."),
+    Primitive("softmax", "Softmax over the channels of a position or the positions of a channel.",
+              (_OVER,), _same),
+    Primitive("max_pool", "Maximum over a window; `ceil` keeps a last partial window.",
+              (_K, _STRIDE, _PAD, Field("ceil", "bool", False)), _pool),
+    Primitive("avg_pool", "Mean over a window; padding is not counted in the divisor.",
+              (_K, _STRIDE, _PAD, Field("ceil", "bool", False)), _pool),
+    Primitive("global_avg_pool", "Mean over all positions.", (),
+              lambda a, t: MapType(t[0].C, 1, 1)),
+    Primitive("global_max_pool", "Maximum over all positions.", (),
+              lambda a, t: MapType(t[0].C, 1, 1)),
+    Primitive("mean", "Mean over the channels or over the positions.", (_OVER,), _reduced),
+    Primitive("max", "Maximum over the channels or over the positions.", (_OVER,), _reduced),
+    Primitive("concat", "Maps one behind the other along the channels.", (), _concat, maps=None),
+    Primitive("add", "Element-wise sum, written `+`.", (Field("constant", "number", 0),),
+              _elementwise, maps=None),
+    Primitive("subtract", "Element-wise difference, written `-`.", (), _elementwise, maps=2),
+    Primitive("multiply", "Element-wise product, written `*`.", (Field("constant", "number", 1),),
+              _elementwise, maps=None),
+    Primitive("divide", "Element-wise quotient, written `/`.", (), _elementwise, maps=2),
+    Primitive("resize", "To another height and width: those of the map `like`, or `size`.",
+              (Field("like", "map"), Field("size", "size"),
+               Field("mode", ("nearest", "bilinear"), "nearest")), _resize),
+    Primitive("subsample", "Every `stride`-th row and column from `offset` on; rounds the size up.",
+              (Field("stride", "positive", 2), Field("offset", "int0", 0)), _subsampled),
+    Primitive("zeros", "A map of zeros, subsampled by `stride`.",
+              (Field("stride", "positive", 1),), _subsampled),
+    Primitive("matmul", "Matrix product of two maps, each a matrix of channels by positions.", (),
+              _matmul, macs=lambda a, t, out: t[0].size * t[1].H * t[1].W, maps=2),
+    Primitive("transpose", "Channels and positions swapped: CxHxW becomes (H*W)xCx1.", (),
+              _transpose),
+    Primitive("dropout", "In training, sets values to zero with probability p and scales the rest.",
+              (Field("p", "number", 0.5),), _same),
+    Primitive("drop_path",
+              "In training, drops whole samples with the scheduled probability; left out of a"
+              " pipeline whose earlier stages include the identity.", (), _same),
+    Primitive("identity", "The map itself.", (), _same),
+)  # fmt: skip
+
+PRIMITIVES: dict[str, Primitive] = {primitive.name: primitive for primitive in _TABLE}

@@ -1,0 +1,1 @@
+"""Names, shapes, expansion, costs and settings: everything that is known before anything runs."""

@@ -1,0 +1,330 @@
+"""Operations put to feature maps: layers, pipelines, forks, choices, and calls of definitions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from genolang.diagnostics import GenoError, Label, Span, did_you_mean
+from genolang.lang import syntax as s
+from genolang.primitives import MapType, ShapeProblem
+from genolang.semantics.arguments import complete, signature
+from genolang.semantics.builder import Builder, Scope
+from genolang.semantics.cells import CellBody
+from genolang.semantics.expand import Evaluator
+from genolang.semantics.frames import POISON, Frame, Poisoned, Use, history, problem
+from genolang.semantics.program import Block, Mix
+from genolang.semantics.values import (
+    ChoiceOp,
+    DefinedOp,
+    DefinitionRef,
+    ForkOp,
+    MapValue,
+    Op,
+    PipeOp,
+    PrimitiveOp,
+    SharedOp,
+    describe,
+    is_local,
+    is_op,
+)
+
+MAX_DEPTH = 40
+
+
+class Applier(Evaluator):
+    """The evaluator with everything that builds blocks."""
+
+    def apply(self, op: Op, value: MapValue, frame: Frame, span: Span) -> MapValue:
+        match op:
+            case PrimitiveOp():
+                return self.apply_primitive(op, [value], frame, op.span)
+            case DefinedOp():
+                return self.apply_maps(op, [value], frame, op.span)
+            case PipeOp():
+                return self.apply_pipe(op, value, frame)
+            case ForkOp():
+                maps = [self.apply(o, value, frame, o.span) for o in op.operands]
+                return self.apply_primitive(
+                    PrimitiveOp(op.primitive, op.args, op.span), maps, frame, op.span
+                )
+            case ChoiceOp():
+                return self.apply_choice(op, value, frame)
+            case SharedOp():
+                # Naming starts afresh at each use, so that every use finds the same weights.
+                return self.apply(op.op, value, replace(frame, scope=Scope(op.path)), span)
+
+    def apply_pipe(self, op: PipeOp, value: MapValue, frame: Frame) -> MapValue:
+        identity = False
+        for stage in op.stages:
+            drops = isinstance(stage, PrimitiveOp) and stage.primitive.name == "drop_path"
+            if drops and identity:
+                continue
+            result = self.apply(stage, value, frame, stage.span)
+            identity = identity or result == value
+            value = result
+        return value
+
+    def apply_primitive(
+        self, op: PrimitiveOp, maps: list[MapValue], frame: Frame, span: Span
+    ) -> MapValue:
+        primitive = op.primitive
+        if primitive.name == "identity":
+            return maps[0]
+        expected = primitive.maps
+        if expected is not None and len(maps) != expected:
+            raise problem(frame, "G215", f"`{primitive.name}` takes {_maps(expected)}, not {len(maps)}", span,
+                          help=_maps_help(primitive.name, expected))  # fmt: skip
+        attrs = complete(op, span, frame)
+        if isinstance(attrs.get("like"), MapValue):
+            maps = [*maps, attrs["like"]]
+            attrs["like"] = True
+        if any(m.builder is not frame.builder for m in maps):
+            raise problem(frame, "G205", "a feature map of another definition cannot be used here", span,
+                          help="hand it over as a parameter: `op gate(g: map) = ...`")  # fmt: skip
+        if len(maps) == 1 and _does_nothing(primitive.name, attrs, maps[0].type):
+            return maps[0]
+        try:
+            return frame.builder.layer(primitive, attrs, maps, frame.scope, span)
+        except ShapeProblem as error:
+            labels = [history(m) for m in dict.fromkeys(maps)][:3]
+            raise problem(frame, error.code, error.message, span, help=error.help, labels=labels) from None
+        except GenoError as error:
+            first = error.diagnostics[0]
+            raise problem(frame, first.code, first.message, span, help=first.help) from None
+
+    def apply_choice(self, op: ChoiceOp, value: MapValue, frame: Frame) -> MapValue:
+        inner = frame.under(op.name)
+        results = []
+        for option in op.options:
+            result = self.apply(option, value, inner, option.span)
+            if results and result.type != results[0].type:
+                raise problem(
+                    frame, "G308",
+                    f"the alternatives of a choice give one shape, but `{op.texts[0]}` gives"
+                    f" {results[0].type} and `{op.texts[len(results)]}` gives {result.type}",
+                    op.span, labels=[Label(option.span, f"this gives {result.type}")],
+                )  # fmt: skip
+            results.append(result)
+        key, row = self.expansion.row(op, tuple(r.zero for r in results))
+        if op.combine == "product":
+            self._check_product(op, results, frame)
+        return frame.builder.mix(Mix(key, row, op.combine), results, op.span)
+
+    def _check_product(self, op: ChoiceOp, results: list[MapValue], frame: Frame) -> None:
+        if any(r.zero for r in results):
+            raise problem(frame, "G205", "a product of masks cannot include zeros", op.span,
+                          help="leave `none` out of a choice that combines by product")  # fmt: skip
+
+    # Definitions
+
+    def apply_maps(self, op: DefinedOp, maps: list[MapValue], frame: Frame, span: Span) -> MapValue:
+        ref = op.ref
+        given = dict(op.args)
+        # Maps come first to last for the map parameters that are not given by name.
+        free = [name for name in ref.map_params if name not in given]
+        if len(maps) != len(free):
+            raise problem(
+                frame, "G215", f"`{ref.name}` takes {_maps(len(free))}, not {len(maps)}", span,
+                labels=[Label(ref.syntax.name.span, "defined here")],
+                help=signature(ref.name, ref.map_params),
+            )  # fmt: skip
+        inputs = dict(zip(free, maps, strict=True))
+        inputs |= {name: given.pop(name) for name in ref.map_params if name in given}
+        inputs = {name: inputs[name] for name in ref.map_params}
+        if len(frame.uses) >= MAX_DEPTH:
+            raise problem(
+                frame, "G210", f"`{ref.name}` is used inside itself without end", span,
+                labels=[Label(ref.syntax.name.span, "defined here")],
+                help="end the recursion with `if levels == 0 then ... else ...`; inside a definition"
+                " that replaces a primitive, write `core.name` for the primitive",
+            )  # fmt: skip
+        if any(is_local(value) for value in given.values()):
+            scope = frame.scope.child(ref.name)
+            inner = Frame(ref.name, ref.module, frame.builder, scope, {}, self.uses(ref, frame, span),
+                          None, None)  # fmt: skip
+            return self.body(ref, given, inputs, inner, span)
+        block = self.block(ref, given, inputs, frame, span)
+        if block.nodes[block.outputs[0]].kind == "input":
+            return list(inputs.values())[block.outputs[0]]
+        if any(m.builder is not frame.builder for m in inputs.values()):
+            raise problem(frame, "G205", "a feature map of another definition cannot be used here", span)
+        path = frame.scope.name(ref.name) if block.leaves else ()
+        try:
+            return frame.builder.call(block, list(inputs.values()), path, span)
+        except GenoError as error:
+            first = error.diagnostics[0]
+            raise problem(frame, first.code, first.message, span, help=first.help) from None
+
+    def uses(self, ref: DefinitionRef, frame: Frame, span: Span) -> tuple[Use, ...]:
+        return (*frame.uses, Use(ref.name, span))
+
+    def block(
+        self, ref: DefinitionRef, given: dict[str, Any], inputs: dict[str, MapValue], frame: Frame,
+        span: Span,
+    ) -> Block:  # fmt: skip
+        """The definition expanded at these arguments and shapes, made once."""
+        shapes = tuple((m.type, m.zero) for m in inputs.values())
+        # The types stand in the key because True == 1 and 2 == 2.0 in Python.
+        key = (ref, tuple(sorted((n, type(v).__name__, v) for n, v in given.items())), shapes)
+        try:
+            found = self.expansion.memo.get(key)
+        except TypeError:
+            key, found = None, None  # type: ignore[assignment]
+        if found is not None:
+            return found
+        builder = Builder(ref.name)
+        inner = Frame(ref.name, ref.module, builder, Scope(), {}, self.uses(ref, frame, span), None, None)
+        own = {
+            name: builder.input(m.type, ref.syntax.name.span, zero=m.zero) for name, m in inputs.items()
+        }
+        output = self.body(ref, given, own, inner, span)
+        block = builder.finish([output])
+        if key is not None:
+            self.expansion.memo[key] = block
+        return block
+
+    def body(
+        self, ref: DefinitionRef, given: dict[str, Any], inputs: dict[str, MapValue], frame: Frame,
+        span: Span,
+    ) -> MapValue:  # fmt: skip
+        """Evaluate a definition's text in a fresh frame."""
+        frame.names = dict(inputs)
+        if ref.map_params == ["x"] or (ref.map_params[:1] == ["x"]):
+            frame.main = inputs["x"]
+            del frame.names["x"]
+        self.bind_params(ref, given, frame, span)
+        text = ref.syntax.body
+        if not isinstance(text, tuple):
+            return self.result(ref, self.evaluate(text, frame), text.span, frame)
+        return self.statements(ref, text, frame, span)
+
+    def bind_params(self, ref: DefinitionRef, given: dict[str, Any], frame: Frame, span: Span) -> None:
+        for param in ref.value_params:
+            if param.name in given:
+                frame.names[param.name] = given[param.name]
+            elif param.default is not None:
+                frame.names[param.name] = self.evaluate(param.default, frame)
+            else:
+                raise problem(
+                    frame, "G201", f"`{ref.name}` needs `{param.name}`", span,
+                    labels=[Label(param.span, "it has no default")],
+                    help=signature(ref.name, [p.name for p in ref.value_params]),
+                )  # fmt: skip
+
+    def result(self, ref: DefinitionRef, value: Any, span: Span, frame: Frame) -> MapValue:
+        if isinstance(value, MapValue):
+            return value
+        if is_op(value) and frame.main is not None:
+            return self.apply(value, frame.main, frame, span)
+        raise problem(frame, "G205", f"`{ref.name}` returns a feature map, not {describe(value)}", span)
+
+    def statements(
+        self, ref: DefinitionRef, body: tuple[s.Statement, ...], frame: Frame, span: Span
+    ) -> MapValue:
+        cell = CellBody(self, ref, body, frame)
+        failed = False
+        for statement in body:
+            try:
+                if isinstance(statement, s.Return):
+                    if not failed:
+                        value = self.evaluate(statement.value, frame)
+                        return self.result(ref, value, statement.span, frame)
+                    raise Poisoned
+                self.statement(cell, statement, frame)
+            except GenoError as error:
+                if ref.module.source.library:
+                    raise
+                self.expansion.report(error)
+                failed = True
+                self.poison(statement, frame)
+            except Poisoned:
+                failed = True
+                self.poison(statement, frame)
+        if failed:
+            raise Poisoned
+        raise problem(frame, "G109", f"`{ref.name}` returns nothing", ref.syntax.name.span)
+
+    def poison(self, statement: s.Statement, frame: Frame) -> None:
+        """Names that a wrong statement would have given stay silent where they are used."""
+        names: list[s.Name] = []
+        if isinstance(statement, s.Assign):
+            names = [statement.name]
+        elif isinstance(statement, s.Inputs):
+            names = [item.name for item in statement.inputs]
+        elif isinstance(statement, s.Nodes):
+            names = list(statement.names)
+        for name in names:
+            if not isinstance(frame.names.get(name.id), MapValue):
+                frame.names[name.id] = POISON
+
+    def statement(self, cell: CellBody, statement: s.Statement, frame: Frame) -> None:
+        match statement:
+            case s.Assign():
+                self.assign(statement, frame)
+            case s.Require():
+                self.require(statement, frame, {})
+            case s.Inputs():
+                for item in statement.inputs:
+                    self.assign(item, frame)
+                cell.set_inputs(statement)
+            case s.Nodes():
+                cell.build(statement)
+            case _:
+                pass  # edges and keep are read where the nodes are declared
+
+    def assign(self, statement: s.Assign, frame: Frame) -> None:
+        name = statement.name.id
+        inner = frame.under(name)
+        value = self.evaluate(statement.value, inner)
+        if is_op(value):
+            # A name for an operation is one instance: its uses share the weights.
+            value = SharedOp(value, inner.scope.path, statement.span)
+            frame.builder.reserve(inner.scope.path)
+        frame.names[name] = value
+
+    def require(self, statement: s.Require, frame: Frame, names: dict[str, Any]) -> None:
+        inner = replace(frame, names=frame.names | names)
+        if self.condition(statement.condition, inner):
+            return
+        text = statement.condition.span.text
+        notes = []
+        for name in _names_of(statement.condition):
+            value = inner.names.get(name)
+            if value is None and inner.main is not None and name in "CHW":
+                value = getattr(inner.main.type, name)
+            if isinstance(value, int):
+                notes.append(f"{name} is {value:,}")
+        message = statement.message.value if statement.message else f"this does not hold: {text[:80]}"
+        raise problem(frame, "G212", message, statement.span, notes=notes)
+
+
+def _names_of(expr: Any) -> list[str]:
+    found: list[str] = []
+    if isinstance(expr, s.Name):
+        found.append(expr.id)
+    for operand in getattr(expr, "operands", ()) or ():
+        found += _names_of(operand)
+    return list(dict.fromkeys(found))
+
+
+def _maps(count: int) -> str:
+    return {0: "no feature map", 1: "one feature map"}.get(count, f"{count} feature maps")
+
+
+def _maps_help(name: str, count: int) -> str | None:
+    return f"write `{name}(a, b)`" if count == 2 else None
+
+
+def _does_nothing(name: str, attrs: dict[str, Any], type: MapType) -> bool:
+    """Layers that return their input: a sum of one, a product by one, a stride of one."""
+    if name in ("add", "multiply"):
+        return bool(attrs["constant"] == (0 if name == "add" else 1))
+    if name == "subsample":
+        return attrs["stride"] == 1 and attrs["offset"] == 0
+    return name == "resize" and not attrs["like"] and attrs["size"] is not None and (
+        type[1:] == (attrs["size"] if isinstance(attrs["size"], tuple) else (attrs["size"],) * 2)
+    )
+
+
+__all__ = ["Applier", "did_you_mean"]

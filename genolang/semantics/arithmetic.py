@@ -1,0 +1,110 @@
+"""Compile-time numbers: exact (whole numbers and fractions), so that sizes never round by accident."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+from genolang.diagnostics import Span
+from genolang.lang import syntax as s
+from genolang.semantics.frames import Frame, problem
+from genolang.semantics.values import describe, is_number
+
+MAX_MAGNITUDE = 10**15
+
+
+def _log2(value: Any) -> Any:
+    exact = math.log2(value)
+    return int(exact) if exact == int(exact) else exact
+
+
+def _range(*bounds: Any) -> tuple[int, ...]:
+    found = range(*bounds)
+    if len(found) > 10_000:
+        raise ValueError("too long")
+    return tuple(found)
+
+
+NUMERIC_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "min": min,
+    "max": max,
+    "floor": math.floor,
+    "ceil": math.ceil,
+    "round": lambda v: math.floor(v + Fraction(1, 2)),
+    "log2": _log2,
+    "len": len,
+    "range": _range,
+}
+_COMPARE = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le,
+            ">": operator.gt, ">=": operator.ge}  # fmt: skip
+
+
+def simplify(value: Any) -> Any:
+    """A fraction that is whole, as an int."""
+    if isinstance(value, Fraction) and value.denominator == 1:
+        return int(value)
+    return value
+
+
+def arithmetic(expr: s.Infix, values: list[Any], frame: Frame) -> Any:
+    """The value of an infix expression over compile-time values."""
+    sign = expr.operator
+    if sign in _COMPARE:
+        return _compare(expr, values, frame)
+    if sign == "+" and all(isinstance(v, tuple) for v in values):
+        return tuple(item for value in values for item in value)
+    for value, operand in zip(values, expr.operands, strict=True):
+        if not is_number(value):
+            raise problem(frame, "G205", f"`{sign}` does not take {describe(value)}", operand.span)
+    result = values[0]
+    for value in values[1:]:
+        if sign in ("/", "//", "%") and value == 0:
+            raise problem(frame, "G209", f"division by zero: `{expr.span.text[:60]}`", expr.span)
+        result = _step(sign, result, value)
+        if abs(result) > MAX_MAGNITUDE:
+            raise problem(frame, "G207", f"a number beyond {MAX_MAGNITUDE:.0e}", expr.span)
+    return simplify(result)
+
+
+def _step(sign: str, a: Any, b: Any) -> Any:
+    match sign:
+        case "+":
+            return a + b
+        case "-":
+            return a - b
+        case "*":
+            return a * b
+        case "/":
+            exact = not isinstance(a, float) and not isinstance(b, float)
+            return Fraction(a) / Fraction(b) if exact else a / b
+        case "//":
+            return a // b
+        case _:
+            return a % b
+
+
+def _compare(expr: s.Infix, values: list[Any], frame: Frame) -> bool:
+    a, b = values
+    comparable = (is_number(a) and is_number(b)) or (
+        expr.operator in ("==", "!=") and type(a) is type(b) and isinstance(a, (str, bool, tuple))
+    )
+    if not comparable:
+        raise problem(frame, "G205", f"{describe(a)} and {describe(b)} cannot be compared", expr.span)
+    return bool(_COMPARE[expr.operator](a, b))
+
+
+def whole(value: Any, span: Span, frame: Frame, *, minimum: int = 1) -> int:
+    """A whole number of at least `minimum`. Errors: G205, G206, G207."""
+    if not is_number(value):
+        raise problem(frame, "G205", f"a whole number is needed here, not {describe(value)}", span)
+    value = simplify(value)
+    if not isinstance(value, int):
+        shown = f"{value} = {float(value):g}" if isinstance(value, Fraction) else f"{value:g}"
+        raise problem(frame, "G206", f"a whole number is needed here, not {shown}", span,
+                      help="`//` divides and rounds down: `max(1, C // r)`")  # fmt: skip
+    if value < minimum:
+        raise problem(frame, "G207", f"at least {minimum} is needed here, not {value}", span)
+    return value

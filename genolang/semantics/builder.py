@@ -1,0 +1,141 @@
+"""A block under construction: nodes, the naming of their weights, and limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from genolang.diagnostics import Span, fail
+from genolang.primitives import MapType, Primitive
+from genolang.semantics.program import Block, BlockNode, Leaf, Mix, Path
+from genolang.semantics.values import MapValue
+
+MAX_BLOCK_NODES = 20_000
+MAX_EXPANDED_NODES = 2_000_000
+
+
+class Scope:
+    """A place for weights' names; siblings with one name are numbered from the second on."""
+
+    def __init__(self, path: Path = ()) -> None:
+        self.path = path
+        self.used: dict[str, int] = {}
+
+    def name(self, word: str) -> Path:
+        count = self.used[word] = self.used.get(word, 0) + 1
+        return (*self.path, word if count == 1 else f"{word}_{count}")
+
+    def child(self, word: str) -> Scope:
+        return Scope(self.name(word))
+
+
+class Builder:
+    """Collects the nodes of one block."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.nodes: list[BlockNode] = []
+        self.order: list[Path] = []
+        self.zeros: set[int] = set()
+        self.owners: dict[Path, BlockNode] = {}
+        self.expanded = 0
+
+    def add(self, node: BlockNode, *, zero: bool = False) -> MapValue:
+        self.expanded += 1 if node.body is None else node.body.expanded_nodes
+        if len(self.nodes) >= MAX_BLOCK_NODES or self.expanded > MAX_EXPANDED_NODES:
+            raise fail(
+                "G507",
+                f"`{self.name}` grows beyond {MAX_BLOCK_NODES} layers of its own or"
+                f" {MAX_EXPANDED_NODES} in all",
+                node.span, help="repeat less, or split it into definitions",
+            )  # fmt: skip
+        self.nodes.append(node)
+        value = MapValue(self, len(self.nodes) - 1)
+        if zero:
+            self.zeros.add(value.index)
+        return value
+
+    def input(self, type: MapType, span: Span, *, zero: bool = False) -> MapValue:
+        return self.add(BlockNode("input", type, span), zero=zero)
+
+    def layer(
+        self, primitive: Primitive, attrs: Mapping[str, Any], maps: list[MapValue], scope: Scope,
+        span: Span,
+    ) -> MapValue:  # fmt: skip
+        """Add a primitive layer; raises ShapeProblem where its shape rule does not hold."""
+        type = primitive.shape(attrs, [m.type for m in maps])
+        path = scope.name(primitive.name) if primitive.has_weights else ()
+        node = BlockNode(
+            "layer", type, span, tuple(m.index for m in maps), path, primitive.name, attrs
+        )
+        if path:
+            self.own(node)
+        zero = primitive.name == "zeros" or (
+            bool(maps)
+            and primitive.name in ("drop_path", "dropout", "identity", "multiply", "relu")
+            and all(m.zero for m in maps)
+        )
+        return self.add(node, zero=zero)
+
+    def call(self, body: Block, maps: list[MapValue], path: Path, span: Span) -> MapValue:
+        node = BlockNode(
+            "call", body.output_type, span, tuple(m.index for m in maps),
+            path if body.leaves else (), body.name, None, body,
+        )  # fmt: skip
+        if node.path:
+            self.own(node)
+        return self.add(node, zero=body.zero)
+
+    def mix(self, mix: Mix, maps: list[MapValue], span: Span) -> MapValue:
+        return self.add(
+            BlockNode("mix", maps[0].type, span, tuple(m.index for m in maps), mix=mix)
+        )
+
+    def own(self, node: BlockNode) -> None:
+        """Register the weights of a node, which a shared operation may already have made."""
+        owner = self.owners.get(node.path)
+        if owner is None:
+            self.owners[node.path] = node
+            self.order.append(node.path)
+        elif self._weights(owner) != self._weights(node):
+            raise fail(
+                "G306",
+                f"`{node.path[0]}` has one set of weights, but its uses need different ones:"
+                f" {self._inputs(owner)} here and {self._inputs(node)} there",
+                node.span, help="give each use its own instance: repeat the expression",
+            )  # fmt: skip
+
+    def _weights(self, node: BlockNode) -> object:
+        if node.body is not None:
+            return [(path, _key(leaf)) for path, leaf in node.body.leaves.items()]
+        types = tuple(self.nodes[i].type for i in node.inputs)
+        assert node.attrs is not None
+        return node.layer, tuple(sorted(node.attrs.items(), key=repr)), [t.C for t in types]
+
+    def _inputs(self, node: BlockNode) -> str:
+        return " and ".join(str(self.nodes[i].type) for i in node.inputs)
+
+    def finish(self, outputs: list[MapValue]) -> Block:
+        return Block(
+            self.name, tuple(self.nodes), tuple(o.index for o in outputs), self._program_order(),
+            zero=outputs[0].zero,
+        )  # fmt: skip
+
+    def reserve(self, path: Path) -> None:
+        """Keep the place of a named operation's weights, which its first use will make."""
+        self.order.append(path)
+
+    def _program_order(self) -> tuple[Path, ...]:
+        """The weights' paths as the program reads; a reserved place takes in what lies under it."""
+        placed: dict[Path, None] = {}
+        made = list(self.owners)
+        for entry in self.order:
+            if entry in self.owners:
+                placed.setdefault(entry)
+                continue
+            placed.update(dict.fromkeys(p for p in made if p[: len(entry)] == entry))
+        return tuple(placed)
+
+
+def _key(leaf: Leaf) -> object:
+    return leaf.layer, tuple(sorted(leaf.attrs.items(), key=repr)), [t.C for t in leaf.inputs]

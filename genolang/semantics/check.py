@@ -1,0 +1,168 @@
+"""Everything that can be said about a file before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from genolang.diagnostics import Diagnostic, GenoError, Label, Source, Span, did_you_mean, fail
+from genolang.lang import syntax as s
+from genolang.lang.parser import parse_expression
+from genolang.semantics.builder import Builder, Scope
+from genolang.semantics.frames import Frame, Poisoned
+from genolang.semantics.modules import Module, load_module
+from genolang.semantics.names import check_names
+from genolang.semantics.networks import NetworkBuilder, searching
+from genolang.semantics.program import Program
+from genolang.semantics.sections import read_section
+from genolang.semantics.values import DefinitionRef, MapValue
+
+
+class Checked:
+    """A loaded file with its diagnostics and the networks that could be expanded."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.diagnostics: list[Diagnostic] = list(module.all_diagnostics)
+        self.programs: dict[str, Program] = {}
+
+    @property
+    def ok(self) -> bool:
+        return not any(d.severity == "error" for d in self.diagnostics)
+
+
+def check_source(source: Source, path: Path | None = None) -> Checked:
+    """Check a file: text, names, sections, and every network at its default parameters."""
+    try:
+        module = load_module(source, path)
+    except RecursionError:
+        empty = Module(s.File(source, (), ()), path)
+        checked = Checked(empty)
+        checked.diagnostics.append(
+            Diagnostic("G007", "the program is nested too deeply", Span(source, 0, 1),
+                       help="name its inner parts")
+        )  # fmt: skip
+        return checked
+    checked = Checked(module)
+    if module.broken:
+        return checked
+    try:
+        _check_module(checked)
+    except RecursionError:
+        checked.diagnostics.append(
+            Diagnostic("G007", "the program is nested too deeply", Span(source, 0, 1),
+                       help="name its inner parts")
+        )  # fmt: skip
+    checked.diagnostics.sort(key=lambda d: (d.span.start if d.span is not None else -1))
+    return checked
+
+
+def _check_module(checked: Checked) -> None:
+    module = checked.module
+    checked.diagnostics += check_names(module)
+    for kind in ("search", "train"):
+        sections = module.sections(kind)
+        for section in sections:
+            checked.diagnostics += read_section(section)[1]
+        for extra in sections[1:]:
+            checked.diagnostics.append(
+                Diagnostic("G412", f"a file has one `{kind}` section", extra.span,
+                           (Label(sections[0].span, "first here"),))
+            )  # fmt: skip
+    if not checked.ok:
+        return
+    expanded: set[str] = set()
+    for ref in module.definitions.values():
+        if ref.kind == "network" and is_complete(ref):
+            builder = NetworkBuilder(module, searching=searching(module, ref))
+            program = builder.build(ref, {}, ref.syntax.name.span)
+            new = [d for d in builder.expansion.diagnostics if d not in checked.diagnostics]
+            checked.diagnostics += new
+            expanded |= {key[0].name for key in builder.expansion.memo if isinstance(key, tuple)}  # type: ignore[misc]
+            if program is not None:
+                checked.programs[ref.name] = program
+    if checked.ok and not module.source.library:
+        _try_alone(checked, expanded)
+
+
+def is_complete(ref: DefinitionRef) -> bool:
+    """Whether every parameter has a default, so that a network stands by itself."""
+    return all(p.default is not None for p in ref.syntax.params)
+
+
+TRIAL = (64, 16, 16)
+
+
+def _try_alone(checked: Checked, expanded: set[str]) -> None:
+    """Expand attention modules that no network uses on a 64x16x16 map, which any should take."""
+    from genolang.primitives import MapType
+
+    for ref in checked.module.definitions.values():
+        complete = is_complete(ref) and ref.map_params == ["x"]
+        if ref.kind != "attention" or not complete or ref.name in expanded:
+            continue
+        builder = NetworkBuilder(checked.module, searching=searching(checked.module, ref))
+        own = Builder(ref.name)
+        span = ref.syntax.name.span
+        frame = Frame("", checked.module, own, Scope(), {}, (), None, None)
+        x = own.input(MapType(*TRIAL), span)
+        try:
+            block = builder.applier.block(ref, {}, {"x": x}, frame, span)
+            if block.output_type != MapType(*TRIAL):
+                raise fail("G301", f"the attention module `{ref.name}` turns {MapType(*TRIAL)} into"
+                           f" {block.output_type}", span, help="attention keeps the shape of its map;"
+                           " define anything else as an `op`")  # fmt: skip
+        except GenoError as error:
+            builder.expansion.report(error)
+        except Poisoned:
+            pass
+        checked.diagnostics += [d for d in builder.expansion.diagnostics if d not in checked.diagnostics]
+
+
+def find_network(module: Module, name: str | None) -> DefinitionRef:
+    """The network of that name, or the file's only (or last) one. Errors: G101, G408."""
+    networks = {r.name: r for r in module.definitions.values() if r.kind == "network"}
+    if name is not None:
+        if name in networks:
+            return networks[name]
+        raise fail("G408", f"{module.source.name} has no network `{name}`",
+                   help=did_you_mean(name, networks) or f"it has {', '.join(networks) or 'none'}")  # fmt: skip
+    complete = [r for r in networks.values() if is_complete(r)]
+    if not complete:
+        raise fail("G408", f"{module.source.name} has no network", help="define one: `network n { ... }`")
+    if len(complete) > 1:
+        raise fail("G409", f"{module.source.name} has several networks", complete[1].syntax.name.span,
+                   help=f"say which: --network {' | '.join(r.name for r in complete)}")  # fmt: skip
+    return complete[0]
+
+
+def expand_network(checked: Checked, name: str | None, given: Mapping[str, Any]) -> Program:
+    """A network at the given parameters, expanded. Raises GenoError with all its problems."""
+    if not checked.ok:
+        raise GenoError([d for d in checked.diagnostics if d.severity == "error"])
+    ref = find_network(checked.module, name)
+    if not given and ref.name in checked.programs:
+        return checked.programs[ref.name]
+    builder = NetworkBuilder(checked.module, searching=searching(checked.module, ref))
+    values = {key: _value(builder, ref, key, value) for key, value in given.items()}
+    program = builder.build(ref, values, ref.syntax.name.span)
+    if program is None or builder.expansion.diagnostics:
+        raise GenoError(builder.expansion.diagnostics)
+    return program
+
+
+def _value(builder: NetworkBuilder, ref: DefinitionRef, key: str, value: Any) -> Any:
+    """A parameter from Python or the command line; text is an expression of the language."""
+    if isinstance(value, float):
+        value = repr(value)
+    if not isinstance(value, str):
+        if isinstance(value, (bool, int)):
+            return value
+        raise fail("G205", f"`{key}` is a number, true, false or text, not {type(value).__name__}")
+    source = Source(f"--set {key}", value)
+    frame = Frame(ref.name, ref.module, Builder(ref.name), Scope(), {}, (), None, None)
+    found = builder.applier.evaluate(parse_expression(source), frame)
+    if isinstance(found, MapValue):
+        raise fail("G205", f"`{key}` cannot be a feature map")
+    return found

@@ -1,0 +1,131 @@
+"""The state of an expansion: what a definition's text sees, and where errors are collected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from genolang.diagnostics import Diagnostic, GenoError, Label, Span
+from genolang.semantics.builder import Builder, Scope
+from genolang.semantics.modules import Module
+from genolang.semantics.program import Block, CellSpace, ChoiceSet, Option, Place
+from genolang.semantics.values import ChoiceOp, MapValue
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One step of the way from the user's text into definitions: who was called, and where."""
+
+    definition: str
+    span: Span
+
+
+@dataclass(slots=True)
+class Frame:
+    """One definition being expanded."""
+
+    definition: str
+    module: Module
+    builder: Builder
+    scope: Scope
+    names: dict[str, Any]
+    uses: tuple[Use, ...]
+    main: MapValue | None = None
+    edge: tuple[str, str] | None = None
+
+    def under(self, word: str) -> Frame:
+        """The same frame, its weights named under a word."""
+        return replace(self, scope=self.scope.child(word))
+
+
+class Poisoned(Exception):
+    """A value that an error already reported made unusable."""
+
+
+POISON = object()
+
+
+@dataclass(slots=True)
+class _OpenSet:
+    key: str
+    name: str
+    options: tuple[Option, ...]
+    rows: dict[object, int] = field(default_factory=dict)
+    places: list[Place] = field(default_factory=list)
+
+
+class Expansion:
+    """What one network's expansion shares: memo, open choices, diagnostics."""
+
+    def __init__(self, *, searching: bool) -> None:
+        self.searching = searching
+        self.memo: dict[object, Block] = {}
+        self.diagnostics: list[Diagnostic] = []
+        self.sets: dict[str, _OpenSet] = {}
+        self.cells: dict[str, CellSpace] = {}
+
+    def report(self, error: GenoError) -> None:
+        for diagnostic in error.diagnostics:
+            seen = any(
+                d.code == diagnostic.code and d.span == diagnostic.span
+                and d.message == diagnostic.message
+                for d in self.diagnostics
+            )  # fmt: skip
+            if not seen:
+                self.diagnostics.append(diagnostic)
+
+    def row(self, op: ChoiceOp, zeros: tuple[bool, ...]) -> tuple[str, int]:
+        """The choice set and row of a decision: one row per place in the text (and edge)."""
+        key = f"{op.definition}.{op.name}"
+        options = tuple(Option(t, z) for t, z in zip(op.texts, zeros, strict=True))
+        number = 1
+        # Two inline choices of one definition with different options are two sets.
+        while key in self.sets and len(self.sets[key].options) != len(options):
+            number += 1
+            key = f"{op.definition}.{op.name}_{number}"
+        found = self.sets.setdefault(key, _OpenSet(key, op.name, options))
+        place = (op.edge, op.start, id(op.span.source))
+        if place not in found.rows:
+            found.rows[place] = len(found.rows)
+            found.places.append(Place(op.definition, op.span, op.edge))
+        return key, found.rows[place]
+
+    def choices(self) -> dict[str, ChoiceSet]:
+        return {
+            key: ChoiceSet(key, s.name, s.options, tuple(s.places)) for key, s in self.sets.items()
+        }
+
+
+def problem(
+    frame: Frame, code: str, message: str, span: Span, *, help: str | None = None,
+    labels: Iterable[Label] = (), notes: Iterable[str] = (),
+) -> GenoError:  # fmt: skip
+    """An error at a place; one inside a library definition points at the user's call first."""
+    labels = list(labels)
+    if span.source.library:
+        user = next((u for u in reversed(frame.uses) if not u.span.source.library), None)
+        if user is not None:
+            labels.insert(0, Label(span, f"in `{user.definition}`, which comes with genolang"))
+            span = user.span
+    elif frame.uses and frame.uses[-1].span.source is span.source:
+        use = frame.uses[-1]
+        if not use.span.source.library and use.definition != frame.definition:
+            labels.append(Label(use.span, f"`{use.definition}` is used here"))
+    return GenoError(Diagnostic(code, message, span, tuple(labels), help, tuple(notes)))
+
+
+def history(value: MapValue) -> Label:
+    """Where a map comes from: the way to its shape, step by step along its first inputs."""
+    nodes = value.builder.nodes
+    index, steps = value.index, []
+    while len(steps) < 6:
+        node = nodes[index]
+        word = {"input": "the input", "mix": "a choice"}.get(node.kind, node.layer)
+        steps.append(f"{word} {node.type}")
+        if not node.inputs:
+            break
+        index = node.inputs[0]
+    if nodes[index].inputs:
+        steps.append("...")
+    return Label(nodes[value.index].span, "this is " + " <- ".join(steps))

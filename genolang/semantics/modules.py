@@ -1,0 +1,241 @@
+"""Files, what they define and what they import."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+
+from genolang.diagnostics import Diagnostic, GenoError, Label, Source, Span, did_you_mean, fail
+from genolang.lang import syntax
+from genolang.lang.parser import parse
+from genolang.primitives import PRIMITIVES
+from genolang.semantics.values import DefinitionRef
+
+LIBRARY = Path(__file__).parent.parent / "specs"
+MAX_BYTES = 4_000_000
+VERSION = 1
+RESERVED = frozenset(
+    "x C H W searching true false earlier inputs nodes each later core repeat".split()
+)
+_PATTERN_WORDS = frozenset(("earlier", "inputs", "nodes", "each", "later"))
+
+
+class Module:
+    """One parsed file: its definitions, and the names that its imports bring in."""
+
+    def __init__(self, file: syntax.File, path: Path | None) -> None:
+        self.file = file
+        self.path = path
+        self.definitions: dict[str, DefinitionRef] = {}
+        self.imports: list[tuple[syntax.ImportName, Module]] = []
+        self.aliases: dict[str, Module] = {}
+        self.diagnostics: list[Diagnostic] = []
+        self.broken = False
+
+    @property
+    def source(self) -> Source:
+        return self.file.source
+
+    def sections(self, kind: str) -> list[syntax.Section]:
+        return [i for i in self.file.items if isinstance(i, syntax.Section) and i.kind == kind]
+
+    def lookup(self, name: str) -> list[DefinitionRef]:
+        """The definitions a name may mean: the file's own, else those of its imports."""
+        own = self.definitions.get(name)
+        if own is not None:
+            return [own]
+        found = [m.definitions[name] for _, m in self.imports if name in m.definitions]
+        return list(dict.fromkeys(found))
+
+    def visible(self) -> set[str]:
+        """Every name of a definition that an expression of this file may use."""
+        names = set(self.definitions) | set(self.aliases)
+        for _, module in self.imports:
+            names |= set(module.definitions)
+        return names
+
+    @property
+    def all_diagnostics(self) -> list[Diagnostic]:
+        """Those of this file and, where they are the user's too, of the files it imports."""
+        found = list(self.diagnostics)
+        seen = {id(self)}
+        stack = [m for _, m in self.imports] + list(self.aliases.values())
+        while stack:
+            module = stack.pop()
+            if id(module) not in seen and not module.source.library:
+                seen.add(id(module))
+                found += module.diagnostics
+                stack += [m for _, m in module.imports] + list(module.aliases.values())
+        return found
+
+
+def read_source(path: str) -> Source:
+    """The text of a file. Errors: G001 not readable, G002 not text, G003 too large."""
+    shown = str(path)
+    try:
+        size = os.stat(path).st_size
+        if size > MAX_BYTES:
+            raise fail("G003", f"{shown} has {size} bytes; at most {MAX_BYTES} are read")
+        raw = Path(path).read_bytes()
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise fail("G001", f"cannot read {shown}: {reason}", help=_similar_file(shown)) from None
+    return decode(shown, raw)
+
+
+def decode(name: str, raw: bytes, *, library: bool = False) -> Source:
+    """Bytes as a source. Error: G002 with the place of the first byte that is not text."""
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise fail("G002", f"{name} is not UTF-8 text: byte {error.start} is {raw[error.start]:#04x}",
+                   help="save it as UTF-8") from None  # fmt: skip
+    if "\0" in text:
+        raise fail("G002", f"{name} is not text: it has a zero byte at {text.index(chr(0))}")
+    return Source(name, text.replace("\r\n", "\n"), library=library)
+
+
+def _similar_file(path: str) -> str | None:
+    folder = Path(path).parent
+    try:
+        names = [p.name for p in folder.iterdir() if p.suffix == ".geno"]
+    except (OSError, ValueError):
+        return None
+    return did_you_mean(Path(path).name, names)
+
+
+def load_module(source: Source, path: Path | None) -> Module:
+    """Parse a source and everything it imports; problems are in `all_diagnostics`."""
+    return _Loader().load(source, path)
+
+
+@cache
+def library_module(name: tuple[str, ...]) -> Module:
+    """A shipped file, parsed once a process."""
+    path = LIBRARY.joinpath(*name).with_suffix(".geno")
+    shown = "/".join(name) + ".geno"
+    return _Loader().load(Source(shown, path.read_text("utf-8"), library=True), path)
+
+
+def library_names() -> list[tuple[str, ...]]:
+    """The import names of all shipped files."""
+    found = (p.relative_to(LIBRARY).with_suffix("").parts for p in LIBRARY.rglob("*.geno"))
+    return sorted(found)
+
+
+class _Loader:
+    """Loads a file and, through it, its imports; one loader sees each file once."""
+
+    def __init__(self) -> None:
+        self.loading: list[Path] = []
+        self.done: dict[Path, Module] = {}
+
+    def load(self, source: Source, path: Path | None) -> Module:
+        file, problems = parse(source)
+        module = Module(file, path)
+        module.diagnostics += problems
+        module.broken = bool(problems)
+        if path is not None:
+            self.loading.append(path.resolve())
+        self._versions(module)
+        for item in file.items:
+            if isinstance(item, syntax.Definition):
+                self._define(module, item)
+            elif isinstance(item, syntax.Import):
+                for name in item.names:
+                    self._import(module, name)
+        if path is not None:
+            self.done[self.loading.pop()] = module
+        return module
+
+    def _versions(self, module: Module) -> None:
+        versions = [i for i in module.file.items if isinstance(i, syntax.Version)]
+        first = module.file.items[0] if module.file.items else None
+        if not isinstance(first, syntax.Version):
+            if not module.broken:
+                start = versions[0].span if versions else Span(module.source, 0, 1)
+                module.diagnostics.append(
+                    Diagnostic("G008", "a file begins with the version of its language", start,
+                               help=f"write `geno {VERSION}` on the first line")
+                )  # fmt: skip
+            return
+        if first.number != VERSION:
+            module.diagnostics.append(
+                Diagnostic("G009", f"this genolang reads version {VERSION} of the language", first.span,
+                           help=f"write `geno {VERSION}`, or use the genolang that the file needs")
+            )  # fmt: skip
+        for extra in versions[1:]:
+            module.diagnostics.append(
+                Diagnostic("G008", "the version stands once, on the first line", extra.span)
+            )
+
+    def _define(self, module: Module, item: syntax.Definition) -> None:
+        name = item.name.id
+        if name in RESERVED:
+            module.diagnostics.append(
+                Diagnostic("G106", f"`{name}` has a meaning of its own in the language", item.name.span,
+                           help="choose another name")
+            )  # fmt: skip
+            return
+        before = module.definitions.get(name)
+        if before is not None:
+            module.diagnostics.append(
+                Diagnostic(
+                    "G102", f"`{name}` is defined twice", item.name.span,
+                    (Label(before.syntax.name.span, "first here"),), help="rename one of them",
+                )
+            )  # fmt: skip
+            return
+        module.definitions[name] = DefinitionRef(item, module)
+
+    def _import(self, module: Module, name: syntax.ImportName) -> None:
+        try:
+            found = self._find(module, name)
+        except GenoError as error:
+            module.diagnostics += error.diagnostics
+            module.broken = True
+            return
+        if name.alias is None:
+            module.imports.append((name, found))
+        else:
+            module.aliases[name.alias] = found
+        if found.broken and not found.source.library:
+            module.broken = True
+
+    def _find(self, module: Module, name: syntax.ImportName) -> Module:
+        shown = ".".join(name.path)
+        if module.path is not None and not module.source.library and name.path[0] != "std":
+            path = module.path.parent.joinpath(*name.path).with_suffix(".geno")
+            if path.is_file():
+                return self._local(path, name.span, shown)
+        if name.path in library_names():
+            path = LIBRARY.joinpath(*name.path).with_suffix(".geno").resolve()
+            if path in self.loading:
+                raise self._cycle(path, name.span, shown)
+            return library_module(name.path)
+        options = [".".join(n) for n in library_names()]
+        if module.path is not None and module.path.parent.is_dir():
+            options += [p.stem for p in module.path.parent.glob("*.geno")]
+        raise fail(
+            "G103", f"there is no file `{'/'.join(name.path)}.geno` beside this one or in the library",
+            name.span, help=did_you_mean(shown, options),
+        )  # fmt: skip
+
+    def _local(self, path: Path, span: Span, shown: str) -> Module:
+        resolved = path.resolve()
+        if resolved in self.loading:
+            raise self._cycle(resolved, span, shown)
+        if resolved not in self.done:
+            return self.load(read_source(str(path)), path)
+        return self.done[resolved]
+
+    def _cycle(self, path: Path, span: Span, shown: str) -> GenoError:
+        names = [p.stem for p in self.loading[self.loading.index(path) :]]
+        return fail("G104", f"`{shown}` imports itself: {' -> '.join([*names, path.stem])}", span,
+                    help="move what both need into a third file")  # fmt: skip
+
+
+def core_names() -> set[str]:
+    """The names of all primitives that an expression may use."""
+    return set(PRIMITIVES) - {"add", "multiply", "subtract", "divide", "image"}

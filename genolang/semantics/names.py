@@ -1,0 +1,208 @@
+"""Names: which can be seen where, and definitions whose text uses one that cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import fields as dataclass_fields
+from typing import Any
+
+from genolang.diagnostics import Diagnostic, Label, Span, did_you_mean
+from genolang.lang import syntax as s
+from genolang.primitives import PRIMITIVES
+from genolang.semantics.arithmetic import NUMERIC_FUNCTIONS
+from genolang.semantics.modules import RESERVED, Module, core_names
+from genolang.semantics.values import DefinitionRef, is_map_param
+
+_PATTERNS = frozenset(("earlier", "inputs", "nodes", "each", "later"))
+_WORDS = frozenset(
+    word
+    for primitive in PRIMITIVES.values()
+    for field in primitive.fields
+    if isinstance(field.kind, tuple)
+    for word in field.kind
+)
+_ALLOWED = {
+    "op": (s.Assign, s.Return, s.Require, s.Inputs, s.Nodes, s.Edges, s.Keep),
+    "cell": (s.Assign, s.Return, s.Require, s.Inputs, s.Nodes, s.Edges, s.Keep),
+    "network": (s.Assign, s.Require, s.Part, s.Cells, s.Auxiliary),
+}
+_ALLOWED["attention"] = _ALLOWED["op"]
+_STATEMENT_WORDS = {
+    s.Return: "return", s.Inputs: "inputs", s.Nodes: "nodes", s.Edges: "edges", s.Keep: "keep",
+    s.Cells: "cells", s.Auxiliary: "auxiliary",
+}  # fmt: skip
+
+
+def names_in_scope(module: Module) -> set[str]:
+    """Every name that any expression of a file may use."""
+    return module.visible() | core_names() | set(NUMERIC_FUNCTIONS) | {"repeat", "searching", "core"}
+
+
+def check_names(module: Module) -> list[Diagnostic]:
+    """What can be said of a file's definitions without expanding them: G101, G102, G107, G411..."""
+    found: list[Diagnostic] = []
+    for ref in module.definitions.values():
+        found += _DefinitionCheck(module, ref).run()
+    return found
+
+
+class _DefinitionCheck:
+    def __init__(self, module: Module, ref: DefinitionRef) -> None:
+        self.module = module
+        self.ref = ref
+        self.found: list[Diagnostic] = []
+        self.local: dict[str, Span] = {}
+        self.used: set[str] = set()
+
+    def run(self) -> list[Diagnostic]:
+        definition = self.ref.syntax
+        self._params(definition)
+        implicit = {"searching"}
+        if definition.kind in ("op", "attention"):
+            implicit |= {"x", "C", "H", "W"}
+        known = names_in_scope(self.module) | implicit | set(self.local)
+        if isinstance(definition.body, tuple):
+            self._statements(definition, known)
+        else:
+            if definition.kind == "cell":
+                self.report("G411", "a cell is written in braces, with a `return`", definition.name.span)
+            self._expr(definition.body, known)
+        return self.found
+
+    def report(self, code: str, message: str, span: Span, **more: Any) -> None:
+        self.found.append(Diagnostic(code, message, span, **more))
+
+    def _params(self, definition: s.Definition) -> None:
+        seen: set[str] = set()
+        for param in definition.params:
+            if param.name in RESERVED:
+                self.report("G106", f"`{param.name}` has a meaning of its own in the language", param.span,
+                            help="choose another name")  # fmt: skip
+            if param.name in seen:
+                self.report("G107", f"two parameters are called `{param.name}`", param.span)
+            if param.kind is not None and param.kind != "map":
+                self.report("G205", f"the only kind that a parameter can be given is `map`, not `{param.kind}`",
+                            param.span)  # fmt: skip
+            seen.add(param.name)
+            self.local[param.name] = param.span
+            if param.default is not None and not is_map_param(param, definition.kind):
+                self._expr(param.default, names_in_scope(self.module) | seen | {"C", "H", "W"})
+
+    def _statements(self, definition: s.Definition, known: set[str]) -> None:
+        body = definition.body
+        assert isinstance(body, tuple)
+        allowed = _ALLOWED.get(definition.kind, ())
+        assigned: dict[str, Span] = {}
+        returned = False
+        once: dict[type, Span] = {}
+        for statement in body:
+            if not isinstance(statement, allowed):
+                word = _STATEMENT_WORDS.get(type(statement)) or getattr(statement, "keyword", "a name")
+                self.report("G411", f"`{word}` has no place in a definition of kind `{definition.kind}`",
+                            statement.span)  # fmt: skip
+                continue
+            if returned:
+                self.report("G110", "nothing after `return` is looked at", statement.span,
+                            severity="warning", help="remove it")  # fmt: skip
+                break
+            if isinstance(statement, (s.Nodes, s.Keep, s.Cells, s.Inputs)):
+                if type(statement) in once:
+                    self.report("G412", f"`{_STATEMENT_WORDS[type(statement)]}` stands once", statement.span,
+                                labels=(Label(once[type(statement)], "first here"),))  # fmt: skip
+                once[type(statement)] = statement.span
+            self._statement(statement, known, assigned)
+            returned = isinstance(statement, s.Return)
+        if not returned and definition.kind != "network":
+            self.report("G109", f"`{definition.name.id}` returns nothing", definition.name.span,
+                        help="end it with `return` and a map or an operation")  # fmt: skip
+        for name, span in assigned.items():
+            if name not in self.used:
+                self.report("G108", f"`{name}` is never used", span, severity="warning",
+                            help="remove it, or return it")  # fmt: skip
+
+    def _statement(self, statement: s.Statement, known: set[str], assigned: dict[str, Span]) -> None:
+        match statement:
+            case s.Assign():
+                self._expr(statement.value, known)
+                self._declare(statement.name, known, assigned)
+            case s.Inputs():
+                for item in statement.inputs:
+                    self._expr(item.value, known)
+                for item in statement.inputs:
+                    self._declare(item.name, known, None)
+            case s.Nodes():
+                for name in statement.names:
+                    self._declare(name, known, None)
+            case s.Edges():
+                for edge in statement.edges:
+                    self.used.update((edge.start.id, edge.end.id))
+                    self._expr(edge.operation, known)
+            case s.Cells():
+                for placed in statement.placed:
+                    self._expr(placed.value, known)
+            case s.Require():
+                self._expr(statement.condition, known | {"params", "macs"})
+            case s.Part(keyword="input"):
+                self._expr(statement.value, known | {"image"})
+            case _:
+                for expr in _expressions(statement):
+                    self._expr(expr, known)
+
+    def _declare(self, name: s.Name, known: set[str], assigned: dict[str, Span] | None) -> None:
+        if name.id in RESERVED:
+            self.report("G106", f"`{name.id}` has a meaning of its own in the language", name.span,
+                        help="choose another name")  # fmt: skip
+        elif name.id in self.local:
+            self.report("G102", f"`{name.id}` is defined twice", name.span,
+                        labels=(Label(self.local[name.id], "first here"),),
+                        help="a name keeps its value: choose another one")  # fmt: skip
+        self.local[name.id] = name.span
+        known.add(name.id)
+        if assigned is not None:
+            assigned[name.id] = name.span
+
+    def _expr(self, expr: s.Expr, known: set[str]) -> None:
+        stack: list[tuple[Any, set[str]]] = [(expr, known)]
+        while stack:
+            node, names = stack.pop()
+            if isinstance(node, s.Name):
+                self.used.add(node.id)
+                if node.id not in names and not (node.id in _WORDS or node.id in _PATTERNS):
+                    self._unknown(node, names)
+            elif isinstance(node, s.For):
+                inner = names | {n.id for n in node.names}
+                stack += [(node.values, names), (node.body, inner)]
+            else:
+                stack += [(child, names) for child in _expressions(node)]
+
+    def _unknown(self, node: s.Name, names: set[str]) -> None:
+        help = did_you_mean(node.id, names)
+        if node.id in ("C", "H", "W", "x"):
+            help = "there is no single input here; a map's size is written `name.C`"
+        elif help is None:
+            help = _library_hint(node.id)
+        if not any(d.code == "G101" and d.span == node.span for d in self.found):
+            self.report("G101", f"nothing here is called `{node.id}`", node.span, help=help)
+
+
+def _library_hint(name: str) -> str | None:
+    """Where the library defines a name that the file does not import."""
+    from genolang.semantics.modules import library_module, library_names
+
+    for path in library_names():
+        if path[0] == "std" and name in library_module(path).definitions:
+            return f"`import {'.'.join(path)}` brings it in"
+    return None
+
+
+def _expressions(node: Any) -> Iterator[Any]:
+    """The expressions directly inside a node."""
+    for field in dataclass_fields(node):
+        value = getattr(node, field.name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, s.Arg):
+                yield item.value
+            elif isinstance(item, s.Node) and not (
+                isinstance(item, s.Name) and isinstance(node, (s.Edge, s.Keep, s.For))
+            ):
+                yield item

@@ -1,0 +1,343 @@
+"""Networks: an input, a stem, cells one after the other, auxiliary and main heads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from genolang.diagnostics import Diagnostic, GenoError, Span, did_you_mean, fail
+from genolang.lang import syntax as s
+from genolang.primitives import MapType
+from genolang.semantics.apply import Applier
+from genolang.semantics.arithmetic import whole
+from genolang.semantics.arguments import bind_definition, complete
+from genolang.semantics.builder import Builder, Scope
+from genolang.semantics.frames import Expansion, Frame, Poisoned, Use, problem
+from genolang.semantics.modules import Module
+from genolang.semantics.program import Program
+from genolang.semantics.values import (
+    DefinedOp,
+    DefinitionRef,
+    MapValue,
+    NetworkValue,
+    PrimitiveOp,
+    describe,
+    is_number,
+    is_op,
+)
+
+MAX_CELLS = 2_000
+MAX_ALIASES = 20
+
+
+class NetworkBuilder:
+    """Expands one network with given arguments; diagnostics gather in the expansion."""
+
+    def __init__(self, module: Module, *, searching: bool) -> None:
+        self.module = module
+        self.expansion = Expansion(searching=searching)
+        self.applier = Applier(self.expansion)
+
+    def build(self, ref: DefinitionRef, given: Mapping[str, Any], span: Span) -> Program | None:
+        """The expanded network, or None where diagnostics say why there is none."""
+        name = ref.name
+        try:
+            ref, names = self.resolve(ref, dict(given), span)
+            return self.expand(name, ref, names, span)
+        except GenoError as error:
+            self.expansion.report(error)
+        except Poisoned:
+            pass
+        except RecursionError:
+            self.expansion.report(
+                fail("G007", "the program is nested too deeply", span, help="name its inner parts")
+            )
+        return None
+
+    def frame(self, ref: DefinitionRef) -> Frame:
+        return Frame(ref.name, ref.module, Builder(ref.name), Scope(), {}, (), None, None)
+
+    def resolve(
+        self, ref: DefinitionRef, given: dict[str, Any], span: Span
+    ) -> tuple[DefinitionRef, dict[str, Any]]:
+        """Follow `network a = b(...)` to a network in braces and the arguments for it."""
+        for _ in range(MAX_ALIASES):
+            body = ref.syntax.body
+            if isinstance(body, tuple):
+                return ref, given
+            frame = self.frame(ref)
+            own = {p.name for p in ref.value_params}
+            self.applier.bind_params(ref, {k: v for k, v in given.items() if k in own}, frame, span)
+            target = self.applier.evaluate(body, frame)
+            if not isinstance(target, NetworkValue):
+                raise problem(frame, "G205", f"a network is another network, not {describe(target)}",
+                              body.span, help="or write it in braces")  # fmt: skip
+            rest = [(k, v, None) for k, v in given.items() if k not in own]
+            bound = dict(target.args)
+            bound |= dict(bind_definition(self.applier, target.ref, (), rest, span, frame)
+                          if _known(target.ref, rest) else {k: v for k, v, _ in rest})  # fmt: skip
+            ref, given = target.ref, bound
+        raise fail("G210", f"the network `{ref.name}` stands for itself", span)
+
+    def expand(
+        self, name: str, ref: DefinitionRef, given: dict[str, Any], span: Span
+    ) -> Program | None:
+        frame = self.frame(ref)
+        if ref.module is not self.module:
+            frame.uses = (Use(name, span),)
+        params = [p.name for p in ref.value_params]
+        for key in given:
+            if key not in params:
+                raise problem(
+                    frame, "G202", f"the network `{name}` has no parameter `{key}`", span,
+                    help=did_you_mean(key, params) or f"it has {', '.join(params) or 'none'}",
+                )  # fmt: skip
+        self.applier.bind_params(ref, given, frame, span)
+        run = _NetworkRun(self.applier, ref, frame)
+        return run.finish(name, self.expansion) if run.statements() else None
+
+
+def _known(ref: DefinitionRef, rest: list[Any]) -> bool:
+    names = {p.name for p in ref.value_params}
+    return isinstance(ref.syntax.body, tuple) is False and all(k in names for k, _, _ in rest)
+
+
+class _NetworkRun:
+    def __init__(self, applier: Applier, ref: DefinitionRef, frame: Frame) -> None:
+        self.applier = applier
+        self.ref = ref
+        self.frame = frame
+        self.current: MapValue | None = None
+        self.input: MapType | None = None
+        self.stems: list[MapValue] = []
+        self.cells: list[MapValue] = []
+        self.auxiliary: MapValue | None = None
+        self.weight = 0.0
+
+    def statements(self) -> bool:
+        body = self.ref.syntax.body
+        assert isinstance(body, tuple)
+        for statement in body:
+            try:
+                self.statement(statement)
+            except GenoError as error:
+                if self.ref.module.source.library:
+                    raise
+                self.applier.expansion.report(error)
+                if not isinstance(statement, (s.Require, s.Auxiliary)):
+                    return False
+            except Poisoned:
+                return False
+        return True
+
+    def statement(self, statement: s.Statement) -> None:
+        match statement:
+            case s.Part():
+                self.part(statement)
+            case s.Cells():
+                self.place_cells(statement)
+            case s.Auxiliary():
+                self.add_auxiliary(statement)
+            case s.Assign():
+                self.applier.assign(statement, self.frame)
+            case _:
+                pass  # requirements are looked at when the whole network is known
+
+    def part(self, statement: s.Part) -> None:
+        if statement.keyword == "input":
+            return self.set_input(statement)
+        current = self.need_input(statement.span)
+        op = self.applier.evaluate(statement.value, self.frame)
+        if not is_op(op):
+            raise problem(self.frame, "G205", f"`{statement.keyword}` holds an operation, not {describe(op)}",
+                          statement.value.span)  # fmt: skip
+        frame = self.frame.under(statement.keyword)
+        self.current = self.applier.apply(op, current, frame, statement.value.span)
+        if statement.keyword == "stem":
+            self.stems.append(self.current)
+        return None
+
+    def set_input(self, statement: s.Part) -> None:
+        expr = statement.value
+        is_image = isinstance(expr, s.Call) and isinstance(expr.callee, s.Name) and expr.callee.id == "image"
+        if not is_image:
+            raise problem(self.frame, "G410", "the input of a network is an image", expr.span,
+                          help="write `input image(3, 32, 32)`: channels, height, width")  # fmt: skip
+        from genolang.primitives import PRIMITIVES
+        from genolang.semantics.arguments import bind_primitive
+
+        assert isinstance(expr, s.Call)
+        image = PrimitiveOp(PRIMITIVES["image"], (), expr.span)
+        _, bound = bind_primitive(self.applier, image, expr, self.frame)
+        attrs = complete(PrimitiveOp(PRIMITIVES["image"], bound, expr.span), expr.span, self.frame)
+        self.input = MapType(attrs["channels"], attrs["height"], attrs["width"])
+        self.current = self.frame.builder.input(self.input, statement.span)
+
+    def need_input(self, span: Span) -> MapValue:
+        if self.current is None:
+            raise problem(self.frame, "G410", "a network begins with its input", span,
+                          help="write `input image(3, 32, 32)`: channels, height, width")  # fmt: skip
+        return self.current
+
+    # Cells
+
+    def place_cells(self, statement: s.Cells) -> None:
+        current = self.need_input(statement.span)
+        count = whole(self.applier.evaluate(statement.count, self.frame), statement.count.span, self.frame)
+        if count > MAX_CELLS:
+            raise problem(self.frame, "G507", f"at most {MAX_CELLS} cells, not {count}", statement.count.span)
+        default, special = self.positions(statement, count)
+        names = dict(self.frame.names)
+        outputs = self.stems[-2:] or [current]
+        frame = self.frame.under("cells")
+        for index in range(count):
+            placed = special.get(index, default)
+            op = self.cell(placed, names)
+            inputs = len(op.ref.map_params)
+            if inputs == 0:
+                raise problem(self.frame, "G205", f"`{op.ref.name}` takes no feature map", placed.value.span)
+            taken = outputs[-inputs:]
+            # A short past is filled up with its oldest map, as the stem stands for two cells.
+            taken = [taken[0]] * (inputs - len(taken)) + taken
+            outputs.append(self.call(op, taken, frame, index, placed))
+            self.cells.append(outputs[-1])
+        self.current = outputs[-1]
+
+    def call(
+        self, op: DefinedOp, maps: list[MapValue], frame: Frame, index: int, placed: s.Placed
+    ) -> MapValue:
+        ref, given = op.ref, dict(op.args)
+        inputs = dict(zip(ref.map_params, maps, strict=True))
+        block = self.applier.block(ref, given, inputs, self.frame, placed.value.span)
+        if block.nodes[block.outputs[0]].kind == "input":
+            return maps[block.outputs[0]]
+        path = (*frame.scope.path, str(index)) if block.leaves else ()
+        return self.frame.builder.call(block, maps, path, placed.value.span)
+
+    def positions(self, statement: s.Cells, count: int) -> tuple[s.Placed, dict[int, s.Placed]]:
+        """The cell that fills all places, and those at single places, by index."""
+        default, last = statement.placed[0], None
+        special: dict[int, s.Placed] = {}
+        for placed in statement.placed:
+            if placed.at is not None:
+                last = placed
+                special[self.position(placed.at, count)] = placed
+            elif placed is not default:
+                if last is None or not is_number(self.applier.evaluate(placed.value, self.frame)):
+                    raise problem(
+                        self.frame, "G413", "every cell but the first says where it stands", placed.span,
+                        help="write `reduction at 1/3, 2/3`",
+                    )  # fmt: skip
+                special[self.position(placed.value, count)] = last
+        return default, special
+
+    def position(self, expr: s.Expr, count: int) -> int:
+        """A share of the depth, or a whole number counted from 0; rounded down."""
+        value = self.applier.evaluate(expr, self.frame)
+        if not is_number(value):
+            raise problem(self.frame, "G205", f"a position is a number, not {describe(value)}", expr.span)
+        index = value if isinstance(value, int) and not isinstance(value, bool) else math.floor(value * count)
+        if not 0 <= index < count:
+            raise problem(self.frame, "G413", f"there is no cell {index} among {count}", expr.span,
+                          help="a share of the depth (`1/3`) or a number from 0")  # fmt: skip
+        return index
+
+    def cell(self, placed: s.Placed, names: dict[str, Any]) -> DefinedOp:
+        """The placed cell with its arguments; what it is given holds for the cells after it, and a
+        parameter that is not given takes the value its name has here."""
+        frame = Frame(self.frame.definition, self.frame.module, self.frame.builder, self.frame.scope,
+                      names, self.frame.uses, None, None)  # fmt: skip
+        op = self.applier.evaluate(placed.value, frame)
+        if not isinstance(op, DefinedOp):
+            raise problem(self.frame, "G205", f"`cells` places cells, not {describe(op)}", placed.value.span)
+        names.update(op.args)
+        params = [p.name for p in op.ref.value_params]
+        given = {p: names[p] for p in params if p in names}
+        return DefinedOp(op.ref, tuple(given.items()), op.span)
+
+    # Heads
+
+    def add_auxiliary(self, statement: s.Auxiliary) -> None:
+        if statement.when is not None and not self.applier.condition(statement.when, self.frame):
+            return
+        if not self.cells:
+            raise problem(self.frame, "G413", "an auxiliary head stands after the cells", statement.span)
+        source = self.cells[self.position(statement.at, len(self.cells))]
+        op = self.applier.evaluate(statement.value, self.frame)
+        weight = self.applier.evaluate(statement.weight, self.frame)
+        if not is_op(op) or not is_number(weight):
+            raise problem(self.frame, "G205", "an auxiliary head is an operation with a number as weight",
+                          statement.span)  # fmt: skip
+        frame = self.frame.under("auxiliary")
+        self.auxiliary = self.applier.apply(op, source, frame, statement.value.span)
+        self.weight = float(weight)
+
+    def finish(self, name: str, expansion: Expansion) -> Program | None:
+        span = self.ref.syntax.name.span
+        current = self.need_input(span)
+        outputs = [current] + ([self.auxiliary] if self.auxiliary is not None else [])
+        for value in outputs:
+            if value.type[1:] != (1, 1):
+                expansion.report(problem(
+                    self.frame, "G309", f"a network ends in one value per class, not in {value.type}", span,
+                    help="end it with `head global_avg_pool -> linear(classes)`",
+                ))  # fmt: skip
+                return None
+        assert self.input is not None
+        block = self.frame.builder.finish(outputs)
+        arguments = {k: v for k, v in self.frame.names.items() if isinstance(v, (int, float, str))}
+        program = Program(name, block, self.input, current.type, self.weight, expansion.choices(),
+                          tuple(expansion.cells.values()), arguments)  # fmt: skip
+        self.requirements(program)
+        return program
+
+    def requirements(self, program: Program) -> None:
+        body = self.ref.syntax.body
+        assert isinstance(body, tuple)
+        known = {"params": program.params, "macs": program.block.macs[0]}
+        for statement in body:
+            if isinstance(statement, s.Require):
+                try:
+                    self.applier.require(statement, self.frame, known)
+                except GenoError as error:
+                    self.applier.expansion.report(error)
+
+
+def searching(module: Module, ref: DefinitionRef) -> bool:
+    """Whether a network has open choices: whether its text reaches a choice by any name."""
+    seen: set[DefinitionRef] = set()
+    stack: list[DefinitionRef] = [ref]
+    while stack:
+        current = stack.pop()
+        if current in seen:
+            continue
+        seen.add(current)
+        if current.kind == "choice":
+            return True
+        for expr in _walk(current.syntax):
+            if isinstance(expr, s.Alternatives):
+                return True
+            if isinstance(expr, s.Name):
+                stack += current.module.lookup(expr.id)
+            elif isinstance(expr, s.Attribute) and isinstance(expr.base, s.Name):
+                alias = current.module.aliases.get(expr.base.id)
+                if alias is not None and expr.name in alias.definitions:
+                    stack.append(alias.definitions[expr.name])
+    return False
+
+
+def _walk(node: Any) -> Any:
+    from dataclasses import fields
+
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, tuple):
+            stack += current
+        elif isinstance(current, s.Node):
+            yield current
+            stack += [getattr(current, f.name) for f in fields(current) if f.name != "span"]
+
+
+__all__ = ["Diagnostic", "NetworkBuilder", "searching"]

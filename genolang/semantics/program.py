@@ -1,0 +1,195 @@
+"""A program with everything known: typed blocks of layers, before any graph or torch module.
+
+A block is one definition at given arguments and input shapes, expanded once however often it is
+used. Numbers refer to `nodes` by position; weights live at paths that read like the program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+from genolang.diagnostics import Span
+from genolang.primitives import PRIMITIVES, MapType, Weights
+
+Path = tuple[str, ...]
+Kind = Literal["input", "layer", "call", "mix"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """A decision left open: softmax weights of row `row` of the choice set `key` over the inputs."""
+
+    key: str
+    row: int
+    combine: str = "sum"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockNode:
+    """One value: an input, a primitive layer, a call of another block, or a mix of candidates.
+
+    `path` names where the weights are, relative to the block; two nodes with one path share them.
+    """
+
+    kind: Kind
+    type: MapType
+    span: Span
+    inputs: tuple[int, ...] = ()
+    path: Path = ()
+    layer: str = ""
+    attrs: Mapping[str, Any] | None = None
+    body: Block | None = None
+    mix: Mix | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A layer with weights: what it is and what it owns."""
+
+    layer: str
+    attrs: Mapping[str, Any]
+    inputs: tuple[MapType, ...]
+    weights: Weights
+
+
+class Block:
+    """Nodes in order of evaluation, the outputs among them, and the order of the weights' paths.
+
+    A network has a second output when an auxiliary head is on; it is computed in training only.
+    """
+
+    def __init__(
+        self, name: str, nodes: tuple[BlockNode, ...], outputs: tuple[int, ...],
+        order: tuple[Path, ...], *, zero: bool = False,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.nodes = nodes
+        self.outputs = outputs
+        self.order = order
+        self.zero = zero
+
+    @property
+    def output_type(self) -> MapType:
+        return self.nodes[self.outputs[0]].type
+
+    @cached_property
+    def leaves(self) -> dict[Path, Leaf]:
+        """Every layer with weights by its path, in program order; shared layers once."""
+        owners: dict[Path, BlockNode] = {}
+        for node in self.nodes:
+            if node.path and node.path not in owners:
+                owners[node.path] = node
+        found: dict[Path, Leaf] = {}
+        for path in self.order:
+            node = owners.get(path)
+            if node is None:
+                continue
+            if node.body is not None:
+                for inner, leaf in node.body.leaves.items():
+                    found[path + inner] = leaf
+            else:
+                assert node.attrs is not None
+                types = tuple(self.nodes[i].type for i in node.inputs)
+                weights = PRIMITIVES[node.layer].weights(node.attrs, types)
+                found[path] = Leaf(node.layer, node.attrs, types, weights)
+        return found
+
+    @cached_property
+    def expanded_nodes(self) -> int:
+        """The number of layers with every call counted in full."""
+        return sum(1 if n.body is None else n.body.expanded_nodes for n in self.nodes)
+
+    @cached_property
+    def macs(self) -> tuple[int, int]:
+        """Multiply-accumulates of one image in evaluation: (all, without matrix products)."""
+        every = plain = 0
+        for index in self.needed(self.outputs[:1]):
+            node = self.nodes[index]
+            if node.body is not None:
+                inner = node.body.macs
+                every, plain = every + inner[0], plain + inner[1]
+            elif node.kind == "layer":
+                types = tuple(self.nodes[i].type for i in node.inputs)
+                cost = PRIMITIVES[node.layer].macs(node.attrs or {}, types, node.type)
+                every += cost
+                plain += cost if node.layer != "matmul" else 0
+        return every, plain
+
+    def needed(self, outputs: tuple[int, ...]) -> list[int]:
+        """The positions of the nodes that some outputs depend on, in order."""
+        wanted = set(outputs)
+        for index in range(len(self.nodes) - 1, -1, -1):
+            if index in wanted:
+                wanted.update(self.nodes[index].inputs)
+        return sorted(wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One alternative: its text, and whether it computes zeros (and so can never be the answer)."""
+
+    text: str
+    zero: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a decision stands: in which definition, at which words, on which edge if on one."""
+
+    definition: str
+    span: Span
+    edge: tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceSet:
+    """All decisions of one named choice in one definition: a row of logits each."""
+
+    key: str
+    name: str
+    options: tuple[Option, ...]
+    rows: tuple[Place, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceEdge:
+    """An edge of a searched cell and its decisions: choice set key -> row."""
+
+    start: str
+    end: str
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CellSpace:
+    """A cell whose edges are thinned out by a search: `keep` edges into a node, ranked by a set."""
+
+    definition: str
+    edges: tuple[SpaceEdge, ...]
+    keep: int | None
+    rank_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A network, expanded: its root block, its input and output, and its open decisions."""
+
+    name: str
+    block: Block
+    input: MapType
+    output: MapType
+    auxiliary_weight: float
+    choices: Mapping[str, ChoiceSet]
+    cells: tuple[CellSpace, ...]
+    arguments: Mapping[str, Any]
+
+    @property
+    def params(self) -> int:
+        return sum(leaf.weights.params for leaf in self.block.leaves.values())
+
+    @property
+    def buffers(self) -> int:
+        return sum(leaf.weights.buffers for leaf in self.block.leaves.values())

@@ -1,0 +1,111 @@
+"""What `train { }` and `search { }` sections mean: plain data, with units and published defaults.
+
+The sections are read by `genolang.semantics.sections`; nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+ScheduleKind = Literal["constant", "cosine", "linear", "step", "exponential"]
+OptimizerKind = Literal["sgd", "adam", "adamw", "rmsprop"]
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A number that changes once per epoch; `e` counts from 0, `n` is the number of epochs.
+
+    constant: start. cosine: end + (start - end) (1 + cos(pi e / n)) / 2. linear: start + (end -
+    start) e / n. step: start * factor^(number of `at` epochs <= e). exponential: start * factor^e.
+    During the first `warmup` epochs (counted inside n) the value climbs linearly from 0, per step;
+    the cosine and linear forms run over the remaining n - warmup epochs.
+    """
+
+    kind: ScheduleKind = "constant"
+    start: float = 0.0
+    end: float = 0.0
+    factor: float = 1.0
+    at: tuple[int, ...] = ()
+    warmup: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerSettings:
+    """An optimiser; `decay` is the L2 form except for adamw; `clip` a global norm, None for none."""
+
+    kind: OptimizerKind = "sgd"
+    lr: Schedule = Schedule("cosine", 0.025, 0.001)
+    momentum: float = 0.9
+    nesterov: bool = False
+    betas: tuple[float, float] = (0.9, 0.999)
+    alpha: float = 0.99
+    eps: float = 1e-8
+    decay: float = 0.0
+    clip: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """One random change of a training image: flip, crop(pad), shift(fraction), cutout(size)."""
+
+    kind: Literal["flip", "crop", "shift", "cutout"]
+    amount: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """Training a discrete network from scratch.
+
+    `split` is the share of the training set that is held out for validation; `seed` the default
+    seed; `drop_path` a schedule of probabilities; `patience` epochs without a better validation (or
+    training, where nothing is held out) accuracy before stopping, None for never; `precision`
+    "auto" is mixed precision (bfloat16 or float16 with loss scaling) on a GPU and float32 on a CPU.
+    """
+
+    data: str = "digits"
+    epochs: int = 20
+    batch: int = 64
+    split: float = 0.1
+    optimizer: OptimizerSettings = OptimizerSettings(decay=3e-4, clip=5.0)
+    augment: tuple[Augmentation, ...] = ()
+    drop_path: Schedule = Schedule()
+    label_smoothing: float = 0.0
+    patience: int | None = None
+    precision: Literal["float32", "auto"] = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SearchSettings:
+    """A differentiable search (DARTS and its attention form).
+
+    `order` 1 or 2; `split` the share of the training set that trains the weights (the rest trains
+    the choices); `init` the standard deviation of the initial logits; `choices_start` the first epoch
+    in which logits move; `fresh_validation` draws a new random validation batch each step (as
+    DARTS), otherwise one pass per epoch (as Att-DARTS). `seeds` searches are run and the best kept;
+    each answer, and `random` random genotypes as the control, is trained from scratch for
+    `score_epochs` on the weights' half with `score` and measured on the other half.
+    """
+
+    method: Literal["darts"] = "darts"
+    order: Literal[1, 2] = 1
+    data: str = "digits"
+    epochs: int = 50
+    batch: int = 64
+    split: float = 0.5
+    weights: OptimizerSettings = OptimizerSettings(decay=3e-4, clip=5.0)
+    choices: OptimizerSettings = OptimizerSettings(
+        "adam", Schedule("constant", 3e-4), betas=(0.5, 0.999), decay=1e-3
+    )
+    augment: tuple[Augmentation, ...] = ()
+    init: float = 1e-3
+    choices_start: int = 0
+    fresh_validation: bool = True
+    unrolled_radius: float = 0.01
+    seed: int = 0
+    seeds: int = 1
+    random: int = 3
+    score: OptimizerSettings = OptimizerSettings(decay=3e-4, clip=5.0)
+    score_epochs: int = 5
+    precision: Literal["float32", "auto"] = "auto"

@@ -1,0 +1,195 @@
+"""What an expression can stand for while a program is expanded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Union
+
+from genolang.diagnostics import Span
+from genolang.lang import syntax
+from genolang.primitives import MapType, Primitive
+
+if TYPE_CHECKING:
+    from genolang.semantics.builder import Builder
+    from genolang.semantics.modules import Module
+
+Args = tuple[tuple[str, Any], ...]
+
+
+class DefinitionRef:
+    """A definition and the file whose names it sees; compared by identity."""
+
+    __slots__ = ("module", "syntax")
+
+    def __init__(self, definition: syntax.Definition, module: Module) -> None:
+        self.syntax = definition
+        self.module = module
+
+    @property
+    def name(self) -> str:
+        return self.syntax.name.id
+
+    @property
+    def kind(self) -> str:
+        return self.syntax.kind
+
+    @property
+    def map_params(self) -> list[str]:
+        """The feature maps it takes: `x` for operations, undefaulted parameters for a cell."""
+        if self.kind == "cell":
+            return [p.name for p in self.syntax.params if is_map_param(p, self.kind)]
+        named = [p.name for p in self.syntax.params if p.kind == "map"]
+        return ["x", *named] if self.kind in ("op", "attention") else named
+
+    @property
+    def value_params(self) -> list[syntax.Param]:
+        return [p for p in self.syntax.params if not is_map_param(p, self.kind)]
+
+
+def is_map_param(param: syntax.Param, kind: str) -> bool:
+    return param.kind == "map" or (kind == "cell" and param.default is None and param.kind is None)
+
+
+@dataclass(frozen=True, slots=True)
+class MapValue:
+    """A feature map: a node of the block under construction."""
+
+    builder: Builder
+    index: int
+
+    @property
+    def type(self) -> MapType:
+        return self.builder.nodes[self.index].type
+
+    @property
+    def zero(self) -> bool:
+        return self.index in self.builder.zeros
+
+
+@dataclass(frozen=True, slots=True)
+class PrimitiveOp:
+    """A primitive layer waiting for its maps."""
+
+    primitive: Primitive
+    args: Args
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DefinedOp:
+    """A definition with some of its arguments, waiting for its maps."""
+
+    ref: DefinitionRef
+    args: Args
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PipeOp:
+    stages: tuple[Op, ...]
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ForkOp:
+    """Every operand applied to one map, the results joined by a primitive (`f + g`, `concat`)."""
+
+    primitive: Primitive
+    operands: tuple[Op, ...]
+    args: Args
+    span: Span = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceOp:
+    """Several operations of which a search is to choose one, at one place of the text."""
+
+    name: str
+    options: tuple[Op, ...]
+    texts: tuple[str, ...]
+    combine: str
+    definition: str
+    edge: tuple[str, str] | None
+    start: int
+    span: Span = field(compare=False)
+
+
+class SharedOp:
+    """A named operation: every use in its definition has the same weights. Compared by identity."""
+
+    __slots__ = ("op", "path", "span")
+
+    def __init__(self, op: Op, path: tuple[str, ...], span: Span) -> None:
+        self.op = op
+        self.path = path
+        self.span = span
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkValue:
+    """A network with some of its arguments."""
+
+    ref: DefinitionRef
+    args: Args
+    span: Span = field(compare=False)
+
+
+Op = Union[PrimitiveOp, DefinedOp, PipeOp, ForkOp, ChoiceOp, SharedOp]
+OPS = (PrimitiveOp, DefinedOp, PipeOp, ForkOp, ChoiceOp, SharedOp)
+NUMBERS = (int, Fraction, float)
+
+
+def is_op(value: object) -> bool:
+    return isinstance(value, OPS)
+
+
+def is_number(value: object) -> bool:
+    return isinstance(value, NUMBERS) and not isinstance(value, bool)
+
+
+def describe(value: object) -> str:
+    """The kind of a value, in the words of the language."""
+    if isinstance(value, MapValue):
+        return f"a feature map ({value.type})"
+    if isinstance(value, ChoiceOp):
+        return "a choice"
+    if is_op(value):
+        return "an operation"
+    if isinstance(value, NetworkValue):
+        return "a network"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int):
+        return f"the number {value}"
+    if is_number(value):
+        return f"the number {float(value):g}"  # type: ignore[arg-type]
+    if isinstance(value, str):
+        return f'the string "{value}"'
+    if isinstance(value, tuple):
+        return f"a list of {len(value)}"
+    return "a function"
+
+
+def parts(value: Any) -> Iterator[Any]:
+    """The value and everything inside it that an operation carries along."""
+    yield value
+    inner: tuple[Any, ...] = ()
+    if isinstance(value, (PrimitiveOp, DefinedOp)):
+        inner = tuple(v for _, v in value.args)
+    elif isinstance(value, PipeOp):
+        inner = value.stages
+    elif isinstance(value, ForkOp):
+        inner = (*value.operands, *(v for _, v in value.args))
+    elif isinstance(value, ChoiceOp):
+        inner = value.options
+    elif isinstance(value, tuple):
+        inner = value
+    for part in inner:
+        yield from parts(part)
+
+
+def is_local(value: Any) -> bool:
+    """Whether a value belongs to the block in which it was made (it holds a map or weights)."""
+    return any(isinstance(part, (SharedOp, MapValue)) for part in parts(value))

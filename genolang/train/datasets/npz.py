@@ -1,0 +1,155 @@
+"""`npz:FILE`: NumPy arrays x_train, y_train, x_test, y_test, or x and y, in one .npz file.
+
+Images are (N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels, uint8 or float; labels whole
+numbers (N,) or (N, 1). Files that need pickle are refused. Source: NumPy's `numpy.lib.format`.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from genolang.diagnostics import fail
+from genolang.train.datasets._base import (
+    MAX_BYTES,
+    DataSource,
+    Dataset,
+    check_labels,
+    split_off_test,
+    user_path,
+    with_statistics,
+)
+
+CHANNELS = (1, 3)
+WHOLE = ("x_train", "y_train", "x_test", "y_test")
+
+
+def load(argument: str, seed: int) -> Dataset:
+    """The arrays of the file; from x and y a stratified fifth becomes the test set."""
+    path = user_path(argument)
+    arrays = _read(path)
+    parts = (("x_train", "y_train"), ("x_test", "y_test")) if "x_train" in arrays else (("x", "y"),)
+    channel_axis = _channel_axis(f"{path}: {parts[0][0]}", arrays[parts[0][0]].shape)
+    classes = _class_count(f"{path}: {parts[0][1]}", _labels(path, parts[0][1], arrays))
+    read: list[tuple[Tensor, Tensor]] = []
+    for x, y in parts:
+        images = _images(f"{path}: {x}", arrays[x], channel_axis, arrays[parts[0][0]].shape[1:])
+        labels = _labels(path, y, arrays)
+        check_labels(f"{path}: {y}", labels, len(images), classes)
+        read.append((images, labels))
+    names = tuple(str(label) for label in range(classes))
+    if len(read) == 2:
+        return with_statistics(path.stem, read[0], read[1], names)
+    return split_off_test(path.stem, *read[0], names, seed)
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "nothing" if not path.exists() else "no plain file"
+        raise fail("G602", f"{path}: expected an .npz file, found {found}")
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+        if start[:2] != b"PK":
+            code, found = ("G603", "an empty file") if not start else ("G606", "another format")
+            raise fail(code, f"{path}: expected an .npz file, found {found}")
+        with zipfile.ZipFile(path) as archive:
+            members = {m.filename.removesuffix(".npy"): m.file_size for m in archive.infolist()}
+        wanted = _wanted(path, members)
+        if sum(members[name] for name in wanted) > MAX_BYTES:
+            raise fail("G606", f"{path}: expected arrays of at most {MAX_BYTES} bytes, found more")
+        with np.load(path, allow_pickle=False) as file:
+            return {name: np.asarray(file[name]) for name in wanted}
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise fail("G603", f"{path}: expected a whole .npz file, found a cut-off or damaged one "
+                   f"({error})") from error
+    except (ValueError, KeyError, MemoryError, NotImplementedError, RuntimeError) as error:
+        raise fail("G606", f"{path}: expected plain arrays, found something else ({error})",
+                   help="arrays of Python objects are not read") from error
+    except OSError as error:
+        raise fail("G602", f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _wanted(path: Path, members: dict[str, int]) -> tuple[str, ...]:
+    for names in (WHOLE, ("x", "y")):
+        if all(name in members for name in names):
+            return names
+    found = ", ".join(name[:40] for name in list(members)[:8]) or "none"
+    raise fail("G606", f"{path}: expected the arrays {', '.join(WHOLE)}, or x and y, found {found}")
+
+
+def _channel_axis(place: str, shape: tuple[int, ...]) -> int | None:
+    """1 or 3 (-1 would hide which), or None for images without one; G605 if it cannot be told."""
+    if len(shape) == 3:
+        return None
+    if len(shape) != 4:
+        raise fail("G605", f"{place}: expected images (N, H, W), (N, H, W, C) or (N, C, H, W), "
+                   f"found the shape {shape}")
+    first, last = shape[1] in CHANNELS, shape[3] in CHANNELS
+    if first == last:
+        why = "both could be the channels" if first else "neither is a channel count"
+        raise fail("G605", f"{place}: expected 1 or 3 channels in second or in last place, found the "
+                   f"shape {shape}, where {why}")
+    return 1 if first else 3
+
+
+def _images(
+    place: str, array: NDArray[Any], channel_axis: int | None, one: tuple[int, ...]
+) -> Tensor:
+    if array.shape[1:] != one:
+        raise fail("G605", f"{place}: expected images of the shape {one} as in training, found the "
+                   f"shape {array.shape}")
+    if array.size == 0:
+        raise fail("G605", f"{place}: expected images, found the shape {array.shape}")
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise fail("G606", f"{place}: expected uint8 or float pixels, found {array.dtype}",
+                   help="convert whole numbers from 0 to 255 with `.astype(numpy.uint8)`")
+    if channel_axis is None:
+        array = array[:, None]
+    elif channel_axis == 3:
+        array = array.transpose(0, 3, 1, 2)
+    if array.dtype != np.uint8:
+        # A float64 beyond float32's range becomes infinite, which the check reports.
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
+        if not np.isfinite(array).all():
+            raise fail("G606", f"{place}: expected finite pixels, found infinity or NaN")
+    return torch.from_numpy(np.ascontiguousarray(array))
+
+
+def _labels(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> Tensor:
+    array = arrays[name]
+    if array.dtype.kind not in "iu":
+        raise fail("G606", f"{path}: {name}: expected whole numbers, found {array.dtype}")
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise fail("G605", f"{path}: {name}: expected labels (N,), found the shape {array.shape}")
+    # uint64 beyond int64 turns negative here and is then out of range, as it should be.
+    return torch.from_numpy(array.astype(np.int64))
+
+
+def _class_count(place: str, labels: Tensor) -> int:
+    """Classes of the training labels, which must use every number from 0 up."""
+    present = labels.unique()
+    if len(present) < 2:
+        raise fail("G604", f"{place}: expected at least two classes, found {len(present)}")
+    expected = torch.arange(len(present))
+    if not torch.equal(present, expected):
+        first = int(expected[present != expected][0])
+        raise fail(
+            "G604", f"{place}: expected every class from 0 to have images, found labels from "
+            f"{int(present[0])} to {int(present[-1])} and none of class {first}",
+            help="number the classes from 0 without gaps",
+        )
+    return len(present)
+
+
+SOURCES = (DataSource("npz", "FILE", load),)

@@ -1,0 +1,130 @@
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from genolang.diagnostics import GenoError
+from genolang.train.run_folder import RunFolder, read_journal
+
+COMMAND = ("genoc", "train", "my nets.geno")
+
+
+@pytest.fixture
+def run(tmp_path):
+    with RunFolder.create(tmp_path / "a" / "run", "geno 1\n", COMMAND) as folder:
+        yield folder
+
+
+def code(error):
+    return error.value.diagnostics[0].code
+
+
+def test_a_new_run_holds_its_program_and_its_command(run):
+    assert run.read_spec() == "geno 1\n"
+    assert run.resume_command == f"genoc train 'my nets.geno' --resume {run.path}"
+
+
+def test_a_folder_that_holds_anything_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(GenoError) as error:
+        RunFolder.create(tmp_path, "", COMMAND)
+    assert code(error) == "G703" and "notes.txt" in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_the_help_for_a_used_run_folder_names_resume(run):
+    with pytest.raises(GenoError) as error:
+        RunFolder.create(run.path, "", COMMAND)
+    assert "--resume" in error.value.diagnostics[0].help
+
+
+def test_a_file_in_the_folders_place_is_a_diagnostic(tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(GenoError) as error:
+        RunFolder.create(tmp_path / "run", "", COMMAND)
+    assert code(error) == "G709"
+
+
+@pytest.mark.parametrize("about", [None, "{", "[]", '{"format": 99, "command": []}'])
+def test_resuming_needs_a_run_folder(tmp_path, about):
+    (tmp_path / "spec.geno").write_text("")
+    if about is not None:
+        (tmp_path / "run.json").write_text(about)
+    with pytest.raises(GenoError) as error:
+        RunFolder.resume(tmp_path)
+    assert code(error) == "G704"
+
+
+def test_a_second_process_is_kept_out_until_the_first_lets_go(run):
+    script = (
+        "import sys; from pathlib import Path; from genolang.train.run_folder import RunFolder\n"
+        "from genolang.diagnostics import GenoError\n"
+        "try: RunFolder.resume(Path(sys.argv[1])).close()\n"
+        "except GenoError as error: print(error.diagnostics[0].code)"
+    )
+    def attempt():
+        return subprocess.run([sys.executable, "-c", script, str(run.path)],
+                              capture_output=True, text=True, check=True).stdout.strip()
+    assert attempt() == "G712"
+    run.close()
+    assert attempt() == ""
+
+
+def test_the_journal_is_one_object_per_line(run):
+    run.append("train", {"epoch": 0, "text": "a\nb"})
+    run.append("train", {"epoch": 1})
+    lines = (run.path / "journal.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [0, 1]
+
+
+def test_restoring_removes_lines_that_only_this_phase_wrote_after_its_checkpoint(run):
+    run.append("search", {"epoch": 0})
+    run.save("search", {"w": torch.ones(1)}, {})
+    run.append("score", {"epoch": 0})
+    run.append("search", {"epoch": 1})
+    run.append("score", {"epoch": 1})
+    run.close()
+    with RunFolder.resume(run.path) as resumed:
+        assert resumed.restore("search") is not None
+        assert [(e["phase"], e["epoch"]) for e in read_journal(run.path)] == [
+            ("search", 0), ("score", 0), ("score", 1)
+        ]
+        assert resumed.restore("score") is None
+        assert len(read_journal(run.path)) == 1
+        resumed.append("search", {"epoch": 1})
+        resumed.save("search", {"w": torch.ones(1)}, {})
+        assert resumed.restore("search").meta["journal_lines"] == 2
+
+
+def test_a_line_torn_by_a_kill_is_dropped(run):
+    run.append("train", {"epoch": 0})
+    run.close()
+    with (run.path / "journal.jsonl").open("a") as journal:
+        journal.write('{"phase": "tr')
+    assert len(read_journal(run.path)) == 1
+    with RunFolder.resume(run.path) as resumed:
+        resumed.append("train", {"epoch": 1})
+    assert [entry["epoch"] for entry in read_journal(run.path)] == [0, 1]
+
+
+def test_a_journal_that_lost_lines_or_sense_is_damage(run):
+    run.append("train", {"epoch": 0})
+    run.save("train", {"w": torch.ones(1)}, {})
+    (run.path / "journal.jsonl").write_text("")
+    run.close()
+    with RunFolder.resume(run.path) as resumed, pytest.raises(GenoError) as error:
+        resumed.restore("train")
+    assert code(error) == "G705" and "journal.jsonl" in str(error.value)
+    (run.path / "journal.jsonl").write_text("nonsense\n")
+    with pytest.raises(GenoError) as error:
+        RunFolder.resume(run.path)
+    assert code(error) == "G705"
+
+
+def test_resuming_clears_away_temporary_files(run):
+    run.close()
+    (run.path / ".metrics.json.1.tmp").write_text("half")
+    with RunFolder.resume(run.path):
+        assert not list(run.path.glob("*.tmp")) and not list(run.path.glob(".*.tmp"))
