@@ -1,1 +1,24 @@
 """genolang: a small language for convolutional networks with attention."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from genolang.api import Network, Plan, Spec, check, load
+    from genolang.diagnostics import Diagnostic, GenoError
+
+__version__ = "0.1.0"
+__all__ = ["Diagnostic", "GenoError", "Network", "Plan", "Spec", "check", "load"]
+_HOMES = {"Diagnostic": "genolang.diagnostics", "GenoError": "genolang.diagnostics"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'genolang' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES.get(name, "genolang.api")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -87,9 +87,9 @@ def cutout(images: Tensor, size: int, generator: torch.Generator) -> Tensor:
 
 
 def _moved(images: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """Pixel (y + rows[b], x + columns[b]) of each image b, or the nearest to it, and whether it is inside.
+    """Pixel (y + rows[b], x + columns[b]) of each image b, or the nearest one of the image.
 
-    The mask has the shape (B, 1, H, W).
+    Also a mask (B, 1, H, W) of where that place lies inside the image.
     """
     _, channels, height, width = images.shape
     y = torch.arange(height, device=images.device) + rows[:, None]

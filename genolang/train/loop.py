@@ -21,6 +21,7 @@ from torch.optim import Optimizer
 
 from genolang.diagnostics import GenoError, fail
 from genolang.semantics.settings import TrainSettings
+from genolang.train.batches import generator_for
 from genolang.train.evaluate import correct_answers, evaluate
 from genolang.train.interrupt import Interrupt, interrupted, interruptible
 from genolang.train.network import TrainableNetwork, logits_of
@@ -106,15 +107,9 @@ def fit(
     return Fitted(tuple(progress.history), progress.best_epoch, progress.best_accuracy, loop.best)
 
 
-def step_seed(seed: int, epoch: int, step: int) -> int:
-    """A seed (63 bits) for the random numbers inside one step, the same on every machine."""
-    digest = hashlib.blake2b(f"{seed}/{epoch}/{step}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "little") >> 1
-
-
 def seed_step(device: torch.device, seed: int, epoch: int, step: int) -> None:
     """Seeds torch's generators for one step, so that no generator's state need be saved."""
-    number = step_seed(seed, epoch, step)
+    number = generator_for(seed, "step", epoch, step).initial_seed()
     # Not torch.manual_seed: where CUDA is present but unused it formats a stack at every call.
     torch.default_generator.manual_seed(number)
     if device.type == "cuda":

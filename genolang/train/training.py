@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from genolang.semantics.settings import TrainSettings
-from genolang.train.batches import Batches, evaluation_batches
+from genolang.train.batches import Batches, evaluation_batches, generator_for
 from genolang.train.datasets import Dataset
 from genolang.train.evaluate import evaluate
+from genolang.train.interrupt import interruptible
 from genolang.train.loop import SAVE_EVERY_S, Fitted, fit
 from genolang.train.network import TrainableNetwork, parameter_count
 from genolang.train.reporter import EpochRecord, Reporter
@@ -43,7 +44,7 @@ def split_indices(count: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
 
     The share is rounded down, so that something is left to train on.
     """
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(count, generator=generator_for(seed, "split"))
     held_out = math.floor(count * share)
     return order[held_out:], order[:held_out]
 
@@ -77,19 +78,23 @@ def train_network(
     )
     last_weights = copies(module.state_dict())
     module.load_state_dict(fitted.best_weights)
-    tested = batches_of(data.test_images, data.test_labels) if len(data.test_labels) else None
-    result = TrainResult(
-        train_accuracy=evaluate(module, part(trained_on)).accuracy,
-        val_accuracy=fitted.best_accuracy if len(held_out) else None,
-        test_accuracy=None if tested is None else evaluate(module, tested).accuracy,
-        params=parameter_count(module),
-        seconds=sum(record.seconds for record in fitted.history),
-        epochs=len(fitted.history),
-        best_epoch=fitted.best_epoch,
-        history=fitted.history,
-    )
-    if run is not None:
-        _write_results(run, result, fitted, last_weights, seed)
+    # All epochs are done: an interrupt from here on lets the little that is left come to its end.
+    with interruptible():
+        result = TrainResult(
+            train_accuracy=evaluate(module, part(trained_on)).accuracy,
+            val_accuracy=fitted.best_accuracy if len(held_out) else None,
+            test_accuracy=(
+                evaluate(module, batches_of(data.test_images, data.test_labels)).accuracy
+                if len(data.test_labels) else None
+            ),
+            params=parameter_count(module),
+            seconds=sum(record.seconds for record in fitted.history),
+            epochs=len(fitted.history),
+            best_epoch=fitted.best_epoch,
+            history=fitted.history,
+        )
+        if run is not None:
+            _write_results(run, result, fitted, last_weights, seed)
     return result
 
 

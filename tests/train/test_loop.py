@@ -1,3 +1,5 @@
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,6 +99,20 @@ def test_a_run_stopped_after_every_single_step_comes_to_the_same_end(tmp_path):
             except GenoError:
                 continue
     assert same(module.state_dict(), straight.state_dict())
+
+
+def test_a_real_ctrl_c_finishes_the_step_and_saves(tmp_path):
+    class PressCtrlC(SilentReporter):
+        def step_done(self, step, steps, loss):
+            if step == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with RunFolder.create(tmp_path, "", COMMAND) as run, pytest.raises(GenoError) as error:
+        fitted(run, reporter=PressCtrlC())
+    assert diagnostic(error).code == "G710"
+    with RunFolder.resume(tmp_path) as run:
+        progress = run.restore("train").meta["progress"]
+    assert (progress["epoch"], progress["step"]) == (0, 3)
 
 
 def test_a_damaged_newest_checkpoint_costs_time_but_not_the_result(tmp_path):

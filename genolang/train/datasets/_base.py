@@ -64,7 +64,7 @@ def stratified_split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, T
     image; the odd ones come from the classes that are cut most unevenly.
     """
     generator = torch.Generator().manual_seed(seed)
-    members = [(labels == label).nonzero()[:, 0] for label in labels.unique().tolist()]
+    members = [(labels == label).nonzero()[:, 0] for label in torch.unique(labels).tolist()]
     exact = [share * len(group) for group in members]
     counts = [math.floor(wanted) for wanted in exact]
     missing = round(share * len(labels)) - sum(counts)
@@ -105,7 +105,7 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
 def split_off_test(
     name: str, images: Tensor, labels: Tensor, class_names: tuple[str, ...], seed: int
 ) -> Dataset:
-    """A data set out of one body of images (N, C, H, W), a fifth of each class being the test set."""
+    """A data set of images (N, C, H, W), a fifth of each class being the test set."""
     train, test = stratified_split(labels, TEST_SHARE, seed)
     return with_statistics(
         name, (images[train], labels[train]), (images[test], labels[test]), class_names

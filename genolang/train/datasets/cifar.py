@@ -19,8 +19,8 @@ from torch import Tensor
 
 from genolang.diagnostics import fail
 from genolang.train.datasets._base import (
-    DataSource,
     Dataset,
+    DataSource,
     check_labels,
     read_bytes,
     user_path,
@@ -177,7 +177,7 @@ def _check_count(cifar: _Cifar, path: Path, count: int) -> None:
         return
     expected = read_pickled_arrays(note).get("num_cases_per_batch")
     if type(expected) is int and expected != count:
-        raise fail("G603", f"{path}: expected {expected} images, as {note.name} says, found {count}")
+        raise fail("G603", f"{path}: expected {expected} images as in {note.name}, found {count}")
 
 
 def _images(pixels: NDArray[Any]) -> Tensor:

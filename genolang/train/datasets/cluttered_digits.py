@@ -1,14 +1,15 @@
-"""`cluttered_digits`: one whole digit somewhere among pieces of others, 32x32 grey, made on the fly.
+"""`cluttered_digits`: one whole digit somewhere among pieces of others, 32x32 grey.
 
-The real 8x8 digits, doubled in size, after the cluttered MNIST task of V. Mnih et al., Recurrent
-Models of Visual Attention (2014), section 4.1. Train and test are made from different digits.
+Made on the fly from the real 8x8 digits, doubled in size; train and test from different ones.
+Source: V. Mnih et al., Recurrent Models of Visual Attention (2014), section 4.1, cluttered MNIST;
+here the pieces fade out around the digit, which would not be readable otherwise at this size.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
+from torch.nn.functional import interpolate, max_pool2d
 
 from genolang.train.datasets._base import (
     TEST_SHARE,
@@ -23,6 +24,7 @@ CANVAS = 32
 SCALE = 2
 PIECES = 8
 PIECE = 6
+GAP = 2
 TRAIN_COUNT = 4000
 TEST_COUNT = 1000
 
@@ -61,7 +63,11 @@ def clutter(
         )
         places = torch.randint(CANVAS - PIECE + 1, (2, count), generator=generator)
         _paste(canvas, pieces, places)
-    _paste(canvas, digits[chosen], torch.randint(CANVAS - size + 1, (2, count), generator=generator))
+    places = torch.randint(CANVAS - size + 1, (2, count), generator=generator)
+    whole = digits[chosen]
+    around = max_pool2d(whole[:, None], 2 * GAP + 1, stride=1, padding=GAP)[:, 0]
+    canvas[_index(places, size)] *= 1 - around
+    _paste(canvas, whole, places)
     return (canvas * 255).round().to(torch.uint8)[:, None], labels[chosen]
 
 

@@ -15,7 +15,10 @@ CLASS_NAMES = tuple(str(digit) for digit in range(10))
 
 
 def digit_images() -> tuple[Tensor, Tensor]:
-    """Images (1797, 1, 8, 8), float32 from 0 to 1, and labels (1797,); G607 without scikit-learn."""
+    """Images (1797, 1, 8, 8), float32 from 0 to 1, and labels (1797,).
+
+    Raises G607 without scikit-learn.
+    """
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:

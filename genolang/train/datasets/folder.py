@@ -16,8 +16,8 @@ from torch import Tensor
 from genolang.diagnostics import fail
 from genolang.train.datasets._base import (
     MAX_BYTES,
-    DataSource,
     Dataset,
+    DataSource,
     split_off_test,
     user_path,
     with_statistics,
@@ -71,7 +71,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _files(root: Path, class_names: tuple[str, ...]) -> Files:
-    """Image files with their labels; a class of which there is none is an error in training only."""
+    """Image files with their labels, in the order of the class folders; raises G604."""
     found: Files = []
     if len(class_names) < 2:
         raise fail("G604", f"{root}: expected a folder per class, at least two, found "
@@ -101,7 +101,8 @@ def _read(root: Path, files: Files, classes: int) -> tuple[Tensor, Tensor]:
         pixels = first if index == 0 else _decode(path)
         if pixels.shape != first.shape:
             raise fail(
-                "G605", f"{path}: expected {_shape(first)} as {files[0][0]}, found {_shape(pixels)}",
+                "G605", f"{path}: expected {_shape(first)} as {files[0][0]}, "
+                f"found {_shape(pixels)}",
                 help="give all images one size and make them all grey or all colour",
             )
         images[index] = torch.from_numpy(pixels)
@@ -133,7 +134,8 @@ def _decode(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
         raise fail("G606", f"{path}: expected an image ({', '.join(FORMATS)}), found another "
                    "format") from error
     except Image.DecompressionBombError as error:
-        raise fail("G605", f"{path}: expected at most {MAX_SIDE} pixels a side, found more") from error
+        raise fail("G605", f"{path}: expected at most {MAX_SIDE} pixels a side, found "
+                   "more") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise fail("G603", f"{path}: expected a whole image, found a cut-off or damaged one "
                    f"({error})") from error

@@ -1,7 +1,8 @@
 """`npz:FILE`: NumPy arrays x_train, y_train, x_test, y_test, or x and y, in one .npz file.
 
-Images are (N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels, uint8 or float; labels whole
-numbers (N,) or (N, 1). Files that need pickle are refused. Source: NumPy's `numpy.lib.format`.
+Images are (N, H, W), (N, H, W, C) or (N, C, H, W) with 1 or 3 channels, uint8 or float; labels
+are whole numbers (N,) or (N, 1). Files that need pickle are refused.
+Source: NumPy's `numpy.lib.format`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from torch import Tensor
 from genolang.diagnostics import fail
 from genolang.train.datasets._base import (
     MAX_BYTES,
-    DataSource,
     Dataset,
+    DataSource,
     check_labels,
     split_off_test,
     user_path,
@@ -86,7 +87,7 @@ def _wanted(path: Path, members: dict[str, int]) -> tuple[str, ...]:
 
 
 def _channel_axis(place: str, shape: tuple[int, ...]) -> int | None:
-    """1 or 3 (-1 would hide which), or None for images without one; G605 if it cannot be told."""
+    """Which axis holds the channels, None for images without; G605 where it cannot be told."""
     if len(shape) == 3:
         return None
     if len(shape) != 4:
@@ -95,8 +96,8 @@ def _channel_axis(place: str, shape: tuple[int, ...]) -> int | None:
     first, last = shape[1] in CHANNELS, shape[3] in CHANNELS
     if first == last:
         why = "both could be the channels" if first else "neither is a channel count"
-        raise fail("G605", f"{place}: expected 1 or 3 channels in second or in last place, found the "
-                   f"shape {shape}, where {why}")
+        raise fail("G605", f"{place}: expected 1 or 3 channels in second or in last place, found "
+                   f"the shape {shape}, where {why}")
     return 1 if first else 3
 
 
@@ -138,7 +139,7 @@ def _labels(path: Path, name: str, arrays: dict[str, NDArray[Any]]) -> Tensor:
 
 def _class_count(place: str, labels: Tensor) -> int:
     """Classes of the training labels, which must use every number from 0 up."""
-    present = labels.unique()
+    present = torch.unique(labels)
     if len(present) < 2:
         raise fail("G604", f"{place}: expected at least two classes, found {len(present)}")
     expected = torch.arange(len(present))

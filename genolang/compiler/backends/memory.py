@@ -1,0 +1,34 @@
+"""What training keeps in memory between forward and backward, counted without running anything."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+
+def saved_bytes(module: nn.Module, shape: tuple[int, int, int, int]) -> int:
+    """Bytes that autograd saves in one training forward of a batch (B, C, H, W) in float32.
+
+    The module must be on the meta device. Every storage counts once; parameters and buffers are
+    there anyway and do not count.
+    """
+    own = {id(t.untyped_storage()): t for t in (*module.parameters(), *module.buffers())}
+    owned = {t.untyped_storage()._cdata for t in own.values()}
+    seen: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        key = tensor.untyped_storage()._cdata
+        if key not in owned:
+            seen.setdefault(key, tensor)
+        return tensor
+
+    was_training = module.training
+    module.train()
+    try:
+        with saved_tensors_hooks(pack, lambda tensor: tensor):
+            result = module(torch.empty(shape, device="meta"))
+    finally:
+        module.train(was_training)
+    del result
+    return sum(tensor.untyped_storage().nbytes() for tensor in seen.values())

@@ -1,0 +1,243 @@
+"""What each primitive is in torch: a module with weights, or a function. (B, C, H, W) throughout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genolang.primitives import MapType, padding, pair
+from genolang.semantics.program import Leaf
+
+Attrs = Mapping[str, Any]
+Function = Callable[..., Tensor]
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch norm without a batch counter: momentum is fixed here, and the counter costs a kernel.
+
+    State dicts that do have `num_batches_tracked` load all the same.
+    """
+
+    def __init__(self, channels: int, attrs: Attrs) -> None:
+        super().__init__(channels, attrs["eps"], attrs["momentum"], attrs["affine"])
+        self.num_batches_tracked: Tensor | None = None
+
+    def forward(self, input: Tensor) -> Tensor:
+        if self.training and input.numel() == input.shape[1] and not input.is_meta:
+            raise ValueError(
+                "batch norm cannot train on a single value per channel: use a batch of two or more"
+            )
+        return torch.batch_norm(
+            input, self.weight, self.bias, self.running_mean, self.running_var, self.training,
+            self.momentum or 0.0, self.eps, torch.backends.cudnn.enabled,
+        )  # fmt: skip
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
+        state_dict.pop(prefix + "num_batches_tracked", None)
+        nn.Module._load_from_state_dict(self, state_dict, prefix, *rest)
+
+
+class Linear(nn.Linear):
+    """A dense layer on (B, C, 1, 1)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.linear(input.flatten(1), self.weight, self.bias)[:, :, None, None]
+
+
+class Dropout(nn.Module):
+    """Dropout of single values, in training."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.p, self.training)
+
+
+class DropPath(nn.Module):
+    """Drops whole samples with probability `p` and scales the others by 1 / (1 - p), in training.
+
+    Source: FractalNet's path dropout as DARTS applies it to a node's incoming edges.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.p = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0.0:
+            return x
+        keep = 1.0 - self.p
+        mask = torch.rand((x.shape[0], 1, 1, 1), device=x.device, dtype=x.dtype) < keep
+        return x * (mask.to(x.dtype) / keep)
+
+
+def make_leaf(leaf: Leaf) -> nn.Module:
+    """A layer with weights, in torch's default initialisation."""
+    attrs, x = leaf.attrs, leaf.inputs[0]
+    if leaf.layer == "conv":
+        return nn.Conv2d(
+            x.C, attrs["out"] or x.C, pair(attrs["k"]), pair(attrs["stride"]), padding(attrs),
+            attrs["dilation"], attrs["groups"], attrs["bias"],
+        )  # fmt: skip
+    if leaf.layer == "linear":
+        return Linear(x.C, attrs["out"], attrs["bias"])
+    assert leaf.layer == "batch_norm", leaf.layer
+    return BatchNorm(x.C, attrs)
+
+
+def make_function(layer: str, attrs: Attrs, types: list[MapType]) -> Function:
+    """A layer without weights, as a function of its maps."""
+    return _FUNCTIONS[layer](attrs)
+
+
+def _add(attrs: Attrs) -> Function:
+    constant = attrs["constant"]
+
+    def add(first: Tensor, *rest: Tensor) -> Tensor:
+        for other in rest:
+            first = first + other
+        return first + constant if constant else first
+
+    return add
+
+
+def _multiply(attrs: Attrs) -> Function:
+    constant = attrs["constant"]
+
+    def multiply(first: Tensor, *rest: Tensor) -> Tensor:
+        for other in rest:
+            first = first * other
+        return first * constant if constant != 1 else first
+
+    return multiply
+
+
+def _max_pool(attrs: Attrs) -> Function:
+    k, stride, pad, ceil = pair(attrs["k"]), pair(attrs["stride"]), padding(attrs), attrs["ceil"]
+    return lambda x: F.max_pool2d(x, k, stride, pad, ceil_mode=ceil)
+
+
+def _avg_pool(attrs: Attrs) -> Function:
+    k, stride, pad, ceil = pair(attrs["k"]), pair(attrs["stride"]), padding(attrs), attrs["ceil"]
+    return lambda x: F.avg_pool2d(x, k, stride, pad, ceil, count_include_pad=False)
+
+
+def _resize(attrs: Attrs) -> Function:
+    mode, like, size = attrs["mode"], attrs["like"], attrs["size"]
+    corners = False if mode == "bilinear" else None
+    fixed = None if like else list(pair(size))
+
+    def resize(x: Tensor, partner: Tensor | None = None) -> Tensor:
+        target = fixed if partner is None else partner.shape[-2:]
+        return F.interpolate(x, size=target, mode=mode, align_corners=corners)
+
+    return resize
+
+
+def _subsampled(x: Tensor, stride: int, offset: int) -> Tensor:
+    rows, columns = -(-x.shape[2] // stride), -(-x.shape[3] // stride)
+    y = x[:, :, offset::stride, offset::stride]
+    if offset and (y.shape[2] != rows or y.shape[3] != columns):
+        # An odd size leaves the shifted grid one short: the missing row and column are zero.
+        y = F.pad(y, (0, columns - y.shape[3], 0, rows - y.shape[2]))
+    return y
+
+
+def _subsample(attrs: Attrs) -> Function:
+    stride, offset = attrs["stride"], attrs["offset"]
+    return lambda x: _subsampled(x, stride, offset)
+
+
+def _zeros(attrs: Attrs) -> Function:
+    stride = attrs["stride"]
+    return lambda x: torch.zeros_like(x[:, :, ::stride, ::stride])
+
+
+def _softmax(attrs: Attrs) -> Function:
+    if attrs["over"] == "channels":
+        return lambda x: x.softmax(1)
+    return lambda x: x.flatten(2).softmax(2).view_as(x)
+
+
+def _mean(attrs: Attrs) -> Function:
+    dims = (1,) if attrs["over"] == "channels" else (2, 3)
+    return lambda x: x.mean(dims, keepdim=True)
+
+
+def _global_max(x: Tensor) -> Tensor:
+    # Unlike amax, this sends the gradient to one position only, as the published modules do.
+    return F.adaptive_max_pool2d(x, 1)
+
+
+def _max(attrs: Attrs) -> Function:
+    if attrs["over"] == "channels":
+        return lambda x: x.max(dim=1, keepdim=True).values
+    return _global_max
+
+
+def _matmul(a: Tensor, b: Tensor) -> Tensor:
+    return torch.matmul(a.flatten(2), b.flatten(2)).unflatten(2, b.shape[2:])
+
+
+def _transpose(x: Tensor) -> Tensor:
+    return x.flatten(2).transpose(1, 2).unsqueeze(3)
+
+
+def _plain(function: Function) -> Callable[[Attrs], Function]:
+    return lambda attrs: function
+
+
+_FUNCTIONS: dict[str, Callable[[Attrs], Function]] = {
+    "relu": _plain(torch.relu),
+    "sigmoid": _plain(torch.sigmoid),
+    "tanh": _plain(torch.tanh),
+    "silu": _plain(F.silu),
+    "softmax": _softmax,
+    "max_pool": _max_pool,
+    "avg_pool": _avg_pool,
+    "global_avg_pool": _plain(lambda x: x.mean((2, 3), keepdim=True)),
+    "global_max_pool": _plain(_global_max),
+    "mean": _mean,
+    "max": _max,
+    "concat": _plain(lambda *maps: torch.cat(maps, 1)),
+    "add": _add,
+    "subtract": _plain(torch.sub),
+    "multiply": _multiply,
+    "divide": _plain(torch.div),
+    "resize": _resize,
+    "subsample": _subsample,
+    "zeros": _zeros,
+    "matmul": _plain(_matmul),
+    "transpose": _plain(_transpose),
+    "identity": _plain(lambda x: x),
+}
+
+
+def mix_function(start: int, kept: tuple[int, ...], combine: str) -> Function:
+    """A mixed operation: candidates summed (or multiplied) by the weights of their logits' row.
+
+    The first argument is the flat tuple of all weights of the choice set; `start` is the row's
+    first. Sources: DARTS, equation 2; Att-DARTS, equations 10 and 17.
+    """
+    places = tuple(start + k for k in kept)
+
+    def mix_sum(weights: tuple[Tensor, ...], *candidates: Tensor) -> Tensor:
+        total = weights[places[0]] * candidates[0]
+        for place, candidate in zip(places[1:], candidates[1:], strict=True):
+            total = total + weights[place] * candidate
+        return total
+
+    def mix_product(weights: tuple[Tensor, ...], *masks: Tensor) -> Tensor:
+        tiny = torch.finfo(masks[0].dtype).tiny
+        total = weights[places[0]] * masks[0].clamp_min(tiny).log()
+        for place, mask in zip(places[1:], masks[1:], strict=True):
+            total = total + weights[place] * mask.clamp_min(tiny).log()
+        return total.exp()
+
+    return mix_product if combine == "product" else mix_sum

@@ -1,0 +1,249 @@
+"""Graphs to torch modules: a list of steps over numbered values, run one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from genolang.compiler.backends.torch_layers import (
+    DropPath,
+    Dropout,
+    make_function,
+    make_leaf,
+    mix_function,
+)
+from genolang.compiler.ir import Graph, Node
+from genolang.diagnostics import did_you_mean, fail
+from genolang.semantics.program import ChoiceSet, Path
+
+Weights = tuple[Tensor, ...]
+Step = tuple[int, tuple[int, ...], int, tuple[int, ...]]
+
+
+class Choices(MutableMapping[str, Tensor]):
+    """The logits of a supernet: one leaf tensor (decisions, alternatives) per choice set.
+
+    They are not parameters and not in the state dict. Setting copies the values in place. Errors: KeyError
+    for an unknown name, GenoError G415 for a wrong shape.
+    """
+
+    def __init__(self, sets: Mapping[str, ChoiceSet]) -> None:
+        self.sets = sets
+        self.tensors = {
+            key: torch.zeros(len(s.rows), len(s.options), requires_grad=True) for key, s in sets.items()
+        }
+
+    def __getitem__(self, key: str) -> Tensor:
+        if key not in self.tensors:
+            raise KeyError(f"no choice set {key!r}; {did_you_mean(key, self.tensors) or ''}".strip())
+        return self.tensors[key]
+
+    def __setitem__(self, key: str, value: Tensor) -> None:
+        target = self[key]
+        value = torch.as_tensor(value)
+        if value.shape != target.shape:
+            raise fail("G415", f"the logits of `{key}` are {tuple(target.shape)}, not {tuple(value.shape)}")
+        with torch.no_grad():
+            target.copy_(value)
+
+    def __delitem__(self, key: str) -> None:
+        raise TypeError("a choice set cannot be removed")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def apply(self, change: Callable[[Tensor], Tensor]) -> None:
+        for key, tensor in self.tensors.items():
+            moved = change(tensor.detach())
+            if moved is not tensor:
+                self.tensors[key] = moved.requires_grad_()
+
+    def weights(self) -> dict[str, Weights]:
+        """The softmax weights of every set, as one flat tuple of scalars each."""
+        return {key: F.softmax(t, -1).flatten().unbind() for key, t in self.tensors.items()}
+
+
+class GraphModule(nn.Module):
+    """One graph: layers with weights are children under their names, the rest are functions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._operations: list[Callable[..., Any]] = []
+        self._steps: tuple[Step, ...] = ()
+        self._keys: tuple[str, ...] = ()
+        self._size = 0
+        self._outputs: tuple[int, ...] = ()
+
+    def run(
+        self, steps: tuple[Step, ...], inputs: tuple[Tensor, ...], weights: Mapping[str, Weights]
+    ) -> list[Any]:
+        values: list[Any] = [*inputs, *(weights[key] for key in self._keys)]
+        values += [None] * (self._size - len(values))
+        operations = self._operations
+        for operation, arguments, result, dead in steps:
+            if len(arguments) == 1:
+                values[result] = operations[operation](values[arguments[0]])
+            else:
+                values[result] = operations[operation](*[values[a] for a in arguments])
+            for number in dead:
+                values[number] = None
+        return values
+
+    def forward(self, *arguments: Any) -> Tensor:
+        """Inputs first, then the weights of every choice set in `_keys`."""
+        count = len(arguments) - len(self._keys)
+        weights = dict(zip(self._keys, arguments[count:], strict=True))
+        found: Tensor = self.run(self._steps, arguments[:count], weights)[self._outputs[0]]
+        return found
+
+
+class NetworkModule(GraphModule):
+    """A whole network: (B, C, H, W) -> logits (B, classes).
+
+    In training with an auxiliary head the result is (logits, auxiliary logits); `auxiliary_weight`
+    is that head's share of the loss, 0.0 without one. `choices` holds a supernet's logits.
+    """
+
+    def __init__(self, sets: Mapping[str, ChoiceSet], auxiliary_weight: float) -> None:
+        super().__init__()
+        self.choices = Choices(sets)
+        self.auxiliary_weight = auxiliary_weight
+        self._training_steps: tuple[Step, ...] = ()
+
+    def set_drop_path(self, p: float) -> None:
+        """Set the probability with which every `drop_path` drops a sample, 0 to below 1."""
+        for module in self.modules():
+            if isinstance(module, DropPath):
+                module.p = p
+
+    def forward(self, *arguments: Any) -> Any:
+        (image,) = arguments
+        weights = self.choices.weights() if len(self.choices) else {}
+        two = self.training and len(self._outputs) == 2
+        values = self.run(self._training_steps if two else self._steps, (image,), weights)
+        logits = values[self._outputs[0]].flatten(1)
+        return (logits, values[self._outputs[1]].flatten(1)) if two else logits
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> NetworkModule:
+        super()._apply(fn, recurse)
+        self.choices.apply(fn)
+        return self
+
+
+def build_network(
+    graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: float
+) -> NetworkModule:
+    """The module of a network's graph; weights in torch's default initialisation, logits zero."""
+    network = NetworkModule(sets, auxiliary_weight)
+    _Assembly(network, graph).run()
+    return network
+
+
+class _Assembly:
+    """Creates the containers and layers in program order, then the steps of every graph."""
+
+    def __init__(self, root: NetworkModule, graph: Graph) -> None:
+        self.root = root
+        self.graph = graph
+        self.modules: dict[Path, nn.Module] = {(): root}
+        self.bodies: dict[Path, Graph] = {}
+
+    def run(self) -> None:
+        self.collect(self.graph, ())
+        for path, leaf in self.graph.leaves.items():
+            self.container(path[:-1])._modules[path[-1]] = self.modules[path] = make_leaf(leaf)
+        self.assemble(self.root, self.graph, ())
+
+    def collect(self, graph: Graph, prefix: Path) -> None:
+        for number in graph.links:
+            node = graph.node(number)
+            if node.body is not None and node.path:
+                self.bodies.setdefault(prefix + node.path, node.body)
+                self.collect(node.body, prefix + node.path)
+
+    def container(self, path: Path) -> nn.Module:
+        if path not in self.modules:
+            made = GraphModule() if path in self.bodies else nn.Module()
+            # Not add_module: a definition may be called `type` or `half`.
+            self.container(path[:-1])._modules[path[-1]] = self.modules[path] = made
+        return self.modules[path]
+
+    def assemble(self, module: GraphModule, graph: Graph, prefix: Path) -> None:
+        inputs = {number: place for place, number in enumerate(graph.inputs)}
+        keys = {key: len(inputs) + place for place, key in enumerate(graph.keys)}
+        slots = dict(inputs)
+        plan: list[tuple[int, int, tuple[int, ...]]] = []
+        next_slot = len(inputs) + len(keys)
+        for number, node, arguments in graph:
+            if node.kind == "input":
+                continue
+            slots[number] = next_slot
+            next_slot += 1
+            places = tuple(slots[a] for a in arguments)
+            if node.mix is not None:
+                places = (keys[node.mix.key], *places)
+            elif node.body is not None:
+                places += tuple(keys[key] for key in node.body.keys)
+            module._operations.append(self.operation(module, node, graph, arguments, prefix))
+            plan.append((number, len(module._operations) - 1, places))
+        module._keys = graph.keys
+        module._size = next_slot
+        module._outputs = tuple(slots[o] for o in graph.outputs)
+        module._steps = _steps(plan, slots, graph, graph.outputs[:1], module._outputs[:1])
+        if isinstance(module, NetworkModule):
+            module._training_steps = _steps(plan, slots, graph, graph.outputs, module._outputs)
+
+    def operation(
+        self, owner: GraphModule, node: Node, graph: Graph, arguments: tuple[int, ...], prefix: Path
+    ) -> Callable[..., Any]:
+        if node.body is not None:
+            return self.call(owner, node, node.body, prefix)
+        if node.mix is not None:
+            width = len(self.root.choices.sets[node.mix.key].options)
+            return mix_function(node.mix.row * width, node.kept, node.mix.combine)
+        if node.path:
+            return self.modules[prefix + node.path]
+        assert node.attrs is not None
+        if node.layer in ("drop_path", "dropout"):
+            made = DropPath() if node.layer == "drop_path" else Dropout(node.attrs["p"])
+            owner._modules[f"{node.layer}#{len(owner._operations)}"] = made
+            return made
+        return make_function(node.layer, node.attrs, [graph.node(a).type for a in arguments])
+
+    def call(self, owner: GraphModule, node: Node, body: Graph, prefix: Path) -> GraphModule:
+        path = prefix + node.path
+        if node.path and self.bodies[path] is body:
+            module = self.modules[path]
+            assert isinstance(module, GraphModule)
+            if module._steps:
+                return module
+        else:
+            # No weights of its own, or weights that another body of the same path already owns.
+            module = GraphModule()
+            owner._modules[f"{body.name}#{len(owner._operations)}"] = module
+        self.assemble(module, body, path if node.path else prefix)
+        return module
+
+
+def _steps(
+    plan: list[tuple[int, int, tuple[int, ...]]], slots: dict[int, int], graph: Graph,
+    outputs: tuple[int, ...], kept: tuple[int, ...],
+) -> tuple[Step, ...]:  # fmt: skip
+    """The steps that some outputs need, each with the values that nothing reads after it."""
+    needed = graph.needed(outputs)
+    chosen = [step for step in plan if step[0] in needed]
+    last: dict[int, int] = {}
+    for at, (number, _, places) in enumerate(chosen):
+        last.update(dict.fromkeys((*places, slots[number]), at))
+    return tuple(
+        (operation, places, slots[number],
+         tuple(sorted(s for s in {*places, slots[number]} if last[s] == at and s not in kept)))
+        for at, (number, operation, places) in enumerate(chosen)
+    )  # fmt: skip
