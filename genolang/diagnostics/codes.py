@@ -71,6 +71,7 @@ CODES: dict[str, str] = {
     "G413": "cell-placed-outside",
     "G414": "choice-in-choice",
     "G415": "choice-not-settable",
+    "G416": "choice-in-another-file",
     # G5: settings, limits, budgets
     "G501": "unknown-setting",
     "G502": "setting-twice",

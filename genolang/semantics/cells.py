@@ -57,8 +57,7 @@ class CellBody:
             for start, edge in mine:
                 value, rows = self.edge(start, name.id, edge, scope)
                 values.append((value, edge))
-                if rows:
-                    space.append(SpaceEdge(start, name.id, rows))
+                space.append(SpaceEdge(start, name.id, rows, edge))
             self.frame.names[name.id] = self.sum(name, values)
         self.record(space, nodes)
 
@@ -148,10 +147,10 @@ class CellBody:
                     or "a cell without choices needs no `keep`",
                 )  # fmt: skip
             for node in nodes:
-                count = sum(e.end == node for e in space)
+                count = sum(e.end == node and rank_by in e.rows for e in space)
                 if count < keep:
                     raise problem(self.frame, "G404", f"`{node}` has {count} edges, of which {keep} cannot"
                                   " be kept", self.keep.span)  # fmt: skip
-        if space:
+        if any(edge.rows for edge in space):
             cell = CellSpace(self.ref.name, tuple(space), keep, rank_by)
             self.applier.expansion.cells[self.ref.name] = cell

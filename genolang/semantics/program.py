@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from genolang.diagnostics import Span
+from genolang.lang.syntax import Edge
 from genolang.primitives import PRIMITIVES, MapType, Weights
 
 Path = tuple[str, ...]
@@ -156,11 +157,12 @@ class ChoiceSet:
 
 @dataclass(frozen=True, slots=True)
 class SpaceEdge:
-    """An edge of a searched cell and its decisions: choice set key -> row."""
+    """An edge of a searched cell, the text it comes from, its decisions: choice set key -> row."""
 
     start: str
     end: str
     rows: Mapping[str, int]
+    syntax: Edge
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genolang.compiler.backends.planned import PlannedBatchNorm, PlannedMix, PlannedRelu
 from genolang.primitives import MapType, padding, pair
 from genolang.semantics.program import Leaf
 
@@ -27,7 +28,10 @@ class BatchNorm(nn.BatchNorm2d):
         self.num_batches_tracked: Tensor | None = None
 
     def forward(self, input: Tensor) -> Tensor:
-        if self.training and input.numel() == input.shape[1] and not input.is_meta:
+        if input.is_meta and self.training:
+            result: Tensor = PlannedBatchNorm.apply(input, self.weight)
+            return result
+        if self.training and input.numel() == input.shape[1]:
             raise ValueError(
                 "batch norm cannot train on a single value per channel: use a batch of two or more"
             )
@@ -170,6 +174,11 @@ def _mean(attrs: Attrs) -> Function:
     return lambda x: x.mean(dims, keepdim=True)
 
 
+def _relu(x: Tensor) -> Tensor:
+    found: Tensor = PlannedRelu.apply(x) if x.is_meta else torch.relu(x)
+    return found
+
+
 def _global_max(x: Tensor) -> Tensor:
     # Unlike amax, this sends the gradient to one position only, as the published modules do.
     return F.adaptive_max_pool2d(x, 1)
@@ -194,7 +203,7 @@ def _plain(function: Function) -> Callable[[Attrs], Function]:
 
 
 _FUNCTIONS: dict[str, Callable[[Attrs], Function]] = {
-    "relu": _plain(torch.relu),
+    "relu": _plain(_relu),
     "sigmoid": _plain(torch.sigmoid),
     "tanh": _plain(torch.tanh),
     "silu": _plain(F.silu),
@@ -228,6 +237,9 @@ def mix_function(start: int, kept: tuple[int, ...], combine: str) -> Function:
     places = tuple(start + k for k in kept)
 
     def mix_sum(weights: tuple[Tensor, ...], *candidates: Tensor) -> Tensor:
+        if candidates[0].is_meta:
+            planned: Tensor = PlannedMix.apply(*(weights[p] for p in places), *candidates)
+            return planned
         total = weights[places[0]] * candidates[0]
         for place, candidate in zip(places[1:], candidates[1:], strict=True):
             total = total + weights[place] * candidate

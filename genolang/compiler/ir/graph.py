@@ -47,7 +47,8 @@ class Graph:
     def add(self, node: Node, arguments: tuple[int, ...] = (), *, number: int | None = None) -> int:
         """Add a node behind its arguments; returns its number."""
         number = self.links.number_of_nodes() if number is None else number
-        self.links.add_node(number, node=node)
+        assert all(argument < number for argument in arguments), "a node stands before its arguments"
+        self.links.add_node(number, node=node, arguments=arguments)
         for position, argument in enumerate(arguments):
             self.links.add_edge(argument, number, key=position)
         if node.kind == "input":
@@ -60,17 +61,14 @@ class Graph:
 
     def arguments(self, number: int) -> tuple[int, ...]:
         """The nodes whose values enter this one, by position."""
-        links = sorted((key, start) for start, _, key in self.links.in_edges(number, keys=True))
-        return tuple(start for _, start in links)
+        found: tuple[int, ...] = self.links.nodes[number]["arguments"]
+        return found
 
     def __iter__(self) -> Iterator[tuple[int, Node, tuple[int, ...]]]:
-        """Every node after those it reads; among equals the lower number first."""
-        for number in self.sequence:
-            yield number, self.node(number), self.arguments(number)
-
-    @cached_property
-    def sequence(self) -> tuple[int, ...]:
-        return tuple(nx.lexicographical_topological_sort(self.links))
+        """Every node after those it reads: numbers grow along the links."""
+        data = self.links.nodes
+        for number in sorted(data):
+            yield number, data[number]["node"], data[number]["arguments"]
 
     def needed(self, outputs: tuple[int, ...]) -> frozenset[int]:
         """The nodes that some outputs depend on."""

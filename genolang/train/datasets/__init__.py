@@ -43,4 +43,8 @@ def load_data(name: str, *, seed: int = 0) -> Dataset:
         raise fail("G601", f"unknown data `{name}`", help=f"`{kind}` takes no path: `{kind}`")
     if source.argument is not None and not argument:
         raise fail("G602", f"`{name}` names no path, expected `{source.usage}`")
-    return source.load(argument, seed)
+    try:
+        return source.load(argument, seed)
+    except OSError as error:
+        place = error.filename or argument
+        raise fail("G602", f"{place}: cannot be read: {error.strerror or error}") from error

@@ -132,15 +132,15 @@ def user_path(text: str) -> Path:
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """The bytes of a regular file of at most `limit` bytes; raises G602, G603 (empty) or G606."""
+    """The bytes of a regular file of at most `limit` bytes.
+
+    Raises G602, G603 (empty), G606 (too large) and OSError, which `load_data` turns into G602.
+    """
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing" if not path.exists() else "no plain file"
         raise fail("G602", f"{path}: expected a file, found {found}")
-    try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-    except OSError as error:
-        raise fail("G602", f"{path}: cannot be read: {error.strerror or error}") from error
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
     if len(content) > limit:
         raise fail("G606", f"{path}: expected at most {limit} bytes, found more")
     if not content:

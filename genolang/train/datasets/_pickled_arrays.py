@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import pickletools
 import struct
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,12 +70,15 @@ def read_pickled_arrays(path: Path) -> dict[str, Any]:
     try:
         # The last operation of every whole pickle; without it the file was cut off.
         stopped = False
-        for number, (operation, argument, _) in enumerate(pickletools.genops(content)):
-            if number >= MAX_OPERATIONS:
-                raise _RefusedError(f"more than {MAX_OPERATIONS} operations")
-            stopped = operation.name == "STOP"
-            if not stopped:
-                machine.step(operation.name, argument)
+        with warnings.catch_warnings():
+            # Decoding text of protocol 0, which is refused a line later, may warn of its escapes.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            for number, (operation, argument, _) in enumerate(pickletools.genops(content)):
+                if number >= MAX_OPERATIONS:
+                    raise _RefusedError(f"more than {MAX_OPERATIONS} operations")
+                stopped = operation.name == "STOP"
+                if not stopped:
+                    machine.step(operation.name, argument)
         assert stopped, "genops ends with STOP or raises"
         return _dictionary(machine.stack)
     except _RefusedError as refused:

@@ -45,14 +45,11 @@ def load(argument: str, seed: int) -> Dataset:
     if not root.is_dir():
         found = "a file" if root.exists() else "nothing"
         raise fail("G602", f"{root}: expected a folder with one folder per class, found {found}")
-    try:
-        train_root = root / "train" if _folders(root / "train") else root
-        class_names = tuple(folder.name for folder in _folders(train_root))
-        train = _files(train_root, class_names)
-        tested = train_root is not root and bool(_folders(root / "test"))
-        test = _files(root / "test", class_names) if tested else []
-    except OSError as error:
-        raise fail("G602", f"{error.filename}: cannot be read: {error.strerror}") from error
+    train_root = root / "train" if _folders(root / "train") else root
+    class_names = tuple(folder.name for folder in _folders(train_root))
+    train = _files(train_root, class_names)
+    tested = train_root is not root and bool(_folders(root / "test"))
+    test = _files(root / "test", class_names) if tested else []
     images, labels = _read(root, train + test, len(class_names))
     if tested:
         cut = len(train)
@@ -130,6 +127,8 @@ def _decode(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
             warnings.simplefilter("ignore")
             with Image.open(path, formats=FORMATS) as image:
                 return _pixels(path, image)
+    except PermissionError:
+        raise
     except UnidentifiedImageError as error:
         raise fail("G606", f"{path}: expected an image ({', '.join(FORMATS)}), found another "
                    "format") from error

@@ -55,27 +55,30 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing" if not path.exists() else "no plain file"
         raise fail("G602", f"{path}: expected an .npz file, found {found}")
+    with path.open("rb") as file:
+        start = file.read(2)
+    if start != b"PK":
+        code, found = ("G603", "an empty file") if not start else ("G606", "another format")
+        raise fail(code, f"{path}: expected an .npz file, found {found}")
     try:
-        with path.open("rb") as file:
-            start = file.read(4)
-        if start[:2] != b"PK":
-            code, found = ("G603", "an empty file") if not start else ("G606", "another format")
-            raise fail(code, f"{path}: expected an .npz file, found {found}")
         with zipfile.ZipFile(path) as archive:
             members = {m.filename.removesuffix(".npy"): m.file_size for m in archive.infolist()}
         wanted = _wanted(path, members)
         if sum(members[name] for name in wanted) > MAX_BYTES:
             raise fail("G606", f"{path}: expected arrays of at most {MAX_BYTES} bytes, found more")
         with np.load(path, allow_pickle=False) as file:
-            return {name: np.asarray(file[name]) for name in wanted}
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            arrays = {name: file[name] for name in wanted}
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
         raise fail("G603", f"{path}: expected a whole .npz file, found a cut-off or damaged one "
                    f"({error})") from error
     except (ValueError, KeyError, MemoryError, NotImplementedError, RuntimeError) as error:
         raise fail("G606", f"{path}: expected plain arrays, found something else ({error})",
                    help="arrays of Python objects are not read") from error
-    except OSError as error:
-        raise fail("G602", f"{path}: cannot be read: {error.strerror or error}") from error
+    for name, array in arrays.items():
+        # NumPy hands out the bare bytes of what is no array.
+        if not isinstance(array, np.ndarray):
+            raise fail("G606", f"{path}: {name}: expected an array, found other bytes")
+    return arrays
 
 
 def _wanted(path: Path, members: dict[str, int]) -> tuple[str, ...]:
