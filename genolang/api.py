@@ -2,16 +2,120 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from genolang.diagnostics import Diagnostic, GenoError, Source
+from genolang.diagnostics import Diagnostic, GenoError, Source, fail
 from genolang.semantics.check import Checked, check_source, expand_network
 from genolang.semantics.modules import LIBRARY, read_source
 from genolang.semantics.program import Program
-from genolang.semantics.sections import search_settings, train_settings
-from genolang.semantics.settings import SearchSettings, TrainSettings
+from genolang.semantics.space import count_choices, count_genotypes
+
+if TYPE_CHECKING:
+    from genolang.compiler.backends.torch_module import NetworkModule
 
 
 def check(text: str, name: str = "<text>") -> list[Diagnostic]:
     """Every diagnostic of a spec given as text; an empty list means that nothing is wrong."""
     return check_source(Source(name, text)).diagnostics
+
+
+def load(path: str | os.PathLike[str]) -> Spec:
+    """A checked spec from a file, or a shipped one by its name (`darts/v2`).
+
+    Raises GenoError with every error of the file and of those it imports.
+    """
+    found = locate(str(path))
+    checked = check_source(read_source(str(found)), found)
+    if not checked.ok:
+        raise GenoError([d for d in checked.diagnostics if d.severity == "error"])
+    return Spec(checked)
+
+
+def locate(path: str) -> Path:
+    """The file that a path names: itself, or the shipped spec of that name."""
+    given = Path(path)
+    parts = given.with_suffix("").parts
+    if not given.exists() and parts and ".." not in parts:
+        shipped = LIBRARY.joinpath(*parts[1:] if parts[0] == "specs" else parts).with_suffix(".geno")
+        if shipped.is_file() and LIBRARY in shipped.parents:
+            return shipped
+    return given
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a network costs, known before anything runs.
+
+    params: learnable numbers. buffers: running statistics. macs: multiply-accumulates of one image
+    in evaluation, matrix products of attention included; macs_conv_linear without those.
+    activation_bytes: saved for backward by one training forward of the whole batch, float32.
+    choices: open decisions. genotypes: different answers, as a decimal string.
+    """
+
+    network: str
+    params: int
+    buffers: int
+    macs: int
+    macs_conv_linear: int
+    activation_bytes: int
+    batch: int
+    choices: int
+    genotypes: str
+    input: tuple[int, int, int]
+    output: tuple[int, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Network:
+    """One network of a spec at given parameters."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.name = program.name
+
+    def plan(self, batch: int = 1) -> Plan:
+        """The network's costs for a batch size. Error: G207 for a batch below 1."""
+        from genolang.compiler import driver
+
+        if batch < 1:
+            raise fail("G207", f"a batch has at least one image, not {batch}")
+        program = self.program
+        macs, plain = program.block.macs
+        return Plan(
+            program.name, program.params, program.buffers, macs, plain,
+            driver.activation_bytes(program, batch), batch, count_choices(program),
+            str(count_genotypes(program)), program.input, (program.output.C,),
+        )  # fmt: skip
+
+    def module(self, fused: bool = True) -> NetworkModule:
+        """A torch module: (B, C, H, W) -> logits (B, classes), in training with an auxiliary head
+        a pair (logits, auxiliary logits). `fused` false gives the plain reference, layer by layer as
+        written; both have the same state dict."""
+        from genolang.compiler import driver
+
+        return driver.to_module(self.program, fused=fused)
+
+
+class Spec:
+    """A checked spec: its networks, and the warnings that checking gave."""
+
+    def __init__(self, checked: Checked) -> None:
+        self.checked = checked
+        self.warnings = list(checked.diagnostics)
+
+    @property
+    def networks(self) -> list[str]:
+        """The names of the spec's networks."""
+        return [r.name for r in self.checked.module.definitions.values() if r.kind == "network"]
+
+    def network(self, name: str | None = None, **params: Any) -> Network:
+        """A network by name (or the only one) with some parameters changed.
+
+        Text stands for an expression of the language: `network(gate="mixed")`. Raises GenoError.
+        """
+        return Network(expand_network(self.checked, name, params))
