@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from genolang.cli.drawing.blocks import layer_text
@@ -49,7 +48,7 @@ class _Chain:
         params = self.params()
         nodes = [self.box(i, box, params) for i, box in enumerate(self.boxes)]
         nodes.append(Node("logits", "logits", "output", (), "one value per class"))
-        edges = [*self.edges()]
+        edges = self.edges()
         last = self.program.block.outputs[0]
         edges.append(Edge(f"b{self.home[last]}", "logits", _shape(self.program.output)))
         macs = self.program.block.macs[0]
@@ -60,8 +59,8 @@ class _Chain:
     def gather(self) -> None:
         """Puts every node into a box: one for a stem or head, one for a run of equal cells."""
         wanted = self.program.block.needed(self.program.block.outputs)
-        branches = self.branches(wanted)
         homes = self.statement_of(wanted)
+        branches = self.branches(homes)
         split = 0
         for index in wanted:
             statement, node = homes[index], self.nodes[index]
@@ -88,14 +87,11 @@ class _Chain:
         parts = {(n.layer, n.type) for n in mine}
         return any(n.kind == "call" for n in mine) and len(parts) <= MAX_PARTS
 
-    def branches(self, wanted: list[int]) -> set[int]:
+    def branches(self, homes: dict[int, Statement]) -> set[int]:
         """The cells at which an auxiliary head begins: a repetition is cut there."""
-        span = next((st.span for st in self.statements if isinstance(st, s.Auxiliary)), None)
-        if span is None:
-            return set()
         return {
-            i for index in wanted if self.nodes[index].path[:1] == ("auxiliary",)
-            for i in self.nodes[index].inputs if self.nodes[i].kind == "call"
+            start for index, st in homes.items() if isinstance(st, s.Auxiliary)
+            for start in self.nodes[index].inputs if not isinstance(homes[start], s.Auxiliary)
         }  # fmt: skip
 
     def statement_of(self, wanted: list[int]) -> dict[int, Statement]:
@@ -171,19 +167,20 @@ class _Chain:
         texts = [short(print_expression(part), 28) for part in parts]
         return texts if len(texts) <= 6 else [*texts[:5], f"… {len(texts) - 5} more"]
 
-    def edges(self) -> Iterator[Edge]:
-        seen: set[tuple[int, int]] = set()
+    def edges(self) -> list[Edge]:
+        found: dict[tuple[int, int], Edge] = {}
         for index, end in self.home.items():
             for source in self.nodes[index].inputs:
                 start = self.home[source]
-                if start == end or (start, end) in seen or self.is_older(start, end):
-                    continue
-                seen.add((start, end))
-                yield Edge(f"b{start}", f"b{end}", _shape(self.nodes[source].type))
-
-    def is_older(self, start: int, end: int) -> bool:
-        """Whether this is a cell's second input, which a note tells of."""
-        return isinstance(self.boxes[end].statement, s.Cells) and start < end - 1
+                if start != end and (start, end) not in found:
+                    shape = _shape(self.nodes[source].type)
+                    found[start, end] = Edge(f"b{start}", f"b{end}", shape)
+        # A cell's second input, which a note tells of, is left out beside its first.
+        return [
+            edge for (start, end), edge in found.items()
+            if start == end - 1 or (end - 1, end) not in found
+            or not isinstance(self.boxes[end].statement, s.Cells)
+        ]  # fmt: skip
 
     def groups(self) -> tuple[Group, ...]:
         found = []
@@ -219,5 +216,6 @@ def _shape(type: MapType) -> tuple[Line, ...]:
 def _count(number: int) -> str:
     for unit, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
         if number >= size:
-            return f"{number / size:.3g}{unit}" if number < 1000 * size else f"{number // size:,}{unit}"
+            value = number / size
+            return f"{value:,.0f}{unit}" if value >= 100 else f"{value:.3g}{unit}"
     return str(number)
