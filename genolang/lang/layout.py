@@ -161,9 +161,9 @@ class _Layout:
                 case Nest():
                     stack.append((self.nested(doc, indent), broken, doc.content))
                 case Group():
-                    stack.append((indent, not self.fits(doc, stack), doc.content))
+                    stack.append((indent, broken and not self.fits(doc, stack), doc.content))
                 case Bracket():
-                    self.push_bracket(doc, stack)
+                    self.push_bracket(doc, broken and not self.fits(doc, stack), stack)
         self.end_line(self.indent, last=True)
         return self.lines
 
@@ -172,8 +172,7 @@ class _Layout:
             return indent + doc.by
         return self.column if self.column <= MAX_HANG else max(indent, self.line_indent + 2 * INDENT)
 
-    def push_bracket(self, doc: Bracket, stack: list[_Item]) -> None:
-        broken = not self.fits(doc, stack)
+    def push_bracket(self, doc: Bracket, broken: bool, stack: list[_Item]) -> None:
         outer, inner = self.line_indent, self.line_indent + INDENT
         if broken:
             stack += [(outer, False, doc.closing), (outer, True, SOFT)]

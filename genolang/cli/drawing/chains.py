@@ -164,7 +164,7 @@ class _Chain:
             return []
         value = statement.value
         parts = value.stages if isinstance(value, s.Pipeline) else (value,)
-        texts = [short(print_expression(part), 28) for part in parts]
+        texts = [short(print_expression(part), 36) for part in parts]
         return texts if len(texts) <= 6 else [*texts[:5], f"… {len(texts) - 5} more"]
 
     def edges(self) -> list[Edge]:

@@ -13,7 +13,7 @@ from genolang.cli.drawing.picture import Edge, Group, Node, Picture
 LABEL_FONT, DETAIL_FONT, TITLE_FONT = 13.0, 11.0, 15.0
 ADVANCE = 0.61
 LINE = 1.32
-_GAP, _STEEP = 20.0, 0.10
+_GAP, _STEEP = 18.0, 0.10
 _MAX_GAP = 64.0
 GROUP_PAD = 12.0
 

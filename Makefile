@@ -1,0 +1,49 @@
+# `make search` and `make test` set up everything they need in .venv.
+
+PYTHON ?= python3
+# Installed first, so that no other package pulls in another build of it.
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+RUN ?= runs/quickstart
+SOAK_SECONDS ?= 600
+
+.PHONY: install search test lint unit soak bench clean
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "setuptools>=77"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
+		--config-settings editable_mode=compat -e ".[dev]"
+	$(BIN)/python -m compileall -q genolang
+	touch $@
+
+# A real search on embedded data, then the answer trained from scratch.
+search: install
+	rm -rf $(RUN)
+	$(BIN)/genoc search quickstart --out $(RUN)/search
+	$(BIN)/genoc train $(RUN)/search/found.geno --out $(RUN)/train
+	$(BIN)/genoc show $(RUN)/search/found.geno -o $(RUN)/found.svg
+	@echo; cat $(RUN)/search/found.geno
+
+test: lint unit
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/genoc fmt --check genolang/specs/*.geno genolang/specs/*/*.geno
+
+unit: install
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not soak"
+
+soak: install
+	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m soak
+
+bench: install
+	$(BIN)/python -m benches.supernet
+
+clean:
+	rm -rf .venv build dist runs *.egg-info

@@ -1,0 +1,74 @@
+"""Progress of a run on stderr: a live line on a terminal, one line per epoch elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from genolang.train.reporter import EpochRecord
+
+_REDRAW_S = 0.2
+
+
+class ConsoleReporter:
+    """Tells a person what a run is doing: losses, accuracies, messages, time left in the phase."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.live = sys.stderr.isatty() and not quiet
+        self.phase = ""
+        self.epochs = self.epoch = 0
+        self.drawn = 0.0
+        self.durations: list[float] = []
+
+    def epoch_started(self, phase: str, epoch: int, epochs: int) -> None:
+        if phase != self.phase:
+            self.phase, self.durations = phase, []
+        self.epoch, self.epochs = epoch, epochs
+
+    def step_done(self, step: int, steps: int, loss: float) -> None:
+        now = time.monotonic()
+        if not self.live or now - self.drawn < _REDRAW_S:
+            return
+        self.drawn = now
+        done = int(20 * step / steps)
+        bar = "=" * done + " " * (20 - done)
+        self._write(f"\r\x1b[K{self._where()} [{bar}] step {step}/{steps}  loss {loss:.4f}{self._left()}")
+
+    def epoch_done(self, record: EpochRecord) -> None:
+        self.durations.append(record.seconds)
+        parts = [f"train loss {record.train_loss:.4f} accuracy {record.train_accuracy:.4f}"]
+        if record.val_loss is not None and record.val_accuracy is not None:
+            parts.append(f"val loss {record.val_loss:.4f} accuracy {record.val_accuracy:.4f}")
+        self.epoch = record.epoch
+        self.message(f"{self._where()}  {'  '.join(parts)}  {record.seconds:.1f} s{self._left()}")
+
+    def message(self, text: str) -> None:
+        if not self.quiet:
+            self._write(f"\r\x1b[K{text}\n" if self.live else f"{text}\n")
+
+    def _where(self) -> str:
+        width = len(str(self.epochs))
+        return f"{self.phase} epoch {self.epoch + 1:>{width}}/{self.epochs}"
+
+    def _left(self) -> str:
+        if not self.durations:
+            return ""
+        recent = self.durations[-5:]
+        left = (self.epochs - self.epoch - 1) * sum(recent) / len(recent)
+        return f"  {_duration(left)} left" if left >= 1 else ""
+
+    def _write(self, text: str) -> None:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def _duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"

@@ -1,0 +1,168 @@
+"""What `genoc search` and `genoc train` share: the spec, the settings, the data, the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from genolang.cli.options import json_option, network_option, set_option
+from genolang.diagnostics import Source, fail
+
+if TYPE_CHECKING:
+    import torch
+
+    from genolang.semantics.check import Checked
+    from genolang.semantics.program import Program
+    from genolang.train.datasets import Dataset
+    from genolang.train.run_folder import RunFolder
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def run_options(function: F) -> F:
+    """The options of a command that runs something."""
+    for option in reversed(
+        (
+            click.argument("spec"),
+            network_option,
+            click.option("--data", metavar="NAME", help="digits, cluttered_digits, cifar10:DIR,"
+                         " cifar100:DIR, folder:DIR or npz:FILE; else the spec's."),
+            click.option("--out", metavar="DIR", help="The run's folder; new or empty."),
+            click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Instead of the spec's."),
+            click.option("--resume", metavar="DIR", help="Go on with the run in this folder."),
+            click.option("--device", default="auto", show_default=True, metavar="NAME",
+                         help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."),
+            click.option("--threads", type=click.IntRange(1), help="CPU threads; else torch's choice."),
+            set_option("Change a network's parameter or a setting: --set epochs=5."),
+            json_option,
+        )
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A run as it was asked for on the command line."""
+
+    verb: str
+    spec: str
+    network: str | None
+    data: str | None
+    out: str | None
+    seed: int | None
+    resume: str | None
+    device: str
+    threads: int | None
+    values: Mapping[str, str]
+
+    def command(self) -> list[str]:
+        """The command, without `--resume`, `--out` and `--json`, for the run's records."""
+        words = ["genoc", self.verb, self.spec]
+        for name in ("network", "data", "seed", "threads"):
+            value = getattr(self, name)
+            if value is not None:
+                words += [f"--{name}", str(value)]
+        if self.device != "auto":
+            words += ["--device", self.device]
+        for key, value in self.values.items():
+            words += ["--set", f"{key}={value}"]
+        return words
+
+
+def read_spec(request: Request) -> Checked:
+    """The checked spec; on a resume it must be the one that the run began with. Error: G706."""
+    from genolang.api import load, locate
+    from genolang.semantics.modules import read_source
+
+    if request.resume is not None:
+        begun = Path(request.resume) / "spec.geno"
+        path = locate(request.spec)
+        same = begun.is_file() and read_source(str(path)).text == read_source(str(begun)).text
+        if begun.is_file() and not same:
+            raise fail("G706", f"{request.spec} has changed since the run in {request.resume} began",
+                       help=f"resume with the run's own copy: {begun}")  # fmt: skip
+    return load(request.spec).checked
+
+
+def split_values(values: Mapping[str, str], record: type) -> tuple[dict[str, str], dict[str, str]]:
+    """`--set` values as (network parameters, settings): a setting's name means the setting."""
+    names = {f.name for f in fields(record)} - {"method"}
+    settings = {k: v for k, v in values.items() if k in names}
+    return {k: v for k, v in values.items() if k not in names}, settings
+
+
+def setting_section(kind: str, settings: Mapping[str, str]) -> Any:
+    """Settings from the command line as a section of the language, so that they are read alike."""
+    from genolang.lang import syntax
+    from genolang.lang.parser import parse
+
+    text = "geno 1\n" + f"{kind} {{\n" + "".join(f"{k} {v}\n" for k, v in settings.items()) + "}\n"
+    file, problems = parse(Source("--set", text))
+    if problems:
+        from genolang.diagnostics import GenoError
+
+        raise GenoError(problems)
+    return next(item for item in file.items if isinstance(item, syntax.Section))
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name. Error: G708 where it is not there."""
+    import torch
+
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n")[0]
+        raise fail("G708", f"the device `{name}` cannot be used: {reason}", help="--device cpu") from None
+    return device
+
+
+def read_data(name: str, program: Program) -> Dataset:
+    """The data, which must fit the network's input and output. Errors: G605, G604, and the data's."""
+    from genolang.train.datasets import load_data
+
+    data = load_data(name)
+    shape = tuple(data.image_shape)
+    if shape != tuple(program.input):
+        raise fail(
+            "G605", f"the images of `{name}` are {'x'.join(map(str, shape))}, but the network"
+            f" `{program.name}` takes {program.input}",
+            help=f"declare it: `input image{shape}`",
+        )  # fmt: skip
+    if data.classes != program.output.C:
+        raise fail(
+            "G604", f"`{name}` has {data.classes} classes, but the network `{program.name}` tells"
+            f" {program.output.C} apart", help=f"--set classes={data.classes}",
+        )  # fmt: skip
+    return data
+
+
+def open_run(request: Request, text: str) -> RunFolder:
+    """The run's folder: the one to resume, the one asked for, or the next free one under `runs/`."""
+    from genolang.train.run_folder import RunFolder
+
+    if request.resume is not None:
+        return RunFolder.resume(Path(request.resume))
+    if request.out is not None:
+        return RunFolder.create(Path(request.out), text, request.command())
+    number = 1
+    while True:
+        path = Path("runs") / f"{Path(request.spec).stem}-{request.verb}-{number}"
+        if not path.exists():
+            return RunFolder.create(path, text, request.command())
+        number += 1
+
+
+def use_threads(threads: int | None) -> None:
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)

@@ -1,0 +1,79 @@
+"""`genoc train`: a discrete network from scratch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from genolang.cli.runs import Request, run_options
+
+
+@click.command("train")
+@run_options
+def train(as_json: bool, **asked: Any) -> None:
+    """Train a discrete network from scratch, as the spec's `train` section says.
+
+    Writes weights.safetensors (best), last.safetensors and metrics.json into the run's folder.
+
+    \b
+    genoc train found.geno
+    genoc train darts/v2 --network cifar --data cifar10:data --set auxiliary=true
+    """
+    from genolang.cli.output import fail_with, print_json
+    from genolang.diagnostics import GenoError
+
+    try:
+        result = _run(Request("train", **asked), as_json)
+    except GenoError as error:
+        fail_with(error, as_json)
+    if as_json:
+        print_json(result)
+        return
+    for key in ("train_accuracy", "val_accuracy", "test_accuracy"):
+        if result[key] is not None:
+            click.echo(f"{key.replace('_', ' '):15} {result[key]:.4f}")
+    click.echo(f"{'parameters':15} {result['params']:,}")
+    click.echo(f"{'run':15} {result['run']}")
+
+
+def _run(request: Request, quiet: bool) -> dict[str, Any]:
+    import torch
+
+    from genolang.cli import runs
+    from genolang.cli.progress import ConsoleReporter
+    from genolang.compiler import driver
+    from genolang.diagnostics import fail
+    from genolang.semantics.check import expand_network
+    from genolang.semantics.sections import train_settings
+    from genolang.semantics.settings import TrainSettings
+    from genolang.train.training import train_network
+
+    runs.use_threads(request.threads)
+    checked = runs.read_spec(request)
+    given, changed = runs.split_values(request.values, TrainSettings)
+    sections = checked.module.sections("train")
+    if changed:
+        sections = [*sections, runs.setting_section("train", changed)]
+    settings = train_settings(sections, {})
+    program = expand_network(checked, request.network, given)
+    if program.choices:
+        raise fail("G506", f"the network `{program.name}` has open choices: {', '.join(program.choices)}",
+                   help=f"let a search make them: genoc search {request.spec}")  # fmt: skip
+    device = runs.choose_device(request.device)
+    data = runs.read_data(request.data or settings.data, program)
+    seed = settings.seed if request.seed is None else request.seed
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = driver.to_module(program)
+    with runs.open_run(request, checked.module.source.text) as run:
+        reporter = ConsoleReporter(quiet=quiet)
+        reporter.message(f"training `{program.name}` ({program.params:,} parameters) on {data.name},"
+                         f" seed {seed}, in {run.path}")  # fmt: skip
+        result = train_network(module, settings, data, run, seed=seed, device=device,
+                               resume=request.resume is not None, reporter=reporter)  # fmt: skip
+        return {
+            "train_accuracy": result.train_accuracy, "val_accuracy": result.val_accuracy,
+            "test_accuracy": result.test_accuracy, "params": result.params,
+            "seconds": result.seconds, "run": str(run.path),
+        }  # fmt: skip
