@@ -155,7 +155,8 @@ def _conv_weights(attrs: Attrs, types: Types) -> Weights:
 
 def _conv_macs(attrs: Attrs, types: Types, out: MapType) -> int:
     rows, columns = pair(attrs["k"])
-    return out.size * (types[0].C // attrs["groups"]) * rows * columns
+    groups: int = attrs["groups"]
+    return out.size * (types[0].C // groups) * rows * columns
 
 
 def _linear(attrs: Attrs, types: Types) -> MapType:

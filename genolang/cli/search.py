@@ -71,7 +71,9 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
         return _write(request, checked, program, settings, result, run)
 
 
-def _write(request: Request, checked: Any, program: Any, settings: Any, result: Any, run: Any) -> dict[str, Any]:
+def _write(
+    request: Request, checked: Any, program: Any, settings: Any, result: Any, run: Any
+) -> dict[str, Any]:  # fmt: skip
     import hashlib
     from pathlib import Path
 

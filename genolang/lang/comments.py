@@ -7,11 +7,13 @@ from bisect import bisect_left
 
 from genolang.diagnostics import Source
 from genolang.lang import syntax as s
-from genolang.lang.layout import HARD, Doc, Line, Trailing, concat
+from genolang.lang.layout import HARD, Doc, Trailing, concat
 
-_BLANK = re.compile(r"(?:[ \t\r\f]|#[^\n]*|\n)*")
-_CLOSED = re.compile(r"(?:(?:[ \t\r\f,]|#[^\n]*|\n)*\))*")
-_BETWEEN = re.compile(r"(?:[ \t\r\f()]|->|\||#[^\n]*|\n)*")
+_SKIP = r"[ \t\r\f,\n]|#[^\n]*+"
+_BLANK = re.compile(rf"(?:{_SKIP})*+")
+_CLOSED = re.compile(rf"(?:(?:{_SKIP})*+\))*+")
+_BETWEEN = re.compile(rf"(?:{_SKIP}|[()|]|->)*+")
+_BEFORE_OPENING = re.compile(r"(?:[^(#]|#[^\n]*+)*+")
 
 
 class Comments:
@@ -97,6 +99,15 @@ class Comments:
         match = _BLANK.match(self.source.text, end)
         assert match is not None
         return match.end() if self.source.text.startswith(")", match.end()) else 0
+
+    def opening(self, before: s.Node, node: s.Node) -> int:
+        """Where the first round bracket opens between two neighbours; 0 if there is none."""
+        start, end = self.start(node), self.end(before)
+        if self.source is None or not 0 < end <= start:
+            return 0
+        match = _BEFORE_OPENING.match(self.source.text, end, start)
+        assert match is not None
+        return match.end() if match.end() < start else 0
 
     def broken_between(self, before: s.Node, after: s.Node) -> bool:
         """Whether the text has the second of two neighbours on a later line."""

@@ -1,7 +1,8 @@
 """Where lines break: documents of text, possible breaks and brackets, laid out to a width.
 
-Source: the algebra is Wadler's ("A prettier printer", 2003), with two additions. An `Align` hangs what
-follows a first word; a `Bracket` that breaks indents from the line on which it opens.
+Source: the algebra is Wadler's ("A prettier printer", 2003), with three additions: hanging indents,
+brackets that indent from the line on which they open, and links of a chain, which break where their
+brackets need not.
 """
 
 from __future__ import annotations
@@ -78,7 +79,16 @@ class Bracket:
     forced: bool
 
 
-Doc = Union[str, Line, Trailing, IfBroken, Concat, Nest, Group, Bracket]
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What follows in a chain: on this line; else on the next; else on this with brackets broken."""
+
+    by: int
+    content: Doc
+    forced: bool
+
+
+Doc = Union[str, Line, Trailing, IfBroken, Concat, Nest, Group, Bracket, Link]
 LINE = Line()
 SOFT = Line("")
 HARD = Line("", hard=True)
@@ -111,6 +121,11 @@ def group(*parts: Doc) -> Doc:
 def bracket(opening: str, parts: Sequence[Doc], closing: str) -> Doc:
     content = concat(*parts) if parts else ""
     return Bracket(opening, content, closing, is_forced(content))
+
+
+def link(*parts: Doc, by: int = INDENT) -> Doc:
+    content = concat(*parts)
+    return Link(by, content, is_forced(content))
 
 
 @dataclass(slots=True)
@@ -161,9 +176,13 @@ class _Layout:
                 case Nest():
                     stack.append((self.nested(doc, indent), broken, doc.content))
                 case Group():
-                    stack.append((indent, broken and not self.fits(doc, stack), doc.content))
+                    broken = broken and not self.fits((doc.content,), stack)
+                    stack.append((indent, broken, doc.content))
                 case Bracket():
-                    self.push_bracket(doc, broken and not self.fits(doc, stack), stack)
+                    whole = (doc.opening, doc.content, doc.closing)
+                    self.push_bracket(doc, broken and not self.fits(whole, stack), stack)
+                case Link():
+                    self.push_link(doc, indent, broken, stack)
         self.end_line(self.indent, last=True)
         return self.lines
 
@@ -192,41 +211,61 @@ class _Layout:
         if not last:
             self.start_line(indent)
 
-    def fits(self, doc: Group | Bracket, rest: list[_Item]) -> bool:
-        """Whether a group on one line, and what follows up to a possible break, fits the width."""
-        if doc.forced:
+    def push_link(self, doc: Link, indent: int, broken: bool, stack: list[_Item]) -> None:
+        content, below = doc.content, indent + doc.by
+        here = not broken or self.fits((LINE, content), stack)
+        if here or not (
+            self.fits((content,), stack, column=below)
+            or not self.fits((LINE, content), stack, flat=False)
+        ):
+            stack += [(indent, not here, content), (indent, False, LINE)]
+        else:
+            stack += [(below, True, content), (below, True, LINE)]
+
+    def fits(
+        self, docs: Sequence[Doc], rest: list[_Item], *, column: int | None = None, flat: bool = True
+    ) -> bool:  # fmt: skip
+        """Whether documents on one line, and what follows up to a possible break, fit the width.
+
+        With `flat` false, whether they fit up to their own first break.
+        """
+        if flat and any(map(is_forced, docs)):
             return False
-        room = self.width - self.column
+        room = self.width - (self.column if column is None else column)
         at = len(rest)
-        stack: list[tuple[bool, Doc]] = [(False, doc.content)]
-        if isinstance(doc, Bracket):
-            stack = [(False, doc.closing), (False, doc.content), (False, doc.opening)]
+        stack: list[tuple[bool, Doc]] = [(not flat, doc) for doc in reversed(docs)]
+        if not flat:
+            stack[-1] = (False, docs[0])
         while room >= 0:
             if not stack:
                 if at == 0:
                     return True
                 at -= 1
                 stack.append((rest[at][1], rest[at][2]))
-            broken, doc_ = stack.pop()
-            match doc_:
+            broken, doc = stack.pop()
+            match doc:
                 case str():
-                    room -= len(doc_)
+                    room -= len(doc)
                 case Line():
-                    if broken or doc_.hard:
+                    if broken or doc.hard:
                         return True
-                    room -= len(doc_.flat)
+                    room -= len(doc.flat)
                 case Trailing():
                     return True
                 case IfBroken():
-                    room -= len(doc_.text) if broken else 0
+                    room -= len(doc.text) if broken else 0
                 case Concat():
-                    stack += [(broken, part) for part in reversed(doc_.parts)]
+                    stack += [(broken, part) for part in reversed(doc.parts)]
                 case Nest() | Group():
-                    stack.append((broken, doc_.content))
+                    stack.append((broken, doc.content))
                 case Bracket():
                     if broken:
-                        return room >= len(doc_.opening)
-                    stack += [(False, doc_.closing), (False, doc_.content), (False, doc_.opening)]
+                        return room >= len(doc.opening)
+                    stack += [(False, doc.closing), (False, doc.content), (False, doc.opening)]
+                case Link():
+                    if broken:
+                        return True
+                    stack += [(False, doc.content), (False, LINE)]
         return False
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 from genolang.lang import syntax as s
 from genolang.lang.comments import Comments
 from genolang.lang.layout import (
-    HARD,
+    INDENT,
     LINE,
     SOFT,
     Doc,
@@ -18,14 +18,15 @@ from genolang.lang.layout import (
     concat,
     group,
     lay_out,
+    link,
     nest,
 )
 
 _LEVELS = {"or": 3, "and": 4, "==": 6, "!=": 6, "<": 6, "<=": 6, ">": 6, ">=": 6, "+": 7, "-": 7,
            "*": 8, "/": 8, "//": 8, "%": 8}  # fmt: skip
-_FLAT = {"+", "*", "and", "or"}
 _COMPARISON = 6
 _ATOM = 10
+_COMMA = IfBroken(",")
 _ONE_LINE = 1 << 60
 N = TypeVar("N", bound=s.Node)
 
@@ -79,11 +80,11 @@ class Printer:
                 return concat(self.at_least(expr.base, _ATOM), f".{expr.name}")
             case s.Index():
                 base = self.at_least(expr.base, _ATOM)
-                index = (expr.index,)
-                return concat(base, self.listed("[", index, self.expression, expr, "]", comma=""))
+                index, end = (expr.index,), self.comments.end(expr) - 1
+                return concat(base, self.listed("[", index, self.expression, end, "]", comma=""))
             case s.Call():
-                callee = self.at_least(expr.callee, _ATOM)
-                return concat(callee, self.listed("(", expr.args, self.arg, expr, ")"))
+                callee, end = self.at_least(expr.callee, _ATOM), self.comments.end(expr) - 1
+                return concat(callee, self.listed("(", expr.args, self.arg, end, ")"))
             case s.Sequence():
                 return self.sequence(expr)
             case s.Pipeline():
@@ -120,23 +121,22 @@ class Printer:
         return value if arg.name is None else concat(f"{arg.name}=", value)
 
     def listed(
-        self, opening: str, nodes: tuple[N, ...], show: Callable[[N], Doc], whole: s.Node | None,
-        closing: str, *, comma: Doc = IfBroken(","), fill: bool = False,
+        self, opening: str, nodes: tuple[N, ...], show: Callable[[N], Doc], end: int, closing: str,
+        *, comma: Doc = _COMMA, fill: bool = False,
     ) -> Doc:  # fmt: skip
-        """Nodes with commas in brackets, which end where `whole` ends."""
+        """Nodes with commas in brackets, of which the closing one stands at `end`."""
         comments = self.comments
         parts: list[Doc] = []
         for index, node in enumerate(nodes):
-            line = (group(LINE) if fill else LINE) if index else SOFT
-            broken = comments.breaking(comments.start(node), line)
+            line = comments.breaking(comments.start(node), LINE if index else SOFT)
             shown = show(node)
             if index:
-                parts.append(",")
-            parts += [group(broken, shown)] if fill and index else [broken, shown]
+                parts += [",", group(line, shown) if fill else concat(line, shown)]
+            else:
+                parts += [line, shown]
         if nodes:
             parts.append(comma)
-        if whole is not None:
-            parts += comments.lines(comments.take(comments.end(whole) - 1))
+        parts += comments.lines(comments.take(end))
         return bracket(opening, parts, closing) if parts else opening + closing
 
     def sequence(self, expr: s.Sequence) -> Doc:
@@ -144,50 +144,48 @@ class Printer:
         single = len(expr.items) == 1 and not expr.brackets
         plain = all(isinstance(item, (s.Number, s.Name, s.Bool)) for item in expr.items)
         return self.listed(
-            opening, expr.items, self.expression, expr, closing,
-            comma="," if single else IfBroken(","), fill=plain,
+            opening, expr.items, self.expression, self.comments.end(expr) - 1, closing,
+            comma="," if single else _COMMA, fill=plain,
         )  # fmt: skip
 
-    def chain(self, parts: list[tuple[str, s.Expr]], minimum: int, *, first: int = -1,
-              lead: str = "") -> Doc:  # fmt: skip
+    def chain(self, parts: list[tuple[str, s.Expr]], minimum: int, lead: str = "") -> Doc:
         """Operands with a sign before each but the first.
 
         A chain too long for a line keeps the lines into which its author grouped it; lines that are
         still too long are filled.
         """
         before = parts[0][1]
-        docs: list[Doc] = [IfBroken(lead)] if lead else []
-        docs.append(self.at_least(before, first if first >= 0 else minimum))
-        by = 0 if lead else INDENT
+        docs: list[Doc] = [IfBroken(lead), self.at_least(before, minimum)]
         for sign, operand in parts[1:]:
-            docs.append(self.link(sign, before, operand, minimum, by))
+            docs.append(self.link(sign, before, operand, minimum, 0 if lead else INDENT))
             before = operand
         return group(align(*docs))
 
     def link(self, sign: str, before: s.Expr, operand: s.Expr, minimum: int, by: int) -> Doc:
         comments = self.comments
+        place = comments.start(operand)
         if level(operand) < minimum:
-            # `x * (` ... `)`: the brackets break, and the comments before them move inside.
-            return concat(f" {sign} ", self.at_least(operand, minimum))
-        broken = comments.breaking(comments.start(operand), LINE)
-        line = nest(broken, by=by)
-        shown = self.at_least(operand, minimum)
+            place = comments.opening(before, operand)
+        broken = comments.breaking(place, LINE)
+        shown = concat(f"{sign} ", self.at_least(operand, minimum))
         if broken is not LINE or comments.broken_between(before, operand):
-            return concat(line, f"{sign} ", shown)
-        return group(line, f"{sign} ", shown)
+            return nest(broken, shown, by=by)
+        return link(shown, by=by)
 
     def infix(self, expr: s.Infix) -> Doc:
         own = _LEVELS[expr.operator]
-        operands = expr.operands
-        if expr.operator == "/" and all(isinstance(o, s.Number) for o in operands):
-            return "/".join(number_text(o) for o in operands if isinstance(o, s.Number))
-        # Comparisons do not chain, so both sides bind tighter; of the others the left may be equal.
-        first = own + 1 if own == _COMPARISON else own
-        parts = [(expr.operator, operand) for operand in operands]
-        while isinstance(left := parts[0][1], s.Infix) and _LEVELS[left.operator] == first:
-            inner = [(left.operator, operand) for operand in left.operands]
-            parts = [*inner, (parts[0][0], parts[1][1]), *parts[2:]] if len(parts) > 1 else inner
-        return self.chain(parts, own + 1, first=first)
+        if expr.operator == "/" and all(isinstance(o, s.Number) for o in expr.operands):
+            return "/".join(number_text(o) for o in expr.operands if isinstance(o, s.Number))
+        # Comparisons do not chain; other signs of one level read from left to right.
+        backwards: list[tuple[str, s.Expr]] = []
+        left: s.Expr = expr
+        while isinstance(left, s.Infix) and _LEVELS[left.operator] == own:
+            first, *others = left.operands
+            backwards += [(left.operator, operand) for operand in reversed(others)]
+            left = first
+            if own == _COMPARISON:
+                break
+        return self.chain([("", left), *reversed(backwards)], own + 1)
 
     def if_(self, expr: s.If) -> Doc:
         """`if a then b`, `else if c then d`, `else e`: broken, each on a line of its own."""

@@ -9,7 +9,6 @@ from typing import Union
 from genolang.diagnostics import Source, Span
 
 
-
 @dataclass(frozen=True, slots=True)
 class Node:
     span: Span = field(compare=False, repr=False)

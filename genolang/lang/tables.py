@@ -45,7 +45,7 @@ def build_tables() -> str:
     lark = Lark(
         GRAMMAR.read_text("utf-8"), parser="lalr", lexer="basic", start=list(STARTS), maybe_placeholders=False
     )
-    table = lark.parser.parser.parser.parse_table  # type: ignore[attr-defined]
+    table = lark.parser.parser.parser.parse_table
     numbers = {state: number for number, state in enumerate(sorted(table.states))}
     rules: list[list[object]] = []
     known: dict[LarkRule, int] = {}
@@ -63,7 +63,8 @@ def build_tables() -> str:
         states.append(actions)
     ends = {start: numbers[state] for start, state in table.end_states.items()}
     starts = {start: numbers[state] for start, state in table.start_states.items()}
-    return json.dumps({"starts": starts, "ends": ends, "states": states, "rules": rules}, separators=(",", ":"))
+    tables = {"starts": starts, "ends": ends, "states": states, "rules": rules}
+    return json.dumps(tables, separators=(",", ":"))
 
 
 def _method(rule: object) -> str | None:

@@ -13,13 +13,10 @@ from typing import Any
 from genolang.diagnostics import GenoError, Source, fail
 from genolang.lang import syntax as s
 from genolang.lang.formatter import format_file, format_source
-from genolang.lang.parser import parse_expression
 from genolang.search.space import ChosenEdge, Genotype
 from genolang.semantics.check import Checked, check_source, expand_network
 from genolang.semantics.modules import LIBRARY, Module
 from genolang.semantics.program import CellSpace, Program
-
-Replacements = Mapping[int, str]
 
 
 def discrete_text(
@@ -84,15 +81,16 @@ class _Writer:
         self.comments: dict[int, str] = {}
         self.used: list[tuple[str, s.Expr]] = []
         self.others = {
-            self._start(key, row): self._text(key, option) for (key, row), option in genotype.others
+            self._start(key, row): self._option(key, row, option)
+            for (key, row), option in genotype.others
         }
 
     def _start(self, key: str, row: int) -> int:
         return self.program.choices[key].rows[row].span.start
 
-    def _text(self, key: str, option: int) -> tuple[str, str]:
+    def _option(self, key: str, row: int, option: int) -> tuple[str, s.Expr]:
         choice = self.program.choices[key]
-        return choice.name, choice.options[option].text
+        return choice.name, choice.rows[row].option(option)
 
     def definition(self, item: s.Definition) -> s.Definition:
         if item.name.id in self.cells and isinstance(item.body, tuple):
@@ -119,7 +117,10 @@ class _Writer:
 
     def edge(self, cell: str, space: CellSpace, chosen: ChosenEdge) -> s.Edge:
         edge = space.edges[chosen.edge]
-        texts = {self._start(k, edge.rows[k]): self._text(k, option) for k, option in chosen.options}
+        texts = {
+            self._start(key, edge.rows[key]): self._option(key, edge.rows[key], option)
+            for key, option in chosen.options
+        }
         syntax = edge.syntax
         made = s.Edge(
             syntax.span, s.Name(syntax.start.span, edge.start), s.Name(syntax.end.span, edge.end),
@@ -130,16 +131,16 @@ class _Writer:
             self.comments[id(made)] = note
         return made
 
-    def rewrite(self, node: Any, texts: Mapping[int, tuple[str, str]]) -> Any:
+    def rewrite(self, node: Any, texts: Mapping[int, tuple[str, s.Expr]]) -> Any:
         """The tree with every choice that starts at one of these characters replaced."""
         if isinstance(node, tuple):
             return tuple(self.rewrite(item, texts) for item in node)
         if not isinstance(node, s.Node):
             return node
         if isinstance(node, (s.Name, s.Call, s.Attribute, s.Alternatives)) and node.span.start in texts:
-            name, text = texts[node.span.start]
+            name, option = texts[node.span.start]
             if isinstance(node, s.Alternatives) or _callee_name(node) == name:
-                expression = _placed(parse_expression(Source("choice", text)), node.span)
+                expression: s.Expr = _placed(option, node.span)
                 self.used.append((name, expression))
                 return expression
         changes = {}

@@ -7,7 +7,8 @@ from typing import Any
 
 from genolang.diagnostics import GenoError, Label, Span, did_you_mean
 from genolang.lang import syntax as s
-from genolang.primitives import MapType, ShapeProblem
+from genolang.lang.printer import print_expression
+from genolang.primitives import MapType, ShapeProblem, pair
 from genolang.semantics.arguments import complete, signature
 from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.cells import CellBody
@@ -95,14 +96,14 @@ class Applier(Evaluator):
 
     def apply_choice(self, op: ChoiceOp, value: MapValue, frame: Frame) -> MapValue:
         inner = frame.under(op.name)
-        results = []
+        results: list[MapValue] = []
         for option in op.options:
             result = self.apply(option, value, inner, option.span)
             if results and result.type != results[0].type:
                 raise problem(
                     frame, "G308",
-                    f"the alternatives of a choice give one shape, but `{op.texts[0]}` gives"
-                    f" {results[0].type} and `{op.texts[len(results)]}` gives {result.type}",
+                    f"the alternatives of a choice give one shape, but `{print_expression(op.syntax[0])}`"
+                    f" gives {results[0].type} and `{print_expression(op.syntax[len(results)])}` gives {result.type}",
                     op.span, labels=[Label(option.span, f"this gives {result.type}")],
                 )  # fmt: skip
             results.append(result)
@@ -121,17 +122,7 @@ class Applier(Evaluator):
     def apply_maps(self, op: DefinedOp, maps: list[MapValue], frame: Frame, span: Span) -> MapValue:
         ref = op.ref
         given = dict(op.args)
-        # Maps come first to last for the map parameters that are not given by name.
-        free = [name for name in ref.map_params if name not in given]
-        if len(maps) != len(free):
-            raise problem(
-                frame, "G215", f"`{ref.name}` takes {_maps(len(free))}, not {len(maps)}", span,
-                labels=[Label(ref.syntax.name.span, "defined here")],
-                help=signature(ref.name, ref.map_params),
-            )  # fmt: skip
-        inputs = dict(zip(free, maps, strict=True))
-        inputs |= {name: given.pop(name) for name in ref.map_params if name in given}
-        inputs = {name: inputs[name] for name in ref.map_params}
+        inputs = self.bind_maps(ref, given, maps, frame, span)
         if len(frame.uses) >= MAX_DEPTH:
             raise problem(
                 frame, "G210", f"`{ref.name}` is used inside itself without end", span,
@@ -139,7 +130,7 @@ class Applier(Evaluator):
                 help="end the recursion with `if levels == 0 then ... else ...`; inside a definition"
                 " that replaces a primitive, write `core.name` for the primitive",
             )  # fmt: skip
-        if any(is_local(value) for value in given.values()):
+        if given and any(is_local(value) for value in given.values()):
             scope = frame.scope.child(ref.name)
             inner = Frame(ref.name, ref.module, frame.builder, scope, {}, self.uses(ref, frame, span),
                           None, None)  # fmt: skip
@@ -156,6 +147,23 @@ class Applier(Evaluator):
             first = error.diagnostics[0]
             raise problem(frame, first.code, first.message, span, help=first.help) from None
 
+    def bind_maps(
+        self, ref: DefinitionRef, given: dict[str, Any], maps: list[MapValue], frame: Frame, span: Span
+    ) -> dict[str, MapValue]:
+        """The maps by parameter: those given by name, the others first to last."""
+        params = ref.map_params
+        if len(params) == len(maps) == 1 and params[0] not in given:
+            return {params[0]: maps[0]}
+        free = [name for name in params if name not in given]
+        if len(maps) != len(free):
+            raise problem(
+                frame, "G215", f"`{ref.name}` takes {_maps(len(free))}, not {len(maps)}", span,
+                labels=[Label(ref.syntax.name.span, "defined here")],
+                help=signature(ref.name, params),
+            )  # fmt: skip
+        inputs = dict(zip(free, maps, strict=True))
+        return {name: given.pop(name) if name in given else inputs[name] for name in params}
+
     def uses(self, ref: DefinitionRef, frame: Frame, span: Span) -> tuple[Use, ...]:
         return (*frame.uses, Use(ref.name, span))
 
@@ -166,9 +174,9 @@ class Applier(Evaluator):
         """The definition expanded at these arguments and shapes, made once."""
         shapes = tuple((m.type, m.zero) for m in inputs.values())
         # The types stand in the key because True == 1 and 2 == 2.0 in Python.
-        key = (ref, tuple(sorted((n, type(v).__name__, v) for n, v in given.items())), shapes)
+        key = (ref, tuple((n, type(v), v) for n, v in given.items()), shapes)
         try:
-            found = self.expansion.memo.get(key)
+            found = self.expansion.closed.get(key) or self.expansion.memo.get(key)
         except TypeError:
             key, found = None, None  # type: ignore[assignment]
         if found is not None:
@@ -181,7 +189,7 @@ class Applier(Evaluator):
         output = self.body(ref, given, own, inner, span)
         block = builder.finish([output])
         if key is not None:
-            self.expansion.memo[key] = block
+            (self.expansion.memo if block.open else self.expansion.closed)[key] = block
         return block
 
     def body(
@@ -322,9 +330,7 @@ def _does_nothing(name: str, attrs: dict[str, Any], type: MapType) -> bool:
         return bool(attrs["constant"] == (0 if name == "add" else 1))
     if name == "subsample":
         return attrs["stride"] == 1 and attrs["offset"] == 0
-    return name == "resize" and not attrs["like"] and attrs["size"] is not None and (
-        type[1:] == (attrs["size"] if isinstance(attrs["size"], tuple) else (attrs["size"],) * 2)
-    )
+    return bool(name == "resize" and attrs["size"] is not None and type[1:] == pair(attrs["size"]))
 
 
 __all__ = ["Applier", "did_you_mean"]

@@ -14,7 +14,7 @@ from genolang.semantics.frames import Frame, Poisoned
 from genolang.semantics.modules import Module, load_module
 from genolang.semantics.names import check_names
 from genolang.semantics.networks import NetworkBuilder, searching
-from genolang.semantics.program import Program
+from genolang.semantics.program import Block, Program
 from genolang.semantics.sections import read_section
 from genolang.semantics.values import DefinitionRef, MapValue
 
@@ -73,15 +73,18 @@ def _check_module(checked: Checked) -> None:
     if not checked.ok:
         return
     expanded: set[str] = set()
+    closed: dict[bool, dict[object, Block]] = {True: {}, False: {}}
     for ref in module.definitions.values():
         if ref.kind == "network" and is_complete(ref):
-            builder = NetworkBuilder(module, searching=searching(module, ref))
+            open_ = searching(module, ref)
+            builder = NetworkBuilder(module, searching=open_, closed=closed[open_])
             program = builder.build(ref, {}, ref.syntax.name.span)
             new = [d for d in builder.expansion.diagnostics if d not in checked.diagnostics]
             checked.diagnostics += new
-            expanded |= {key[0].name for key in builder.expansion.memo if isinstance(key, tuple)}  # type: ignore[misc]
+            expanded |= {block.name for block in builder.expansion.memo.values()}
             if program is not None:
                 checked.programs[ref.name] = program
+    expanded |= {block.name for blocks in closed.values() for block in blocks.values()}
     if checked.ok and not module.source.library:
         _try_alone(checked, expanded)
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from genolang.diagnostics import GenoError, Label, Span, did_you_mean
+from genolang.diagnostics import Label, Span, did_you_mean
 from genolang.lang import syntax as s
 from genolang.lang.printer import print_expression
 from genolang.primitives import PRIMITIVES
 from genolang.semantics.arguments import bind_definition, bind_primitive
 from genolang.semantics.arithmetic import NUMERIC_FUNCTIONS, arithmetic, whole
-from genolang.semantics.builder import Builder, Scope
-from genolang.semantics.frames import POISON, Expansion, Frame, Poisoned, Use, history, problem
+from genolang.semantics.frames import POISON, Expansion, Frame, Poisoned, Use, problem
 from genolang.semantics.modules import Module, core_names
 from genolang.semantics.names import names_in_scope
 from genolang.semantics.values import (
@@ -28,8 +27,8 @@ from genolang.semantics.values import (
     Op,
     PipeOp,
     PrimitiveOp,
-    SharedOp,
     describe,
+    is_local,
     is_number,
     is_op,
 )
@@ -277,6 +276,11 @@ class Evaluator:
     def choice(self, ref: DefinitionRef, span: Span, extra: Any, frame: Frame) -> ChoiceOp:
         """A use of a named choice; `extra` arguments go to every alternative."""
         body, definition = ref.syntax.body, ref.syntax
+        known = (ref, tuple((name, type(value), value) for name, value, _ in extra))
+        ready = self.expansion.options.get(known) if _hashable(known) else None
+        if ready is not None:
+            combine = definition.combine.id if definition.combine is not None else "sum"
+            return self.place_choice(ref.name, ready, body.options, combine, extra, frame, span)  # type: ignore[union-attr]
         inner = self.inner_frame(ref, dict(bind_definition(self, ref, (), (), span, frame)), frame, span)
         options = body.options if isinstance(body, s.Alternatives) else (body,)
         combine = definition.combine.id if definition.combine is not None else "sum"
@@ -288,7 +292,10 @@ class Evaluator:
                 labels=[Label(definition.span, "defined here")],
                 help="write them with `|` between: `choice c = skip | sep_conv(3)`",
             )  # fmt: skip
-        return self.make_choice(ref.name, options, combine, extra, inner, frame, span)
+        made = self.make_choice(ref.name, options, combine, extra, inner, frame, span)
+        if _hashable(known) and not any(is_local(op) for op in made.options):
+            self.expansion.options[known] = made.options
+        return made
 
     def make_choice(
         self, name: str, options: Any, combine: str, extra: Any, inner: Frame, frame: Frame, span: Span
@@ -303,9 +310,15 @@ class Evaluator:
                 raise problem(inner, "G414", "a choice cannot be an alternative of a choice", option.span,
                               help="list its alternatives here")  # fmt: skip
             ops.append(self.bind_more(op, extra, frame, span) if extra else op)
-        texts = tuple(print_expression(_with_args(o, extra)) for o in options)
+        return self.place_choice(name, tuple(ops), options, combine, extra, frame, span)
+
+    def place_choice(
+        self, name: str, ops: tuple[Op, ...], options: tuple[s.Expr, ...], combine: str, extra: Any,
+        frame: Frame, span: Span,
+    ) -> ChoiceOp:  # fmt: skip
+        added = tuple(s.Arg(arg.span, name, arg.value) for name, _, arg in extra)
         return ChoiceOp(
-            name, tuple(ops), texts, combine, frame.definition, frame.edge, span.start, span
+            name, ops, options, added, combine, frame.definition, frame.edge, span.start, span
         )
 
     def eval_for(self, expr: s.For, frame: Frame) -> PipeOp:
@@ -344,7 +357,7 @@ class Evaluator:
         if isinstance(callee, DefinedOp):
             rest = [a for a in args if a not in maps]
             bound = bind_definition(self, callee.ref, callee.args, rest, expr.span, frame)
-            op: Op = DefinedOp(callee.ref, bound, expr.span)
+            op = DefinedOp(callee.ref, bound, expr.span)
             if not maps:
                 return op
             return self.apply_maps(op, [m[1] for m in maps], frame, expr.span)
@@ -463,14 +476,9 @@ class Evaluator:
         return self.apply_primitive(PrimitiveOp(PRIMITIVES[name], args, span), maps, frame, span)
 
 
-def _with_args(option: s.Expr, extra: Any) -> s.Expr:
-    """The text of an alternative with the choice's arguments written into it."""
-    if not extra:
-        return option
-    args = tuple(s.Arg(arg.span, name, arg.value) for name, _, arg in extra)
-    if isinstance(option, s.Call):
-        return s.Call(option.span, option.callee, (*option.args, *args))
-    return s.Call(option.span, option, args)
-
-
-__all__ = ["Builder", "Evaluator", "GenoError", "Scope", "SharedOp", "history"]
+def _hashable(value: object) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True

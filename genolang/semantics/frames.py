@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Label, Span
+from genolang.lang.printer import print_expression
 from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.modules import Module
 from genolang.semantics.program import Block, CellSpace, ChoiceSet, Option, Place
-from genolang.semantics.values import ChoiceOp, MapValue
+from genolang.semantics.values import ChoiceOp, MapValue, Op
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Frame:
 
     def under(self, word: str) -> Frame:
         """The same frame, its weights named under a word."""
-        return replace(self, scope=self.scope.child(word))
+        return Frame(self.definition, self.module, self.builder, self.scope.child(word), self.names,
+                     self.uses, self.main, self.edge)  # fmt: skip
 
 
 class Poisoned(Exception):
@@ -58,9 +60,12 @@ class _OpenSet:
 class Expansion:
     """What one network's expansion shares: memo, open choices, diagnostics."""
 
-    def __init__(self, *, searching: bool) -> None:
+    def __init__(self, *, searching: bool, closed: dict[object, Block] | None = None) -> None:
         self.searching = searching
         self.memo: dict[object, Block] = {}
+        # Blocks without open decisions, which the networks of a file may share.
+        self.closed = {} if closed is None else closed
+        self.options: dict[object, tuple[Op, ...]] = {}
         self.diagnostics: list[Diagnostic] = []
         self.sets: dict[str, _OpenSet] = {}
         self.cells: dict[str, CellSpace] = {}
@@ -78,17 +83,20 @@ class Expansion:
     def row(self, op: ChoiceOp, zeros: tuple[bool, ...]) -> tuple[str, int]:
         """The choice set and row of a decision: one row per place in the text (and edge)."""
         key = f"{op.definition}.{op.name}"
-        options = tuple(Option(t, z) for t, z in zip(op.texts, zeros, strict=True))
         number = 1
         # Two inline choices of one definition with different options are two sets.
-        while key in self.sets and len(self.sets[key].options) != len(options):
+        while key in self.sets and len(self.sets[key].options) != len(zeros):
             number += 1
             key = f"{op.definition}.{op.name}_{number}"
-        found = self.sets.setdefault(key, _OpenSet(key, op.name, options))
+        if key not in self.sets:
+            texts = map(print_expression, op.syntax)
+            options = tuple(Option(t, z) for t, z in zip(texts, zeros, strict=True))
+            self.sets[key] = _OpenSet(key, op.name, options)
+        found = self.sets[key]
         place = (op.edge, op.start, id(op.span.source))
         if place not in found.rows:
             found.rows[place] = len(found.rows)
-            found.places.append(Place(op.definition, op.span, op.edge))
+            found.places.append(Place(op.definition, op.span, op.edge, op.syntax, op.added))
         return key, found.rows[place]
 
     def choices(self) -> dict[str, ChoiceSet]:
@@ -118,7 +126,8 @@ def problem(
 def history(value: MapValue) -> Label:
     """Where a map comes from: the way to its shape, step by step along its first inputs."""
     nodes = value.builder.nodes
-    index, steps = value.index, []
+    index = value.index
+    steps: list[str] = []
     while len(steps) < 6:
         node = nodes[index]
         word = {"input": "the input", "mix": "a choice"}.get(node.kind, node.layer)

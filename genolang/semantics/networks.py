@@ -10,12 +10,12 @@ from genolang.diagnostics import Diagnostic, GenoError, Span, did_you_mean, fail
 from genolang.lang import syntax as s
 from genolang.primitives import MapType
 from genolang.semantics.apply import Applier
-from genolang.semantics.arithmetic import whole
 from genolang.semantics.arguments import bind_definition, complete
+from genolang.semantics.arithmetic import whole
 from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.frames import Expansion, Frame, Poisoned, Use, problem
 from genolang.semantics.modules import Module
-from genolang.semantics.program import Program
+from genolang.semantics.program import Block, Program
 from genolang.semantics.values import (
     DefinedOp,
     DefinitionRef,
@@ -34,9 +34,11 @@ MAX_ALIASES = 20
 class NetworkBuilder:
     """Expands one network with given arguments; diagnostics gather in the expansion."""
 
-    def __init__(self, module: Module, *, searching: bool) -> None:
+    def __init__(
+        self, module: Module, *, searching: bool, closed: dict[object, Block] | None = None
+    ) -> None:
         self.module = module
-        self.expansion = Expansion(searching=searching)
+        self.expansion = Expansion(searching=searching, closed=closed)
         self.applier = Applier(self.expansion)
 
     def build(self, ref: DefinitionRef, given: Mapping[str, Any], span: Span) -> Program | None:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from genolang.diagnostics import Span
-from genolang.lang.syntax import Edge
+from genolang.lang.syntax import Arg, Call, Edge, Expr
 from genolang.primitives import PRIMITIVES, MapType, Weights
 
 Path = tuple[str, ...]
@@ -71,6 +71,8 @@ class Block:
         self.outputs = outputs
         self.order = order
         self.zero = zero
+        # Whether a decision is open in here, so that the block belongs to one network's search space.
+        self.open = any(n.mix is not None or (n.body is not None and n.body.open) for n in nodes)
 
     @property
     def output_type(self) -> MapType:
@@ -85,9 +87,9 @@ class Block:
                 owners[node.path] = node
         found: dict[Path, Leaf] = {}
         for path in self.order:
-            node = owners.get(path)
-            if node is None:
+            if path not in owners:
                 continue
+            node = owners[path]
             if node.body is not None:
                 for inner, leaf in node.body.leaves.items():
                     found[path + inner] = leaf
@@ -138,11 +140,25 @@ class Option:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a decision stands: in which definition, at which words, on which edge if on one."""
+    """Where a decision stands: in which definition, at which words, on which edge if on one.
+
+    `options` are the alternatives as written, `added` the arguments that this place hands on to them.
+    """
 
     definition: str
     span: Span
     edge: tuple[str, str] | None
+    options: tuple[Expr, ...]
+    added: tuple[Arg, ...]
+
+    def option(self, number: int) -> Expr:
+        """An alternative as it reads when it stands here by itself."""
+        chosen = self.options[number]
+        if not self.added:
+            return chosen
+        if isinstance(chosen, Call):
+            return Call(chosen.span, chosen.callee, (*chosen.args, *self.added))
+        return Call(chosen.span, chosen, self.added)
 
 
 @dataclass(frozen=True, slots=True)

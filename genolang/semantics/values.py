@@ -21,31 +21,17 @@ Args = tuple[tuple[str, Any], ...]
 class DefinitionRef:
     """A definition and the file whose names it sees; compared by identity."""
 
-    __slots__ = ("module", "syntax")
+    __slots__ = ("kind", "map_params", "module", "name", "syntax", "value_params")
 
     def __init__(self, definition: syntax.Definition, module: Module) -> None:
         self.syntax = definition
         self.module = module
-
-    @property
-    def name(self) -> str:
-        return self.syntax.name.id
-
-    @property
-    def kind(self) -> str:
-        return self.syntax.kind
-
-    @property
-    def map_params(self) -> list[str]:
-        """The feature maps it takes: `x` for operations, undefaulted parameters for a cell."""
-        if self.kind == "cell":
-            return [p.name for p in self.syntax.params if is_map_param(p, self.kind)]
-        named = [p.name for p in self.syntax.params if p.kind == "map"]
-        return ["x", *named] if self.kind in ("op", "attention") else named
-
-    @property
-    def value_params(self) -> list[syntax.Param]:
-        return [p for p in self.syntax.params if not is_map_param(p, self.kind)]
+        self.name = definition.name.id
+        self.kind = definition.kind
+        maps = [p.name for p in definition.params if is_map_param(p, definition.kind)]
+        # The feature maps it takes: `x` for operations, undefaulted parameters for a cell.
+        self.map_params = ["x", *maps] if self.kind in ("op", "attention") else maps
+        self.value_params = [p for p in definition.params if not is_map_param(p, self.kind)]
 
 
 def is_map_param(param: syntax.Param, kind: str) -> bool:
@@ -108,7 +94,8 @@ class ChoiceOp:
 
     name: str
     options: tuple[Op, ...]
-    texts: tuple[str, ...]
+    syntax: tuple[syntax.Expr, ...] = field(compare=False)
+    added: tuple[syntax.Arg, ...] = field(compare=False)
     combine: str
     definition: str
     edge: tuple[str, str] | None

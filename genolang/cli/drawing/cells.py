@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genolang.cli.drawing.expressions import Stage, label_lines, stages, walk
-from genolang.cli.drawing.picture import Edge, Node, Picture, short
+from genolang.cli.drawing.picture import Edge, EdgeKind, Node, Picture, short
 from genolang.lang import syntax as s
 from genolang.lang.printer import print_expression
 from genolang.semantics.cells import CellBody
@@ -59,8 +59,8 @@ class _Cell:
     def edge(self, start: str, end: str, edge: s.Edge, hue: int) -> Edge:
         found = stages(edge.operation, self.ref.module, self.local)
         self.remember(found)
-        lines = label_lines(found, self.ref.module)
-        kind = "choice" if any(line.kind == "choice" for line in lines) else "operation"
+        lines = label_lines(found)
+        kind: EdgeKind = "choice" if any(line.kind == "choice" for line in lines) else "operation"
         text = print_expression(edge.operation)
         return Edge(start, end, lines, kind, f"{start} -> {end} : {text}", hue)
 

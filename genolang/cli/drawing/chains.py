@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from genolang.cli.drawing.blocks import layer_text
-from genolang.cli.drawing.picture import Edge, Group, Line, Node, Picture, short
+from genolang.cli.drawing.picture import Direction, Edge, Group, Line, Node, Picture, short
 from genolang.lang import syntax as s
 from genolang.lang.printer import print_expression
 from genolang.primitives import PRIMITIVES, MapType
@@ -16,6 +16,8 @@ from genolang.semantics.values import DefinitionRef
 Statement = s.Part | s.Cells | s.Auxiliary
 # A body of more parts than this is one box: nobody could read it as many.
 MAX_PARTS = 60
+# A chain of more boxes than this leads down the page instead of across it.
+MAX_ACROSS = 9
 
 
 def draw_network(program: Program, ref: DefinitionRef) -> Picture:
@@ -53,7 +55,8 @@ class _Chain:
         edges.append(Edge(f"b{self.home[last]}", "logits", _shape(self.program.output)))
         macs = self.program.block.macs[0]
         title = f"network {self.program.name}: {self.program.params:,} parameters, {_count(macs)} MACs"
-        return Picture(self.program.name, title, "right", tuple(nodes), tuple(edges),
+        direction: Direction = "right" if len(self.boxes) <= MAX_ACROSS else "down"
+        return Picture(self.program.name, title, direction, tuple(nodes), tuple(edges),
                        self.groups(), self.notes())  # fmt: skip
 
     def gather(self) -> None:
@@ -199,7 +202,8 @@ class _Chain:
             notes.append("Each cell takes the outputs of the two parts before it.")
         if self.program.choices:
             rows = sum(len(c.rows) for c in self.program.choices.values())
-            notes.append(f"Open: {rows} decisions in {len(self.program.choices)} choice sets.")
+            sets = len(self.program.choices)
+            notes.append(f"Open: {_many(rows, 'decision')} in {_many(sets, 'choice set')}.")
         return tuple(notes)
 
 
@@ -211,6 +215,10 @@ def _keyword(statement: Statement) -> str:
 
 def _shape(type: MapType) -> tuple[Line, ...]:
     return (Line(str(type), "shape"),)
+
+
+def _many(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _count(number: int) -> str:

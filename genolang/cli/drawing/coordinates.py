@@ -9,6 +9,7 @@ the aligned blocks by longest ways from both sides and so needs no classes of bl
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 
 from genolang.cli.drawing.levels import Levels, Vertex
 
@@ -40,14 +41,22 @@ def _conflicts(levels: Levels) -> set[Pair]:
     """Edge pieces at nodes that cross the inside of a long edge: these do not line up."""
     found: set[Pair] = set()
     vertices = levels.vertices
-    for upper, lower in zip(levels.rows, levels.rows[1:], strict=False):
+    for upper, lower in pairwise(levels.rows):
         place = {v: i for i, v in enumerate(lower)}
-        pieces = [(i, place[b], a, b) for i, a in enumerate(upper) for b in vertices[a].after]
-        inner = [p for p in pieces if vertices[p[2]].node is None and vertices[p[3]].node is None]
-        for i, j, a, b in pieces:
-            outer = vertices[a].node is not None or vertices[b].node is not None
-            if outer and any((i - k) * (j - m) < 0 for k, m, _, _ in inner):
-                found.add((a, b))
+        inner: list[int | None] = [None] * len(upper)
+        for i, a in enumerate(upper):
+            # A dummy has one way on; where that is a dummy too, the inside of an edge passes.
+            if vertices[a].node is None and vertices[vertices[a].after[0]].node is None:
+                inner[i] = place[vertices[a].after[0]]
+        # Inside pieces that start before or after a place: how far right and left they end.
+        right = [-1, *accumulate((-1 if m is None else m for m in inner), max)]
+        left = [*accumulate((len(lower) if m is None else m for m in reversed(inner)), min)][::-1]
+        left.append(len(lower))
+        for i, a in enumerate(upper):
+            for b in vertices[a].after:
+                outer = vertices[a].node is not None or vertices[b].node is not None
+                if outer and (right[i] > place[b] or left[i + 1] < place[b]):
+                    found.add((a, b))
     return found
 
 
@@ -56,7 +65,7 @@ def _align(vertices: list[Vertex], rows: list[list[int]], upwards: bool,
     """The root of each vertex's block: blocks are chains of median neighbours that do not cross."""
     roots = list(range(len(vertices)))
     taken = [False] * len(vertices)
-    for above, row in zip(rows, rows[1:], strict=False):
+    for above, row in pairwise(rows):
         place = {v: i for i, v in enumerate(above)}
         last = -1
         for v in row:
@@ -83,7 +92,7 @@ def _compact(vertices: list[Vertex], rows: list[list[int]], roots: list[int]) ->
     """Blocks as far left as they can stand, then moved right where there is room."""
     blocks = {root: _Block() for row in rows for root in (roots[v] for v in row)}
     for row in rows:
-        for a, b in zip(row, row[1:], strict=False):
+        for a, b in pairwise(row):
             blocks[roots[a]].after.append((roots[b], _distance(vertices[a], vertices[b])))
             blocks[roots[b]].waits += 1
     ready = [root for root, block in blocks.items() if block.waits == 0]

@@ -12,7 +12,7 @@ from genolang.lang.printer import print_expression
 from genolang.semantics.modules import Module
 from genolang.semantics.values import DefinitionRef
 
-MAX_LINES = 5
+MAX_LINES = 8
 # Layers that only regularise training say nothing about a cell's form.
 _UNSAID = frozenset(("drop_path", "dropout"))
 
@@ -54,10 +54,16 @@ def stages(expr: s.Expr, module: Module, local: frozenset[str] = frozenset()) ->
     return [Stage(print_expression(expr), None if hidden else definition_of(expr, module), expr)]
 
 
-def label_lines(found: list[Stage], module: Module) -> tuple[Line, ...]:
+def label_lines(found: list[Stage]) -> tuple[Line, ...]:
     """One line for each operation, without those that only regularise training."""
-    said = [s for s in found if not (s.ref is None and _head(s.expr) in _UNSAID)] or found
-    lines = [Line(short(stage.text), stage.kind) for stage in said]
+    said = [st for st in found if not (st.ref is None and _head(st.expr) in _UNSAID)] or found
+    lines: list[Line] = []
+    for stage in said:
+        if isinstance(stage.expr, s.Alternatives):
+            texts = [print_expression(option) for option in stage.expr.options]
+            lines += [Line(short(f"{'| ' if i else ''}{t}"), "choice") for i, t in enumerate(texts)]
+        else:
+            lines.append(Line(short(stage.text), stage.kind))
     if len(lines) > MAX_LINES:
         rest = len(lines) - MAX_LINES + 1
         lines = [*lines[: MAX_LINES - 1], Line(f"… {rest} more", "operation")]

@@ -21,7 +21,9 @@ from genolang.semantics.program import Program
 from genolang.semantics.values import DefinitionRef, NetworkValue, describe, is_op
 
 
-def gather(checked: Checked, network: str | None, given: Mapping[str, Any], only: str | None) -> list[Picture]:
+def gather(
+    checked: Checked, network: str | None, given: Mapping[str, Any], only: str | None
+) -> list[Picture]:
     """The pictures of a checked file, or the one that `only` names.
 
     `only` is the name of a cell or network, or any operation (`se(r=8)`). Errors: those of the
@@ -52,8 +54,10 @@ class _Gatherer:
             found = [p for ref in self.modules("op") if (p := self.silent_trial(ref)) is not None]
         if not found:
             names = ", ".join(f"`{r.name}`" for r in self.own[:8]) or "nothing"
-            raise fail("G408", f"{self.module.source.name} has nothing that can be drawn without arguments:"
-                       f" it defines {names}", help="say what, with its arguments: --only 'sep_conv(3)'")  # fmt: skip
+            raise fail(
+                "G408", f"{self.module.source.name} has nothing that can be drawn without arguments:"
+                f" it defines {names}", help="say what, with its arguments: --only 'sep_conv(3)'",
+            )  # fmt: skip
         return found
 
     def cells(self) -> dict[str, DefinitionRef]:

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from genolang.cli.drawing.coordinates import positions
 from genolang.cli.drawing.levels import Levels, Size, arrange
 from genolang.cli.drawing.picture import Edge, Group, Node, Picture
+from genolang.diagnostics import printable
 
 # All labels are monospaced, so that sizes hold with whatever such font a viewer has.
 LABEL_FONT, DETAIL_FONT, TITLE_FONT = 13.0, 11.0, 15.0
 ADVANCE = 0.61
 LINE = 1.32
-_GAP, _STEEP = 18.0, 0.10
-_MAX_GAP = 64.0
+_GAP, _STEEP = 18.0, 0.15
+_MAX_GAP = 76.0
+# Arrows at one side of a node keep this distance from each other and from its corners.
+PORT, CORNER = 10.0, 8.0
 GROUP_PAD = 12.0
 
 Point = tuple[float, float]
@@ -74,7 +77,8 @@ class Laid:
 
 
 def text_width(text: str, font: float) -> float:
-    """The width of a monospaced text; characters of East Asian width count twice."""
+    """The width of a monospaced text as it is written; characters of East Asian width count twice."""
+    text = printable(text)
     wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
     return (len(text) + wide) * font * ADVANCE
 
@@ -118,6 +122,11 @@ class _Layout:
         labels = [label_size(edge) for edge in picture.edges]
         self.labels = [None if size is None else self.flip(size) for size in labels]
         self.edges = [(self.index[e.start], self.index[e.end]) for e in picture.edges]
+        self.leaving: list[list[int]] = [[] for _ in self.nodes]
+        self.arriving: list[list[int]] = [[] for _ in self.nodes]
+        for number, (start, end) in enumerate(self.edges):
+            self.leaving[start].append(number)
+            self.arriving[end].append(number)
 
     def flip(self, size: Size) -> Size:
         """(depth, breadth) of a (width, height), and back."""
@@ -126,7 +135,7 @@ class _Layout:
     def run(self) -> Laid:
         inputs = frozenset(i for i, n in enumerate(self.picture.nodes) if n.kind == "input")
         levels = arrange(
-            [(b, d) for d, b in self.nodes], self.edges,
+            [(self.breadth(i), d) for i, (d, _) in enumerate(self.nodes)], self.edges,
             [None if size is None else (size[1], size[0]) for size in self.labels], inputs,
         )  # fmt: skip
         self.across = positions(levels)
@@ -135,6 +144,11 @@ class _Layout:
         ports = self.ports(levels)
         routes = [self.route(levels, number, ports) for number in range(len(self.edges))]
         return self.finish(boxes, routes)
+
+    def breadth(self, node: int) -> float:
+        """A node's size along its level, with room for all arrows at its fuller side."""
+        arrows = max(len(self.leaving[node]), len(self.arriving[node]))
+        return max(self.nodes[node][1], 2 * CORNER + (arrows - 1) * PORT)
 
     def depths(self, levels: Levels) -> list[tuple[float, float]]:
         """Start and end of every level along the direction; steep edges get more room."""
@@ -162,14 +176,12 @@ class _Layout:
         """Where on its nodes' sides each edge leaves and arrives, in the order of the way there."""
         ports: dict[tuple[int, int, bool], float] = {}
         for node in range(len(self.nodes)):
-            for leaving in (True, False):
-                mine = [e for e, ends in enumerate(self.edges) if ends[0 if leaving else 1] == node]
+            for leaving, edges in ((True, self.leaving[node]), (False, self.arriving[node])):
                 near = 1 if leaving else -2
-                mine.sort(key=lambda e: self.across[levels.chains[e][near]])
-                room = levels.vertices[node].breadth - 14
-                step = min(12.0, room / max(1, len(mine) - 1)) if len(mine) > 1 else 0.0
+                beside = {e: self.across[levels.chains[e][near]] for e in edges}
+                mine = sorted(edges, key=beside.__getitem__)
                 for i, e in enumerate(mine):
-                    ports[node, e, leaving] = self.across[node] + (i - (len(mine) - 1) / 2) * step
+                    ports[node, e, leaving] = self.across[node] + (i - (len(mine) - 1) / 2) * PORT
         return ports
 
     def route(self, levels: Levels, number: int, ports: dict[tuple[int, int, bool], float]) -> Route:

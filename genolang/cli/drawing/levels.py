@@ -9,12 +9,15 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from genolang.diagnostics import fail
 
 Size = tuple[float, float]
 MAX_DUMMIES = 20_000
 SWEEPS = 24
+# A label thinner than this (a shape in a picture that leads down) goes where it adds no depth.
+THIN = 30.0
 # Above this many vertices in a picture, ordering stops after a few sweeps.
 MANY = 1_500
 
@@ -59,8 +62,7 @@ def arrange(sizes: Sequence[Size], edges: Sequence[tuple[int, int]], labels: Seq
                    help="draw one part with `--only NAME`, or write Mermaid or Graphviz text")  # fmt: skip
     vertices = [Vertex(2 * ranks[i], *sizes[i], node=i) for i in range(len(sizes))]
     levels = Levels(vertices, [], [])
-    load: dict[int, float] = {}
-    slots = _label_levels(ranks, edges, labels, load)
+    slots = _label_levels(ranks, edges, labels)
     for number, (start, end) in enumerate(edges):
         chain = [start]
         for level in range(2 * ranks[start] + 1, 2 * ranks[end]):
@@ -69,7 +71,7 @@ def arrange(sizes: Sequence[Size], edges: Sequence[tuple[int, int]], labels: Seq
             chain.append(len(vertices) - 1)
         chain.append(end)
         levels.chains.append(chain)
-        for a, b in zip(chain, chain[1:], strict=False):
+        for a, b in pairwise(chain):
             vertices[a].after.append(b)
             vertices[b].before.append(a)
     levels.rows = [[] for _ in range(max((v.level for v in vertices), default=-1) + 1)]
@@ -97,18 +99,27 @@ def _ranks(count: int, edges: Sequence[tuple[int, int]], inputs: frozenset[int])
     return ranks
 
 
-def _label_levels(ranks: list[int], edges: Sequence[tuple[int, int]], labels: Sequence[Size | None],
-                  load: dict[int, float]) -> list[int]:  # fmt: skip
+def _label_levels(ranks: list[int], edges: Sequence[tuple[int, int]],
+                  labels: Sequence[Size | None]) -> list[int]:  # fmt: skip
     """For each edge the odd level of its label: the least filled, short edges first."""
     slots = [0] * len(edges)
+    load: dict[int, float] = {}
+    depths: dict[int, float] = {}
+
+    def cost(level: int, size: Size) -> tuple[float, float, int]:
+        deeper = max(0.0, size[1] - depths.get(level, 0.0))
+        return (deeper if size[1] < THIN else 0.0), load.get(level, 0.0), level
+
     by_length = sorted(range(len(edges)), key=lambda e: ranks[edges[e][1]] - ranks[edges[e][0]])
     for number in by_length:
-        label = labels[number]
-        start, end = 2 * ranks[edges[number][0]], 2 * ranks[edges[number][1]]
-        free = range(start + 1, end, 2)
-        slots[number] = min(free, key=lambda level: (load.get(level, 0.0), level))
-        if label is not None:
-            load[slots[number]] = load.get(slots[number], 0.0) + label[0]
+        size = labels[number]
+        if size is None:
+            continue
+        start, end = ranks[edges[number][0]], ranks[edges[number][1]]
+        level = min(range(2 * start + 1, 2 * end, 2), key=lambda each: cost(each, size))
+        slots[number] = level
+        load[level] = load.get(level, 0.0) + size[0]
+        depths[level] = max(depths.get(level, 0.0), size[1])
     return slots
 
 
@@ -151,7 +162,7 @@ def _median(places: list[float]) -> float:
 
 def _crossings(levels: Levels) -> int:
     total = 0
-    for upper, lower in zip(levels.rows, levels.rows[1:], strict=False):
+    for upper, lower in pairwise(levels.rows):
         place = {v: i for i, v in enumerate(lower)}
         seen: list[int] = []
         for v in upper:

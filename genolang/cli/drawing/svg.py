@@ -155,7 +155,7 @@ def _wrap(notes: Sequence[str], width: float) -> list[str]:
 def _group(label: str, box: Box) -> list[str]:
     return [
         f'<rect x="{_n(box.left)}" y="{_n(box.top)}" width="{_n(box.width)}" height="{_n(box.height)}"'
-        f' rx="8" fill="#f8f6f0" stroke="#cfc7b0" stroke-dasharray="2 3"/>',
+        f' rx="8" fill="none" stroke="#b9b08f" stroke-dasharray="2 3"/>',
         f'<text x="{_n(box.left + 4)}" y="{_n(box.top - 6)}" font-size="{_n(DETAIL_FONT)}"'
         f' fill="{SOFT}">{safe(label)}</text>',
     ]

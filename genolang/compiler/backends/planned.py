@@ -18,6 +18,12 @@ class _Planned(torch.autograd.Function):
         raise AssertionError("a plan has no backward")
 
 
+def planned(layer: type[_Planned], *operands: Tensor | None) -> Tensor:
+    """The result of a stand-in, a tensor of the right shape on the meta device."""
+    result: Tensor = layer.apply(*operands)  # type: ignore[no-untyped-call]
+    return result
+
+
 class PlannedBatchNorm(_Planned):
     """Saves the input, the scale, and the batch's mean and inverse deviation."""
 

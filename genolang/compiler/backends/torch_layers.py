@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from genolang.compiler.backends.planned import PlannedBatchNorm, PlannedMix, PlannedRelu
+from genolang.compiler.backends.planned import PlannedBatchNorm, PlannedMix, PlannedRelu, planned
 from genolang.primitives import MapType, padding, pair
 from genolang.semantics.program import Leaf
 
@@ -29,8 +29,7 @@ class BatchNorm(nn.BatchNorm2d):
 
     def forward(self, input: Tensor) -> Tensor:
         if input.is_meta and self.training:
-            result: Tensor = PlannedBatchNorm.apply(input, self.weight)
-            return result
+            return planned(PlannedBatchNorm, input, self.weight)
         if self.training and input.numel() == input.shape[1]:
             raise ValueError(
                 "batch norm cannot train on a single value per channel: use a batch of two or more"
@@ -175,8 +174,7 @@ def _mean(attrs: Attrs) -> Function:
 
 
 def _relu(x: Tensor) -> Tensor:
-    found: Tensor = PlannedRelu.apply(x) if x.is_meta else torch.relu(x)
-    return found
+    return planned(PlannedRelu, x) if x.is_meta else torch.relu(x)
 
 
 def _global_max(x: Tensor) -> Tensor:
@@ -191,7 +189,8 @@ def _max(attrs: Attrs) -> Function:
 
 
 def _matmul(a: Tensor, b: Tensor) -> Tensor:
-    return torch.matmul(a.flatten(2), b.flatten(2)).unflatten(2, b.shape[2:])
+    product = torch.matmul(a.flatten(2), b.flatten(2))
+    return product.view(*product.shape[:2], *b.shape[2:])
 
 
 def _transpose(x: Tensor) -> Tensor:
@@ -238,8 +237,7 @@ def mix_function(start: int, kept: tuple[int, ...], combine: str) -> Function:
 
     def mix_sum(weights: tuple[Tensor, ...], *candidates: Tensor) -> Tensor:
         if candidates[0].is_meta:
-            planned: Tensor = PlannedMix.apply(*(weights[p] for p in places), *candidates)
-            return planned
+            return planned(PlannedMix, *(weights[p] for p in places), *candidates)
         total = weights[places[0]] * candidates[0]
         for place, candidate in zip(places[1:], candidates[1:], strict=True):
             total = total + weights[place] * candidate

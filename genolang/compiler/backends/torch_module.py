@@ -132,7 +132,7 @@ class NetworkModule(GraphModule):
         return (logits, values[self._outputs[1]].flatten(1)) if two else logits
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> NetworkModule:
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.choices.apply(fn)
         return self
 

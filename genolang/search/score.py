@@ -1,0 +1,68 @@
+"""How good an answer is: its network trained from scratch on one half, measured on the other."""
+
+from __future__ import annotations
+
+import torch
+
+from genolang.compiler import driver
+from genolang.compiler.backends.torch_module import NetworkModule
+from genolang.search.halves import Halves
+from genolang.semantics.program import Program
+from genolang.semantics.settings import SearchSettings, TrainSettings
+from genolang.train.batches import generator_for
+from genolang.train.datasets import Dataset
+from genolang.train.loop import SAVE_EVERY_S, Fitted, fit
+from genolang.train.reporter import Reporter
+from genolang.train.run_folder import RunFolder
+
+
+def score_program(
+    program: Program, settings: SearchSettings, data: Dataset, *, seed: int, device: torch.device,
+    run: RunFolder | None = None, phase: str = "score", resume: bool = False,
+    reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
+) -> float:
+    """The accuracy (0 to 1) of a discrete program after `score_epochs` epochs; see `train_score`."""
+    return accuracy_of(train_score(
+        program, settings, data, seed=seed, device=device, run=run, phase=phase, resume=resume,
+        reporter=reporter, save_every_s=save_every_s,
+    ))
+
+
+def train_score(
+    program: Program, settings: SearchSettings, data: Dataset, *, seed: int, device: torch.device,
+    run: RunFolder | None = None, phase: str = "score", resume: bool = False,
+    reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
+) -> Fitted:
+    """Trains a discrete program on the weights' half of the search, from weights drawn by `seed`.
+
+    The choices' half serves as the validation images; `settings.seed` draws the halves. Two runs
+    with one seed have the same batches, whatever the program. Raises what
+    `genolang.train.loop.fit` raises.
+    """
+    training = TrainSettings(
+        data=settings.data, epochs=settings.score_epochs, batch=settings.batch,
+        split=1 - settings.split, optimizer=settings.score, augment=settings.augment,
+        precision=settings.precision, seed=seed,
+    )
+    module = fresh_module(program, seed)
+    module.to(device)
+    halves = Halves(settings, data, device)
+    return fit(
+        module, training, halves.batches(halves.weights, seed, "score"), halves.measured,
+        seed=seed, device=device, phase=phase, run=run, resume=resume, reporter=reporter,
+        save_every_s=save_every_s,
+    )
+
+
+def accuracy_of(fitted: Fitted) -> float:
+    """The last epoch's validation accuracy: the best one would be chosen on the measuring images."""
+    accuracy = fitted.history[-1].val_accuracy
+    assert accuracy is not None, "a score is measured on held-out images"
+    return accuracy
+
+
+def fresh_module(program: Program, seed: int) -> NetworkModule:
+    """A program's module on the CPU, its weights drawn by the seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(generator_for(seed, "network").initial_seed())
+        return driver.to_module(program)

@@ -1,0 +1,229 @@
+"""`genoc search`: searches under several seeds, the best answer by its score, a random control.
+
+A run goes through phases (`search-3`, `score-3`, `score-random-0`, ...). What each found goes to
+the journal under the phase `results`, so that a resumed run repeats no finished phase.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from genolang.diagnostics import fail
+from genolang.search.score import accuracy_of, fresh_module, train_score
+from genolang.search.space import Genotype, derive, random_genotype
+from genolang.search.strategies import STRATEGIES
+from genolang.search.strategy import SearchEpoch
+from genolang.search.writeback import discrete_program
+from genolang.semantics.check import Checked, expand_network
+from genolang.semantics.program import Program
+from genolang.semantics.settings import SearchSettings
+from genolang.semantics.space import count_genotypes
+from genolang.train.datasets import Dataset
+from genolang.train.interrupt import interrupted, interruptible
+from genolang.train.loop import SAVE_EVERY_S
+from genolang.train.reporter import Reporter, SilentReporter
+from genolang.train.run_folder import RunFolder, read_journal
+
+RESULTS = "results"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One search: its seed, its answer, the answer's score, the supernet's validation accuracy."""
+
+    seed: int
+    genotype: Genotype
+    score: float
+    val_accuracy: float
+    history: tuple[SearchEpoch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The best of several searches beside random answers that were trained and measured alike.
+
+    Scores are accuracies from 0 to 1. `baseline` holds those of the random genotypes and
+    `baseline_random` their mean; `rank` is 1 plus the number of them that are better; the last two
+    are None without a control. `val_accuracy` is the winning supernet's, `history` its epochs,
+    `seconds` the wall-clock time of all epochs over all sittings.
+    """
+
+    genotype: Genotype
+    score: float
+    seed: int
+    baseline: tuple[float, ...]
+    baseline_random: float | None
+    rank: int | None
+    val_accuracy: float
+    seconds: float
+    history: tuple[SearchEpoch, ...]
+    trials: tuple[Trial, ...]
+
+
+def run_search(
+    checked: Checked, network_name: str | None, given: Mapping[str, Any], settings: SearchSettings,
+    data: Dataset, run: RunFolder | None = None, *, seed: int, device: torch.device,
+    resume: bool = False, reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
+) -> SearchResult:
+    """Searches under the seeds `seed`, `seed + 1`, ...; of equally good answers the first counts.
+
+    All scores train under `seed`; one answer is scored once. With `resume` it goes on from the run
+    folder at any point, to the same answer. Raises G505 for a network without choices, G706 for
+    another run's folder, G710 when interrupted, and what its parts raise.
+    """
+    program = expand_network(checked, network_name, given)
+    if not program.choices:
+        raise fail("G505", f"the network `{program.name}` has no choices to search")
+    settings = replace(settings, seed=seed)
+    job = _Job(checked, program, given, settings, data, run, device, resume,
+               reporter or SilentReporter(), save_every_s)
+    job.open()
+    trials = [job.trial(number) for number in range(settings.seeds)]
+    best = max(trials, key=lambda trial: (trial.score, -trial.seed))
+    baseline = job.control()
+    return SearchResult(
+        best.genotype, best.score, best.seed, baseline,
+        baseline_random=sum(baseline) / len(baseline) if baseline else None,
+        rank=1 + sum(score > best.score for score in baseline) if baseline else None,
+        val_accuracy=best.val_accuracy, seconds=job.seconds, history=best.history,
+        trials=tuple(trials),
+    )
+
+
+@dataclass(slots=True)
+class _Job:
+    checked: Checked
+    program: Program
+    given: Mapping[str, Any]
+    settings: SearchSettings
+    data: Dataset
+    run: RunFolder | None
+    device: torch.device
+    resume: bool
+    reporter: Reporter
+    save_every_s: float
+    finished: dict[str, dict[str, Any]] = field(default_factory=dict)
+    scores: dict[Genotype, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def open(self) -> None:
+        """Reads what earlier sittings found; raises G706 if they belong to another search."""
+        about = {"fingerprint": self._fingerprint()}
+        if self.run is not None and self.resume:
+            entries = read_journal(self.run.path)
+            self.finished = {e["of"]: e for e in entries if e["phase"] == RESULTS}
+        if "run" not in self.finished:
+            self._finish("run", about)
+        elif self.finished["run"]["fingerprint"] != about["fingerprint"]:
+            assert self.run is not None
+            raise fail(
+                "G706", f"the run in `{self.run.path}` was made with other settings, another seed, "
+                "other data or another program",
+                help="undo the change, or start a new run in another folder",
+            )
+
+    def trial(self, number: int) -> Trial:
+        seed = self.settings.seed + number
+        phase, count = f"search-{seed}", self.settings.seeds
+        if phase not in self.finished:
+            self._say(f"search {number + 1} of {count}, seed {seed}")
+            self._search(phase, seed)
+        found = self.finished[phase]
+        genotype = Genotype.from_json(found["genotype"])
+        history = tuple(SearchEpoch.from_json(record) for record in found["history"])
+        self.seconds += sum(record.seconds for record in history)
+        score = self._score(f"score-{seed}", genotype)
+        accuracy = float(found["val_accuracy"])
+        self._say(f"seed {seed}: score {score:.4f}, supernet {accuracy:.4f}")
+        return Trial(seed, genotype, score, accuracy, history)
+
+    def _search(self, phase: str, seed: int) -> None:
+        with self._whole():
+            module = fresh_module(self.program, seed)
+        searched = STRATEGIES[self.settings.method](
+            module, self.settings, self.data, self.run, seed=seed, device=self.device, phase=phase,
+            resume=self.run is not None and self.resume, reporter=self.reporter,
+            save_every_s=self.save_every_s,
+        )
+        with self._whole():
+            self._finish(phase, {
+                "genotype": derive(self.program, searched.logits).to_json(),
+                "val_accuracy": searched.val_accuracy,
+                "history": [record.to_json() for record in searched.history],
+            })
+
+    def control(self) -> tuple[float, ...]:
+        """The scores of random answers, no two of them the same."""
+        generator = random.Random(f"control {self.settings.seed}")
+        wanted = min(self.settings.random, count_genotypes(self.program))
+        drawn: dict[Genotype, Genotype] = {}
+        while len(drawn) < wanted:
+            genotype = random_genotype(self.program, generator)
+            drawn.setdefault(_unordered(genotype), genotype)
+        scores = []
+        for number, genotype in enumerate(drawn.values()):
+            self._say(f"random answer {number + 1} of {wanted}")
+            scores.append(self._score(f"score-random-{number}", genotype))
+        return tuple(scores)
+
+    def _score(self, phase: str, genotype: Genotype) -> float:
+        alike = _unordered(genotype)
+        if alike in self.scores:
+            self._say("the same answer has been scored before")
+            return self.scores[alike]
+        if phase not in self.finished:
+            with self._whole():
+                program = discrete_program(self.checked, self.program, genotype, self.given)
+            fitted = train_score(
+                program, self.settings, self.data, seed=self.settings.seed, device=self.device,
+                run=self.run, phase=phase, resume=self.run is not None and self.resume,
+                reporter=self.reporter, save_every_s=self.save_every_s,
+            )
+            with self._whole():
+                self._finish(phase, {
+                    "genotype": genotype.to_json(), "score": accuracy_of(fitted),
+                    "seconds": sum(record.seconds for record in fitted.history),
+                })
+        found = self.finished[phase]
+        self.seconds += found["seconds"]
+        self.scores[alike] = float(found["score"])
+        return self.scores[alike]
+
+    def _finish(self, phase: str, entry: dict[str, Any]) -> None:
+        self.finished[phase] = entry
+        if self.run is not None:
+            self.run.append(RESULTS, {"of": phase, **entry})
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """What stands between the phases' own loops is finished before an interrupt counts."""
+        with interruptible() as interrupt, interrupt.deferred():
+            yield
+        if interrupt.requested:
+            raise interrupted(None if self.run is None else self.run.resume_command)
+
+    def _say(self, text: str) -> None:
+        with self._whole():
+            self.reporter.message(text)
+
+    def _fingerprint(self) -> str:
+        labels = hashlib.sha256(self.data.train_labels.numpy().tobytes()).hexdigest()
+        text = self.checked.module.source.text
+        facts = (self.settings, self.program.name, sorted(self.given.items()), labels, text)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
+
+
+def _unordered(genotype: Genotype) -> Genotype:
+    """The genotype with the edges of each cell by number: their order tells only their strength."""
+    cells = tuple(
+        (name, tuple(sorted(edges, key=lambda chosen: chosen.edge)))
+        for name, edges in genotype.cells
+    )
+    return replace(genotype, cells=cells)

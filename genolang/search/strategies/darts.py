@@ -1,0 +1,359 @@
+"""`method darts`: logits and weights of a supernet, trained in turns on two halves of the data.
+
+Every step is a pure function of the state before it and of (seed, epoch, step), so a search that
+was stopped at any step and goes on from its checkpoint is the search that was never stopped.
+Source: DARTS (Liu, Simonyan, Yang, 2019), algorithm 1, and quark0/darts. The network stays in
+training mode throughout an epoch; its running statistics move once in a first-order step of the
+choices (three times in a second-order one) and once in a step of the weights, as in that code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+
+from genolang.diagnostics import GenoError, fail
+from genolang.search.choice_gradients import (
+    exact_products,
+    first_order,
+    fixed,
+    second_order,
+    virtual_step,
+)
+from genolang.search.halves import Halves
+from genolang.search.strategy import (
+    Searched,
+    SearchEpoch,
+    logits_of_choices,
+    summarise,
+)
+from genolang.semantics.settings import SearchSettings
+from genolang.train.batches import Batches, generator_for
+from genolang.train.datasets import Dataset
+from genolang.train.evaluate import correct_answers, evaluate
+from genolang.train.interrupt import Interrupt, interrupted, interruptible
+from genolang.train.loop import EXPLODED, GPU_LOOK_STEPS, SAVE_EVERY_S, seed_step
+from genolang.train.network import logits_of
+from genolang.train.optimizers import build_optimizer, clip_gradients, set_lr
+from genolang.train.precision import Precision
+from genolang.train.reporter import Reporter, SilentReporter
+from genolang.train.run_folder import RunFolder
+from genolang.train.schedules import step_value
+from genolang.train.state import pack_state, unpack_state
+
+if TYPE_CHECKING:
+    from genolang.compiler.backends.torch_module import NetworkModule
+
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Where the search stands, in numbers that JSON keeps exactly; the sums are the epoch's."""
+
+    epoch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    choices_loss_sum: float = 0.0
+    correct: float = 0.0
+    images: int = 0
+    seconds: float = 0.0
+    history: list[SearchEpoch] = field(default_factory=list)
+
+
+def search_one(
+    module: NetworkModule, settings: SearchSettings, data: Dataset, run: RunFolder | None = None,
+    *, seed: int, device: torch.device, phase: str = "search", resume: bool = False,
+    reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
+) -> Searched:
+    """Searches from the module's present weights and from fresh logits drawn by `seed`.
+
+    Per step: first the choices (Adam, on a validation batch), then the weights (on the training
+    batch). The halves are drawn by `settings.seed`. Mixed precision, on a GPU that has bfloat16,
+    leaves second-order gradients in float32. Raises what `genolang.train.loop.fit` raises.
+    """
+    module.to(device)
+    loop = _Loop(module, settings, Halves(settings, data, device), seed, device, phase, run,
+                 reporter or SilentReporter(), save_every_s)
+    if resume:
+        loop.restore()
+    # The caller's generators are left as they were.
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        interruptible() as interrupt,
+    ):
+        loop.run_epochs(interrupt)
+    history = tuple(loop.progress.history)
+    assert history[-1].val_accuracy is not None
+    return Searched(logits_of_choices(module.choices), history[-1].val_accuracy, history)
+
+
+@dataclass(slots=True)
+class _Loop:
+    module: NetworkModule
+    settings: SearchSettings
+    halves: Halves
+    seed: int
+    device: torch.device
+    phase: str
+    run: RunFolder | None
+    reporter: Reporter
+    save_every_s: float
+    train: Batches = field(init=False)
+    val: Batches = field(init=False)
+    weights: list[Tensor] = field(init=False)
+    logits: list[Tensor] = field(init=False)
+    weights_optimizer: Optimizer = field(init=False)
+    choices_optimizer: Optimizer = field(init=False)
+    precision: Precision = field(init=False)
+    progress: _Progress = field(default_factory=_Progress)
+    # Per step the number of images and, on the device, losses and the number of right answers.
+    unread: list[tuple[int, Tensor]] = field(default_factory=list)
+    loss_limit: float = math.inf
+    started: float = field(default_factory=time.monotonic)
+    saved: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        settings, halves, choices = self.settings, self.halves, self.module.choices
+        self.train = halves.batches(halves.weights, self.seed, "weights")
+        self.val = halves.batches(halves.choices, self.seed, "choices")
+        for key in choices:
+            draw = torch.randn(choices[key].shape, generator=generator_for(self.seed, "init", key))
+            choices[key] = settings.init * draw
+        self.weights, self.logits = list(self.module.parameters()), list(choices.values())
+        self.weights_optimizer = build_optimizer(settings.weights, self.weights)
+        self.choices_optimizer = build_optimizer(settings.choices, self.logits)
+        self.precision = Precision(self.device, settings.precision)
+        if self.precision.dtype == torch.float16:
+            # Scaled losses would have to be carried through every gradient by the logits.
+            self.precision = Precision(self.device, "float32")
+        self.module.set_drop_path(0.0)
+
+    def run_epochs(self, interrupt: Interrupt) -> None:
+        progress, epochs, steps = self.progress, self.settings.epochs, len(self.train)
+        while progress.epoch < epochs:
+            with interrupt.deferred():
+                self.reporter.epoch_started(self.phase, progress.epoch, epochs)
+            self.module.train()
+            while progress.step < steps:
+                self._step()
+                with interrupt.deferred():
+                    mean = progress.loss_sum / max(progress.images, 1)
+                    self.reporter.step_done(progress.step, steps, mean)
+                if interrupt.requested or time.monotonic() - self.saved >= self.save_every_s:
+                    self._check()
+                    self._save()
+                self._stop_if(interrupt)
+            self._check()
+            record = self._finish_epoch()
+            self._save()
+            with interrupt.deferred():
+                self.reporter.epoch_done(record)
+                for line in record.choices:
+                    self.reporter.message(str(line))
+            self._stop_if(interrupt)
+
+    def _step(self) -> None:
+        progress, settings = self.progress, self.settings
+        at = (progress.epoch, settings.epochs, progress.step, len(self.train))
+        set_lr(self.weights_optimizer, step_value(settings.weights.lr, *at))
+        set_lr(self.choices_optimizer, step_value(settings.choices.lr, *at))
+        batch = self.train.batch(progress.epoch, progress.step)
+        choices_loss = torch.zeros((), device=self.device)
+        try:
+            if progress.epoch >= settings.choices_start:
+                choices_loss = self._move_choices(batch)
+            loss, correct = self._move_weights(batch)
+        except torch.OutOfMemoryError as error:
+            raise fail(
+                "G711", f"a batch of {settings.batch} images does not fit into the GPU's memory",
+                help="set a smaller `batch`",
+            ) from error
+        self.unread.append((len(batch[1]), torch.stack([loss, choices_loss, correct])))
+        progress.step += 1
+        if self.device.type != "cuda" or progress.step % GPU_LOOK_STEPS == 0:
+            self._read_losses()
+
+    def _move_choices(self, batch: Batch) -> Tensor:
+        """A step of the choices; the validation loss that it stood on."""
+        settings, val = self.settings, self._val_batch()
+        if settings.order == 1:
+            loss, gradients = first_order(self._loss(val), self.weights, self.logits)
+        else:
+            with exact_products(self.device):
+                loss, gradients = second_order(
+                    self._loss(batch, exact=True), self._loss(val, exact=True), self.module,
+                    self.logits, virtual_step(self.weights_optimizer, self.weights),
+                    settings.unrolled_radius,
+                )
+        for logits, gradient in zip(self.logits, gradients, strict=True):
+            logits.grad = gradient
+        clip_gradients(self.choices_optimizer, settings.choices.clip)
+        self.choices_optimizer.step()
+        self.choices_optimizer.zero_grad()
+        return loss
+
+    def _move_weights(self, batch: Batch) -> Batch:
+        """A step of the weights; the loss and the number of right answers before it."""
+        with fixed(self.logits):
+            loss, output = self._forward(batch, self.precision.autocast())
+            self.weights_optimizer.zero_grad()
+            self.precision.backward(loss, self.weights_optimizer)
+        clip_gradients(self.weights_optimizer, self.settings.weights.clip)
+        self.precision.step(self.weights_optimizer)
+        guessing = math.log(max(output.shape[1], 2)) * (1 + self.module.auxiliary_weight)
+        self.loss_limit = EXPLODED * guessing
+        return loss.detach(), correct_answers(output.detach(), batch[1])
+
+    def _loss(self, batch: Batch, *, exact: bool = False) -> Callable[[], Tensor]:
+        return lambda: self._forward(batch, nullcontext() if exact else self.precision.autocast())[0]
+
+    def _forward(self, batch: Batch, context: AbstractContextManager[object]) -> Batch:
+        """The loss and the output of a pass; all passes of a step draw the same dropout masks."""
+        images, labels = batch
+        seed_step(self.device, self.seed, self.progress.epoch, self.progress.step)
+        with context:
+            output, auxiliary = logits_of(self.module, images)
+        loss = cross_entropy(output.float(), labels)
+        if auxiliary is not None:
+            extra = cross_entropy(auxiliary.float(), labels)
+            loss = loss + self.module.auxiliary_weight * extra
+        return loss, output
+
+    def _val_batch(self) -> Batch:
+        epoch, step = self.progress.epoch, self.progress.step
+        if self.settings.fresh_validation:
+            return self.val.random_batch(epoch, step)
+        # One pass per epoch, begun again, in another order, where this half is the smaller one.
+        passes = -(-len(self.train) // len(self.val))
+        return self.val.batch(epoch * passes + step // len(self.val), step % len(self.val))
+
+    def _check(self) -> None:
+        """Raises unless the state is good, before it becomes a record or a checkpoint."""
+        self._read_losses()
+        for what, tensors in (("weight", self.weights), ("logit", self.logits)):
+            # A gradient can be lost while the loss is still finite.
+            if not bool(torch.stack([tensor.detach().isfinite().all() for tensor in tensors]).all()):
+                raise self._lost("G701", f"a {what} is no longer finite")
+
+    def _read_losses(self) -> None:
+        """Adds the last steps to the epoch's sums; raises G701 or G702 when one was lost."""
+        if not self.unread:
+            return
+        progress = self.progress
+        counts, values = zip(*self.unread, strict=True)
+        rows = torch.stack(values).tolist()
+        for count, (loss, choices_loss, correct) in zip(counts, rows, strict=True):
+            for what, value in (("loss", loss), ("validation loss", choices_loss)):
+                if not math.isfinite(value):
+                    raise self._lost("G701", f"the {what} is {value}")
+                if value > self.loss_limit:
+                    raise self._lost("G702", f"the {what} has grown to {value:.3g}")
+            progress.loss_sum += loss * count
+            progress.choices_loss_sum += choices_loss
+            progress.correct += correct
+            progress.images += count
+        self.unread.clear()
+
+    def _finish_epoch(self) -> SearchEpoch:
+        progress, settings, steps = self.progress, self.settings, len(self.train)
+        measured = evaluate(self.module, self.halves.measured())
+        moved = progress.epoch >= settings.choices_start
+        record = SearchEpoch(
+            epoch=progress.epoch,
+            train_loss=progress.loss_sum / progress.images,
+            train_accuracy=progress.correct / progress.images,
+            # A validation loss may overflow where training did not; JSON has no infinity.
+            val_loss=measured.loss if math.isfinite(measured.loss) else None,
+            val_accuracy=measured.accuracy,
+            lr=step_value(settings.weights.lr, progress.epoch, settings.epochs, steps - 1, steps),
+            seconds=self._seconds() - sum(done.seconds for done in progress.history),
+            choices_loss=progress.choices_loss_sum / steps if moved else None,
+            choices=summarise(self.module),
+        )
+        progress.history.append(record)
+        progress.epoch, progress.step = progress.epoch + 1, 0
+        progress.loss_sum = progress.choices_loss_sum = progress.correct = 0.0
+        progress.images = 0
+        if self.run is not None:
+            logits = logits_of_choices(self.module.choices)
+            self.run.append(self.phase, {**record.to_json(), "logits": logits})
+        return record
+
+    def _seconds(self) -> float:
+        return self.progress.seconds + time.monotonic() - self.started
+
+    def _stop_if(self, interrupt: Interrupt) -> None:
+        if interrupt.requested:
+            raise interrupted(None if self.run is None else self.run.resume_command)
+
+    def _save(self) -> None:
+        if self.run is None:
+            return
+        tensors = {
+            **pack_state("module", self.module),
+            **pack_state("choices", self.module.choices),
+            **pack_state("weights_optimizer", self.weights_optimizer),
+            **pack_state("choices_optimizer", self.choices_optimizer),
+        }
+        progress = {**asdict(self.progress), "seconds": self._seconds()}
+        self.run.save(self.phase, tensors, {
+            "fingerprint": self._fingerprint(), "seed": self.seed, "progress": progress,
+        })
+        self.saved = time.monotonic()
+
+    def restore(self) -> None:
+        assert self.run is not None, "resuming needs a run folder"
+        checkpoint = self.run.restore(self.phase)
+        if checkpoint is None:
+            return
+        if checkpoint.meta["fingerprint"] != self._fingerprint():
+            raise fail(
+                "G706", f"the run in `{self.run.path}` was made with other settings, another seed, "
+                "other data or another network",
+                help="undo the change, or start a new run in another folder",
+            )
+        unpack_state("module", checkpoint.tensors, self.module)
+        unpack_state("choices", checkpoint.tensors, self.module.choices)
+        unpack_state("weights_optimizer", checkpoint.tensors, self.weights_optimizer)
+        unpack_state("choices_optimizer", checkpoint.tensors, self.choices_optimizer)
+        stored: dict[str, Any] = checkpoint.meta["progress"]
+        history = [SearchEpoch.from_json(record) for record in stored.pop("history")]
+        self.progress = _Progress(**stored, history=history)
+        self.started = self.saved = time.monotonic()
+        for path in checkpoint.damaged:
+            self.reporter.message(f"`{path}` is damaged: going on from the one before it")
+        if self.progress.epoch < self.settings.epochs:
+            self.reporter.message(
+                f"going on in epoch {self.progress.epoch + 1} of {self.settings.epochs} "
+                f"after step {self.progress.step} of {len(self.train)}"
+            )
+
+    def _fingerprint(self) -> str:
+        """What must be the same for a checkpoint to mean the same."""
+        named = [*self.module.state_dict().items(), *self.module.choices.items()]
+        shapes = [(name, tuple(tensor.shape)) for name, tensor in named]
+        facts = repr((self.settings, self.seed, len(self.train), len(self.halves.choices), shapes))
+        return hashlib.sha256(facts.encode()).hexdigest()
+
+    def _lost(self, code: str, what: str) -> GenoError:
+        progress, notes = self.progress, []
+        last = None if self.run is None else self.run.last_checkpoint(self.phase)
+        if self.run is not None and last is not None:
+            notes.append(f"the last good checkpoint is `{last}`")
+            notes.append(f"`{self.run.resume_command}` goes on from it, with the same settings")
+        return fail(
+            code, f"{what} in epoch {progress.epoch + 1} of {self.settings.epochs} of `{self.phase}`,"
+            f" by step {progress.step} of {len(self.train)}",
+            help="search again with a lower `lr` of `weights`, or with `clip` set", notes=notes,
+        )

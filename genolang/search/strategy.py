@@ -1,0 +1,98 @@
+"""What every search strategy is given, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor
+
+from genolang.semantics.settings import SearchSettings
+from genolang.train.datasets import Dataset
+from genolang.train.reporter import EpochRecord, Reporter
+from genolang.train.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from genolang.compiler.backends.torch_module import NetworkModule
+
+Logits = Mapping[str, Sequence[Sequence[float]]]
+"""A row of logits per decision, by choice set."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceSummary:
+    """How decided a choice set is: weights are softmax weights, averaged over its decisions.
+
+    `entropy` is in nats, averaged too, from 0 (decided) to `log(number of options)` (open).
+    """
+
+    key: str
+    entropy: float
+    weights: tuple[tuple[str, float], ...]
+
+    def __str__(self) -> str:
+        strongest = sorted(self.weights, key=lambda option: -option[1])[:3]
+        listed = ", ".join(f"{text} {weight:.2f}" for text, weight in strongest)
+        return f"{self.key}: {listed} (entropy {self.entropy:.3f})"
+
+
+@dataclass(frozen=True, slots=True)
+class SearchEpoch(EpochRecord):
+    """An epoch of a search: the training pair is of the weights' half, the validation pair of the
+    other; `choices_loss` is the mean validation loss of the choices' steps, None without any."""
+
+    choices_loss: float | None
+    choices: tuple[ChoiceSummary, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> SearchEpoch:
+        choices = tuple(
+            ChoiceSummary(c["key"], c["entropy"], tuple((t, w) for t, w in c["weights"]))
+            for c in data["choices"]
+        )
+        return SearchEpoch(**{**data, "choices": choices})
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """The end of one search: the last epoch's logits, the supernet's validation accuracy then."""
+
+    logits: Logits
+    val_accuracy: float
+    history: tuple[SearchEpoch, ...]
+
+
+class Strategy(Protocol):
+    """One search under one seed, by one method.
+
+    It moves the module to `device`, journals and saves under `phase` where there is a run folder,
+    and with `resume` goes on from the phase's checkpoint to the same answer, bit for bit.
+    """
+
+    def __call__(
+        self, module: NetworkModule, settings: SearchSettings, data: Dataset,
+        run: RunFolder | None = None, *, seed: int, device: torch.device, phase: str = "search",
+        resume: bool = False, reporter: Reporter | None = None, save_every_s: float = 60.0,
+    ) -> Searched: ...
+
+
+def logits_of_choices(choices: Mapping[str, Tensor]) -> dict[str, list[list[float]]]:
+    """The logits as plain numbers, exactly."""
+    return {key: tensor.detach().cpu().tolist() for key, tensor in choices.items()}
+
+
+def summarise(module: NetworkModule) -> tuple[ChoiceSummary, ...]:
+    """How decided each choice set of a supernet is."""
+    found = []
+    for key, tensor in module.choices.items():
+        weights = torch.softmax(tensor.detach().cpu().double(), -1)
+        entropy = float(torch.special.entr(weights).sum(-1).mean())
+        texts = [option.text for option in module.choices.sets[key].options]
+        means = weights.mean(0).tolist()
+        found.append(ChoiceSummary(key, entropy, tuple(zip(texts, means, strict=True))))
+    return tuple(found)
