@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,14 @@ if TYPE_CHECKING:
     from genolang.cli.drawing.picture import Picture
 
 FORMATS = ("svg", "html", "mmd", "dot")
+Shape = tuple[int, int, int]
+
+
+def _shape(context: click.Context, option: click.Parameter, value: str) -> Shape:
+    match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})x([1-9]\d{0,5})", value, re.ASCII)
+    if match is None:
+        raise click.BadParameter(f"{value!r} is not of the form CxHxW, such as 128x8x8")
+    return int(match[1]), int(match[2]), int(match[3])
 
 
 @click.command("show")
@@ -20,12 +29,14 @@ FORMATS = ("svg", "html", "mmd", "dot")
 @click.option("--network", metavar="NAME", help="Draw this network only, beside the cells.")
 @set_option("Change a parameter of the network: --set auxiliary=true.")
 @click.option("--only", metavar="NAME", help="Draw one cell, network or operation, such as 'se(r=8)'.")
+@click.option("--on", "shape", metavar="CxHxW", callback=_shape, default="64x16x16", show_default=True,
+              help="The map on which modules and operations are drawn.")  # fmt: skip
 @click.option("-o", "--output", metavar="FILE", help=f"Write this file: .{', .'.join(FORMATS)}.")
 @click.option("--format", "wanted", type=click.Choice(FORMATS), help="What to print without -o.")
 @json_option
 def show(
-    spec: str, network: str | None, values: dict[str, str], only: str | None, output: str | None,
-    wanted: str | None, as_json: bool,
+    spec: str, network: str | None, values: dict[str, str], only: str | None, shape: Shape,
+    output: str | None, wanted: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Draw cells, attention modules and networks.
 
@@ -40,7 +51,7 @@ def show(
 
     form = _format(output, wanted)
     try:
-        pictures = _pictures(spec, network, values, only)
+        pictures = _pictures(spec, network, values, only, shape)
         text = render(pictures, form, Path(spec).name)
         if output is not None:
             _write(Path(output), text)
@@ -68,7 +79,7 @@ def _format(output: str | None, wanted: str | None) -> str:
 
 
 def _pictures(
-    spec: str, network: str | None, values: dict[str, str], only: str | None
+    spec: str, network: str | None, values: dict[str, str], only: str | None, shape: Shape
 ) -> list[Picture]:
     from genolang.api import locate
     from genolang.cli.drawing.gather import gather
@@ -76,7 +87,7 @@ def _pictures(
     from genolang.semantics.modules import read_source
 
     path = locate(spec)
-    return gather(check_source(read_source(str(path)), path), network, values, only)
+    return gather(check_source(read_source(str(path)), path), network, values, only, shape)
 
 
 def render(pictures: list[Picture], form: str, title: str) -> str:
@@ -96,4 +107,6 @@ def _write(path: Path, text: str) -> None:
 
     if path.is_dir():
         raise fail("G709", f"cannot write `{path}`: it is a folder", help="name a file in it")
+    if not path.parent.is_dir():
+        raise fail("G709", f"cannot write `{path}`: `{path.parent}` is not a folder")
     write_atomically(path, text.encode("utf-8"))

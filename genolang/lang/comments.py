@@ -10,9 +10,10 @@ from genolang.lang import syntax as s
 from genolang.lang.layout import HARD, Doc, Trailing, concat
 
 _SKIP = r"[ \t\r\f,\n]|#[^\n]*+"
+_COMMENT = re.compile(r"#[^\n]*+")
 _BLANK = re.compile(rf"(?:{_SKIP})*+")
 _CLOSED = re.compile(rf"(?:(?:{_SKIP})*+\))*+")
-_BETWEEN = re.compile(rf"(?:{_SKIP}|[()|]|->)*+")
+_BETWEEN = re.compile(rf"(?:{_SKIP}|[-()|+*/%<>=!]|and|or)*+")
 _BEFORE_OPENING = re.compile(r"(?:[^(#]|#[^\n]*+)*+")
 
 
@@ -110,12 +111,15 @@ class Comments:
         return match.end() if match.end() < start else 0
 
     def broken_between(self, before: s.Node, after: s.Node) -> bool:
-        """Whether the text has the second of two neighbours on a later line."""
+        """Whether the text has the second of two neighbours, with its brackets, on a later line."""
         start, end = self.start(after), self.end(before)
         if self.source is None or not 0 < end <= start:
             return False
         text = self.source.text
-        return "\n" in text[end:start] and _BETWEEN.fullmatch(text, end, start) is not None
+        match = _BEFORE_OPENING.match(text, end, start)
+        assert match is not None
+        outside = _COMMENT.sub("", match.group()).rpartition(")")[2]
+        return "\n" in outside and _BETWEEN.fullmatch(text, end, start) is not None
 
 
 def comment_text(comment: s.Comment) -> str:

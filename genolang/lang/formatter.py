@@ -23,7 +23,7 @@ from genolang.lang.parser import parse
 from genolang.lang.printer import Printer
 
 # Longer words stand out of their column instead of pushing the others' values to the right.
-_MAX_COLUMN = 12
+_MAX_COLUMN = 10
 # Comments at the ends of neighbouring lines share a column unless the lines differ by more.
 _MAX_SPREAD = 32
 # So that `stem`, `nodes` and `return` have one column, whichever of them a block has.
@@ -270,7 +270,7 @@ class _Formatter:
             case s.Inputs():
                 return self.commas(node.inputs, self.input)
             case s.Nodes():
-                return self.commas(node.names, expression)
+                return self.commas(node.names, lambda name: name.id)
             case s.Edges():
                 return self.edge(node.edges[0], 0, 0)
             case s.Keep():

@@ -26,6 +26,8 @@ _LEVELS = {"or": 3, "and": 4, "==": 6, "!=": 6, "<": 6, "<=": 6, ">": 6, ">=": 6
            "*": 8, "/": 8, "//": 8, "%": 8}  # fmt: skip
 _COMPARISON = 6
 _ATOM = 10
+# After these words a line goes on, so one that is a name may not end it without a bracket.
+_JOINING = frozenset(("then", "else", "and", "or", "not", "of", "in"))
 _COMMA = IfBroken(",")
 _ONE_LINE = 1 << 60
 N = TypeVar("N", bound=s.Node)
@@ -75,9 +77,12 @@ class Printer:
             case s.Bool():
                 return "true" if expr.value else "false"
             case s.Name():
-                return expr.id
+                return f"({expr.id})" if expr.id in _JOINING else expr.id
             case s.Attribute():
-                return concat(self.at_least(expr.base, _ATOM), f".{expr.name}")
+                base = self.at_least(expr.base, _ATOM)
+                if expr.name in _JOINING:
+                    return concat("(", base, f".{expr.name})")
+                return concat(base, f".{expr.name}")
             case s.Index():
                 base = self.at_least(expr.base, _ATOM)
                 index, end = (expr.index,), self.comments.end(expr) - 1

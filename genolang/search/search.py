@@ -164,12 +164,15 @@ class _Job:
         generator = random.Random(f"control {self.settings.seed}")
         wanted = min(self.settings.random, count_genotypes(self.program))
         drawn: dict[Genotype, Genotype] = {}
-        while len(drawn) < wanted:
+        # Bounded: where all answers of a small space are wanted, the last ones take many draws.
+        for _ in range(1000 * wanted):
             genotype = random_genotype(self.program, generator)
             drawn.setdefault(_unordered(genotype), genotype)
+            if len(drawn) == wanted:
+                break
         scores = []
         for number, genotype in enumerate(drawn.values()):
-            self._say(f"random answer {number + 1} of {wanted}")
+            self._say(f"random answer {number + 1} of {len(drawn)}")
             scores.append(self._score(f"score-random-{number}", genotype))
         return tuple(scores)
 

@@ -61,7 +61,7 @@ class SearchCell(nn.Module):
 
 
 class Supernet(nn.Module):
-    """(B, 3, H, W) to (B, classes); `choices` holds the logits, by the names of our specs."""
+    """(B, 3, H, W) to (B, classes); `choices` holds the logits of the cells that occur, by our names."""
 
     def __init__(
         self, C: int, depth: int, classes: int, *, attention: bool = False, size: Size = (32, 32)
@@ -80,9 +80,10 @@ class Supernet(nn.Module):
             )
             before, last, after_reduction = last, NODES * C, reduction
         self.classifier = nn.Linear(last, classes)
-        self.choices = {f"{cell}.operation": _logits(PRIMITIVES) for cell in ("normal", "reduction")}
+        kinds = {"reduction" if cell.reduction else "normal" for cell in self.cells}
+        self.choices = {f"{kind}.operation": _logits(PRIMITIVES) for kind in kinds}
         if attention:
-            self.choices |= {f"{cell}.gate": _logits(ATTENTIONS) for cell in ("normal", "reduction")}
+            self.choices |= {f"{kind}.gate": _logits(ATTENTIONS) for kind in kinds}
 
     def forward(self, image: Tensor) -> Tensor:
         s0 = s1 = self.stem(image)

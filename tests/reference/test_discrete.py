@@ -97,8 +97,8 @@ def test_the_hand_written_networks_have_their_published_sizes(
 
 def test_both_reductions_stand_where_the_published_code_puts_them() -> None:
     text = """geno 1
-cell normal(prev, channels=1) = prev -> conv(1, channels)
-cell reduction(prev, channels=1) = prev -> conv(1, channels)
+cell normal(prev, channels=1) { return prev -> conv(1, channels) }
+cell reduction(prev, channels=1) { return prev -> conv(1, channels) }
 network n(depth=8, channels=1) {
   input image(1, 1, 1)
   cells depth of normal, reduction(channels=2 * channels) at 1/3, 2/3

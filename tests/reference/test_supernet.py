@@ -24,22 +24,20 @@ def network(spec: str, size: tuple[int, int], C: int, depth: int) -> Network:
 
 
 @pytest.mark.parametrize("fused", [True, False])
-@pytest.mark.parametrize(
-    ("size", "depth"), [((8, 8), 3), ((13, 9), 3), ((9, 7), 2), ((7, 10), 1), ((30, 30), 3)]
-)
+@pytest.mark.parametrize(("size", "depth"), [((8, 8), 3), ((13, 9), 3), ((9, 7), 2), ((7, 10), 1)])
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_training_step_of_the_supernet_agrees(
     spec: str, size: tuple[int, int], depth: int, fused: bool
 ) -> None:
-    if size == (30, 30) and (fused is False or spec != "darts/search"):
-        pytest.skip("once is enough for a large map")
     reference = Supernet(4, depth, 5, attention=SPECS[spec], size=size)
     found = assert_same(network(spec, size, 4, depth), reference, images(size, 2), fused=fused)
-    used = [g for g in found.logits if g.abs().max() > 0]
-    # One cell is all reduction, as the published placement has it.
-    assert len(used) == (len(found.logits) if depth == 3 else len(found.logits) // (1 + (depth < 2)))
-    for gradient in used:
+    for gradient in found.logits:
         assert (gradient.abs().max(1).values > 0).all(), "every decision has a gradient"
+
+
+def test_sizes_that_the_published_code_refuses_are_padded() -> None:
+    reference = Supernet(4, 3, 5)
+    assert_same(network("darts/search", (30, 30), 4, 3), reference, images((30, 30), 2))
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -60,7 +58,7 @@ def test_none_gets_its_gradient_through_the_softmax_alone() -> None:
     reference = Supernet(4, 1, 5)
     found = assert_same(network("darts/search", (8, 8), 4, 1), reference, images((8, 8), 2))
     for gradient in found.logits:
-        assert (gradient[:, 0].abs() > 0).all() or not gradient.any()
+        assert (gradient[:, 0].abs() > 0).all()
         torch.testing.assert_close(gradient.sum(1), torch.zeros(14, dtype=gradient.dtype))
 
 

@@ -192,14 +192,16 @@ class _Chain:
                 mine = [(i, b) for i, b in enumerate(self.boxes) if b.statement is st]
                 count = sum(len(b.nodes) for _, b in mine)
                 if mine:
-                    found.append(Group(f"{count} cells", tuple(f"b{i}" for i, _ in mine)))
+                    found.append(Group(_many(count, "cell"), tuple(f"b{i}" for i, _ in mine)))
         return tuple(found)
 
     def notes(self) -> tuple[str, ...]:
         calls = [self.nodes[i] for b in self.boxes if isinstance(b.statement, s.Cells) for i in b.nodes]
         notes = []
         if any(len(set(node.inputs)) > 1 for node in calls):
-            notes.append("Each cell takes the outputs of the two parts before it.")
+            notes.append(
+                f"{_many(len(calls), 'cell')}: each takes the outputs of the two parts before it."
+            )
         if self.program.choices:
             rows = sum(len(c.rows) for c in self.program.choices.values())
             sets = len(self.program.choices)

@@ -22,21 +22,26 @@ from genolang.semantics.values import DefinitionRef, NetworkValue, describe, is_
 
 
 def gather(
-    checked: Checked, network: str | None, given: Mapping[str, Any], only: str | None
-) -> list[Picture]:
+    checked: Checked, network: str | None, given: Mapping[str, Any], only: str | None,
+    shape: tuple[int, int, int] = TRIAL,
+) -> list[Picture]:  # fmt: skip
     """The pictures of a checked file, or the one that `only` names.
 
-    `only` is the name of a cell or network, or any operation (`se(r=8)`). Errors: those of the
+    `only` is the name of a cell or network, or any operation (`se(r=8)`); operations and attention
+    modules are drawn on a map of `shape` (C, H, W). Errors: those of the
     check and of `expand_network`; G408 where there is nothing to draw.
     """
     if not checked.ok:
         raise GenoError([d for d in checked.diagnostics if d.severity == "error"])
-    pictures = _Gatherer(checked, network, given)
+    pictures = _Gatherer(checked, network, given, MapType(*shape))
     return [pictures.one(only)] if only is not None else pictures.all()
 
 
 class _Gatherer:
-    def __init__(self, checked: Checked, network: str | None, given: Mapping[str, Any]) -> None:
+    def __init__(
+        self, checked: Checked, network: str | None, given: Mapping[str, Any], shape: MapType
+    ) -> None:
+        self.shape = shape
         self.checked = checked
         self.module = checked.module
         self.own = list(self.module.definitions.values())
@@ -103,7 +108,7 @@ class _Gatherer:
         return self.expression(ref.name, ref)
 
     def expression(self, text: str, ref: DefinitionRef | None = None) -> Picture:
-        """An operation put to a map of 64x16x16, which is what attention modules are checked on."""
+        """An operation put to a map, and what it becomes there."""
         builder = NetworkBuilder(self.module, searching=False)
         own = Builder(text)
         module = ref.module if ref is not None else self.module
@@ -115,11 +120,11 @@ class _Gatherer:
                 known = sorted(self.module.visible())
                 raise fail("G205", f"`--only` draws a cell, a network or an operation, not {describe(op)}",
                            expr.span, help=did_you_mean(text, known))  # fmt: skip
-            x = own.input(MapType(*TRIAL), expr.span)
+            x = own.input(self.shape, expr.span)
             block = own.finish([builder.applier.apply(op, x, frame, expr.span)])
         except Poisoned:
             raise GenoError(builder.expansion.diagnostics) from None
         if len(block.nodes) == 2 and block.nodes[1].body is not None:
             block = block.nodes[1].body
         kind = ref.kind if ref is not None else "operation"
-        return draw_block(block, text, f"{kind} {text}", (f"On a map of {MapType(*TRIAL)}.",))
+        return draw_block(block, text, f"{kind} {text}", (f"On a map of {self.shape}.",))

@@ -59,7 +59,11 @@ _SHAPES = {"input": ("([", "])"), "output": ("([", "])"), "join": ("((", "))")}
 
 
 def _mermaid(text: str) -> str:
-    return "".join(c if c.isalnum() or c in " _-.,:=()/+" else f"#{ord(c)};" for c in printable(text))
+    """The text with everything that means something to Mermaid or HTML as an entity of Mermaid's."""
+    plain = (c.isalnum() or not c.isascii() or c in " _-.,:=()/+" for c in printable(text))
+    return "".join(
+        c if keep else f"#{ord(c)};" for c, keep in zip(printable(text), plain, strict=True)
+    )
 
 
 def write_dot(pictures: Sequence[Picture]) -> str:

@@ -44,8 +44,20 @@ class BatchNorm(nn.BatchNorm2d):
         nn.Module._load_from_state_dict(self, state_dict, prefix, *rest)
 
 
+class Conv2d(nn.Conv2d):
+    """torch's convolution, which on the meta device has nothing to initialise."""
+
+    def reset_parameters(self) -> None:
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
+
 class Linear(nn.Linear):
     """A dense layer on (B, C, 1, 1)."""
+
+    def reset_parameters(self) -> None:
+        if not self.weight.is_meta:
+            super().reset_parameters()
 
     def forward(self, input: Tensor) -> Tensor:
         return F.linear(input.flatten(1), self.weight, self.bias)[:, :, None, None]
@@ -84,7 +96,7 @@ def make_leaf(leaf: Leaf) -> nn.Module:
     """A layer with weights, in torch's default initialisation."""
     attrs, x = leaf.attrs, leaf.inputs[0]
     if leaf.layer == "conv":
-        return nn.Conv2d(
+        return Conv2d(
             x.C, attrs["out"] or x.C, pair(attrs["k"]), pair(attrs["stride"]), padding(attrs),
             attrs["dilation"], attrs["groups"], attrs["bias"],
         )  # fmt: skip
@@ -99,8 +111,13 @@ def make_function(layer: str, attrs: Attrs, types: list[MapType]) -> Function:
     return _FUNCTIONS[layer](attrs)
 
 
+def number(value: Any) -> int | float:
+    """A compile-time number as one that torch knows: fractions are exact until here."""
+    return value if isinstance(value, int) else float(value)
+
+
 def _add(attrs: Attrs) -> Function:
-    constant = attrs["constant"]
+    constant = number(attrs["constant"])
 
     def add(first: Tensor, *rest: Tensor) -> Tensor:
         for other in rest:
@@ -111,7 +128,7 @@ def _add(attrs: Attrs) -> Function:
 
 
 def _multiply(attrs: Attrs) -> Function:
-    constant = attrs["constant"]
+    constant = number(attrs["constant"])
 
     def multiply(first: Tensor, *rest: Tensor) -> Tensor:
         for other in rest:

@@ -3,6 +3,6 @@
 from genolang.compiler.ir.build import build_graph
 from genolang.compiler.ir.graph import Graph, Node, rebased
 from genolang.compiler.ir.text import to_text
-from genolang.compiler.ir.verify import verify
+from genolang.compiler.ir.verify import Verified, verify
 
-__all__ = ["Graph", "Node", "build_graph", "rebased", "to_text", "verify"]
+__all__ = ["Graph", "Node", "Verified", "build_graph", "rebased", "to_text", "verify"]

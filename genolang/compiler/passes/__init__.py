@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from genolang.compiler.ir import Graph, verify
+from genolang.compiler.ir import Graph, Verified, verify
 from genolang.compiler.passes.inline import inline
 from genolang.compiler.passes.prune import prune
 from genolang.compiler.passes.share import share
@@ -31,11 +31,12 @@ PIPELINE: tuple[Pass, ...] = (
 
 def run_pipeline(graph: Graph, *, without: Collection[str] = ()) -> Graph:
     """All passes in order but those named in `without`, the graph verified after each."""
-    verify(graph, "building")
+    known: Verified = {}
+    verify(graph, "building", known)
     for step in PIPELINE:
         if step.name not in without:
             graph = step.run(graph)
-            verify(graph, step.name)
+            verify(graph, step.name, known)
     return graph
 
 

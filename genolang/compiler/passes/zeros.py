@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from genolang.compiler.ir import Graph
 from genolang.compiler.passes.bodies import map_bodies
+from genolang.primitives import broadcast
 
 
 def drop_zeros(graph: Graph) -> Graph:
@@ -19,7 +20,9 @@ def _drop_one(graph: Graph) -> Graph:
         zero = [graph.node(a).layer == "zeros" for a in arguments]
         summed = node.kind == "layer" and node.layer == "add" and node.attrs == {"constant": 0}
         mixed = node.mix is not None and node.mix.combine == "sum"
-        if (summed or mixed) and any(zero) and not all(zero):
+        rest = [graph.node(a).type for a, z in zip(arguments, zero, strict=True) if not z]
+        # A wide zero may be what gives a sum its size.
+        if (summed or mixed) and any(zero) and rest and broadcast(rest) == node.type:
             if mixed:
                 kept = tuple(k for k, z in zip(node.kept, zero, strict=True) if not z)
                 node = replace(node, kept=kept)

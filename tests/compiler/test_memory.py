@@ -1,0 +1,188 @@
+import tracemalloc
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from reference.pouring import compiled
+from torch import Tensor, nn
+
+from genolang.api import Network, load
+from genolang.compiler import driver
+from genolang.primitives import PRIMITIVES
+from genolang.semantics.modules import LIBRARY
+
+MAX_BYTES = 120_000_000
+# Small values for the parameters that shipped networks share; others stay as they are.
+SMALL = {"channels": 4, "depth": 3, "classes": 3}
+
+
+def saved(module: nn.Module, image: Tensor) -> int:
+    """What a real training forward keeps for backward, every storage once, weights apart."""
+    own = {t.untyped_storage().data_ptr() for t in (*module.parameters(), *module.buffers())}
+    kept: dict[int, Tensor] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        address = tensor.untyped_storage().data_ptr()
+        if address not in own:
+            kept.setdefault(address, tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = module.train()(image)
+    # The graph holds its tensors alive until here, so no address stands for two storages.
+    del result
+    return sum(t.untyped_storage().nbytes() for t in kept.values())
+
+
+def assert_planned(network: Network, batch: int, *, fused: bool = True) -> None:
+    planned = (
+        network.plan(batch).activation_bytes
+        if fused
+        else driver.activation_bytes(network.program, batch, fused=False)
+    )
+    module = network.module(fused=fused)
+    real = saved(module, torch.randn(batch, *network.program.input))
+    assert planned == pytest.approx(real, rel=0.01), f"fused={fused}, batch {batch}"
+
+
+def shipped() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Every shipped network at small parameters, with its auxiliary head where it has one."""
+    for path in sorted(LIBRARY.rglob("*.geno")):
+        name = path.relative_to(LIBRARY).with_suffix("").as_posix()
+        checked = load(name).checked
+        for ref in checked.module.definitions.values():
+            if ref.kind == "network" and ref.name in checked.programs:
+                program = checked.programs[ref.name]
+                values = {k: v for k, v in SMALL.items() if k in program.arguments}
+                yield name, ref.name, values
+                if "auxiliary" in program.arguments:
+                    yield name, ref.name, values | {"auxiliary": True}
+
+
+CASES = list(shipped())
+
+
+def test_the_shipped_networks_are_found() -> None:
+    assert ("darts/v2", "imagenet") in {case[:2] for case in CASES}
+
+
+@pytest.mark.parametrize(("spec", "network", "values"), CASES, ids=str)
+def test_a_plan_is_what_training_really_saves(spec: str, network: str, values: dict[str, Any]) -> None:
+    found = load(spec).network(network, **values)
+    try:
+        assert_planned(found, 1)
+    except ValueError as error:
+        # torch itself cannot train on one image where batch norm meets a single value.
+        assert "single value" in str(error)
+    needed = found.plan(1).activation_bytes
+    if 4 * needed < MAX_BYTES:
+        assert_planned(found, 4)
+    if 2 * needed < MAX_BYTES:
+        assert_planned(found, 2, fused=False)
+
+
+TINY = {
+    "conv": "conv(3, 5, stride=2, bias=true) -> conv((1, 3), groups=5) -> conv(3, dilation=2)",
+    "linear": "global_avg_pool -> linear(6) -> linear(2, bias=false)",
+    "batch_norm": "batch_norm -> batch_norm(affine=false)",
+    "relu": "relu",
+    "sigmoid": "sigmoid",
+    "tanh": "tanh",
+    "silu": "silu",
+    "softmax": "softmax(space) -> softmax(channels)",
+    "max_pool": "max_pool(3, stride=2, ceil=true)",
+    "avg_pool": "avg_pool(3, stride=2)",
+    "global_avg_pool": "global_avg_pool",
+    "global_max_pool": "global_max_pool",
+    "mean": "mean(channels)",
+    "max": "largest",
+    "concat": "twice",
+    "add": "plus",
+    "subtract": "minus",
+    "multiply": "times",
+    "divide": "over",
+    "resize": "resize(size=5) -> resize(size=(9, 4), mode=bilinear)",
+    "subsample": "subsample(2, offset=1)",
+    "zeros": "zeros(2)",
+    "matmul": "gram",
+    "transpose": "transpose -> transpose",
+    "dropout": "dropout(0.3)",
+    "drop_path": "drop_path",
+    "identity": "identity",
+}
+
+
+def tiny(words: str) -> Network:
+    return compiled(f"""geno 1
+op twice = concat(relu(x), x, sigmoid(x))
+op plus = relu(x) + sigmoid(x) + 2
+op minus = relu(x) - 3 * sigmoid(x)
+op times = x * sigmoid(x) * mean(x, channels) * 0.5
+op largest = x * max(x, channels) + max(x, space)
+op over = tanh(x) / (1 + sigmoid(x))
+op gram = x + matmul(softmax(matmul(x, transpose(x)), channels), x)
+op project = conv((H, W), 3, pad=0, bias=true)
+network tiny() {{
+  input image(3, 7, 9)
+  stem  conv(3, 4) -> {words}
+  head  project
+}}
+""")
+
+
+def test_every_primitive_has_a_text_here() -> None:
+    assert set(TINY) == set(PRIMITIVES) - {"image"}
+
+
+@pytest.mark.parametrize("primitive", TINY)
+def test_a_plan_counts_every_primitive_as_torch_saves_it(primitive: str) -> None:
+    network = tiny(TINY[primitive])
+    for batch, fused in ((1, True), (3, True), (2, False)):
+        assert_planned(network, batch, fused=fused)
+
+
+def test_a_plan_counts_mixed_operations_by_sum_and_by_product() -> None:
+    for words in ("operation", "gate"):
+        network = compiled(f"""geno 1
+choice operation = zeros | relu | conv(3) | identity
+choice gate = sigmoid | (conv(1) -> sigmoid) combine product
+op project = conv((H, W), 3, pad=0)
+network tiny() {{
+  input image(3, 7, 9)
+  stem  conv(3, 4) -> {words}
+  head  project
+}}
+""")
+        for batch in (1, 3):
+            assert_planned(network, batch)
+
+
+def test_a_plan_grows_with_the_batch_and_not_with_the_weights() -> None:
+    network = load("darts/search").network(channels=4, depth=2)
+    one, two, three = (driver.activation_bytes(network.program, n) for n in (1, 2, 3))
+    assert two - one == three - two > 0.98 * one
+
+
+def test_a_plan_of_gigabytes_allocates_nothing_big() -> None:
+    network = load("darts/search").network(channels=16, depth=3)
+    tracemalloc.start()
+    try:
+        with _NoData():
+            plan = network.plan(batch=65_536)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert plan.activation_bytes > 10**12
+    assert peak < 60_000_000
+
+
+class _NoData(torch.utils._python_dispatch.TorchDispatchMode):
+    """Refuses every tensor of more than a few bytes that is not on the meta device."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else [result]:
+            if isinstance(tensor, Tensor):
+                assert tensor.is_meta or tensor.untyped_storage().nbytes() <= 64, func
+        return result
