@@ -10,6 +10,7 @@ from genolang.semantics.program import Program
 if TYPE_CHECKING:
     from genolang.compiler.backends.torch_module import NetworkModule
     from genolang.compiler.ir import Graph
+    from genolang.compiler.passes.effects import PassEffect
 
 
 def build(program: Program, *, fused: bool = True, without: Collection[str] = ()) -> Graph:
@@ -24,9 +25,7 @@ def build(program: Program, *, fused: bool = True, without: Collection[str] = ()
     return run_pipeline(graph, without=without)
 
 
-def to_module(
-    program: Program, *, fused: bool = True, without: Collection[str] = ()
-) -> NetworkModule:
+def to_module(program: Program, *, fused: bool = True, without: Collection[str] = ()) -> NetworkModule:
     """The program as a torch module, with freshly initialised weights."""
     from genolang.compiler.backends.torch_module import build_network
 
@@ -43,3 +42,41 @@ def activation_bytes(program: Program, batch: int, *, fused: bool = True) -> int
     with torch.device("meta"):
         module = to_module(program, fused=fused)
     return saved_bytes(module, (batch, *program.input))
+
+
+def to_python(program: Program) -> str:
+    """The program as one readable Python file that needs torch alone."""
+    from genolang import __version__
+    from genolang.compiler.backends.python_source import to_python as write
+
+    graph = build(program, fused=False)
+    return write(graph, program.choices, program.auxiliary_weight, __version__)
+
+
+def to_text(program: Program, *, without: Collection[str] = ()) -> str:
+    """The program's graph after the passes, as text."""
+    from genolang.compiler.ir import to_text as write
+
+    return write(build(program, without=without))
+
+
+def explain(program: Program) -> list[PassEffect]:
+    """What every pass of the pipeline does to the program's graph, in order."""
+    from genolang.compiler.ir import build_graph
+    from genolang.compiler.passes.effects import effects
+
+    return effects(build_graph(program.block))
+
+
+def to_exported(module: NetworkModule, program: Program) -> bytes:
+    """The module in evaluation as a `torch.export` archive (`.pt2`), for any batch size."""
+    from genolang.compiler.backends.exported import to_exported as write
+
+    return write(module, tuple(program.input))
+
+
+def to_onnx(module: NetworkModule, program: Program) -> bytes:
+    """The module in evaluation as an ONNX model, for any batch size. Error: G713."""
+    from genolang.compiler.backends.exported import to_onnx as write
+
+    return write(module, tuple(program.input))

@@ -103,4 +103,5 @@ CODES: dict[str, str] = {
     "G710": "interrupted",
     "G711": "batch-too-large",
     "G712": "run-folder-in-use",
+    "G713": "package-missing",
 }

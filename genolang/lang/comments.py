@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from functools import cached_property
 
 from genolang.diagnostics import Source
 from genolang.lang import syntax as s
 from genolang.lang.layout import HARD, Doc, Trailing, concat
 
 _SKIP = r"[ \t\r\f,\n]|#[^\n]*+"
+_BRACKETS = re.compile(r"#[^\n]*+|\"[^\"\n]*+\"?|[()\[\]{}]")
 _COMMENT = re.compile(r"#[^\n]*+")
-_BLANK = re.compile(rf"(?:{_SKIP})*+")
 _CLOSED = re.compile(rf"(?:(?:{_SKIP})*+\))*+")
 _BETWEEN = re.compile(rf"(?:{_SKIP}|[-()|+*/%<>=!]|and|or)*+")
 _BEFORE_OPENING = re.compile(r"(?:[^(#]|#[^\n]*+)*+")
@@ -92,23 +93,35 @@ class Comments:
             self.blank_before(c.span.start) for c in between if not self.is_trailing(c)
         )
 
-    def closing(self, node: s.Node) -> int:
-        """Where the round bracket around a node closes; 0 if there is none."""
-        end = self.end(node)
-        if end == 0 or self.source is None:
-            return 0
-        match = _BLANK.match(self.source.text, end)
-        assert match is not None
-        return match.end() if self.source.text.startswith(")", match.end()) else 0
+    def brackets(self, node: s.Node) -> tuple[int, int]:
+        """Where the brackets right around a node open and close; spans leave out round ones."""
+        if node.span.source is not self.source:
+            return 0, 0
+        opens, closes, parents = self.pairs
+        at = bisect_left(opens, node.span.start) - 1
+        while at >= 0 and closes[at] < node.span.end:
+            at = parents[at]
+        return (opens[at], closes[at]) if at >= 0 else (0, 0)
 
-    def opening(self, before: s.Node, node: s.Node) -> int:
-        """Where the first round bracket opens between two neighbours; 0 if there is none."""
-        start, end = self.start(node), self.end(before)
-        if self.source is None or not 0 < end <= start:
-            return 0
-        match = _BEFORE_OPENING.match(self.source.text, end, start)
-        assert match is not None
-        return match.end() if match.end() < start else 0
+    @cached_property
+    def pairs(self) -> tuple[list[int], list[int], list[int]]:
+        """Every bracket of the text: where it opens, where it closes, and the one around it."""
+        text = "" if self.source is None else self.source.text
+        opens: list[int] = []
+        closes: list[int] = []
+        parents: list[int] = []
+        around = -1
+        for match in _BRACKETS.finditer(text):
+            sign = match.group()
+            if sign in "([{":
+                opens.append(match.start())
+                closes.append(len(text))
+                parents.append(around)
+                around = len(opens) - 1
+            elif sign in ")]}" and around >= 0:
+                closes[around] = match.start()
+                around = parents[around]
+        return opens, closes, parents
 
     def broken_between(self, before: s.Node, after: s.Node) -> bool:
         """Whether the text has the second of two neighbours, with its brackets, on a later line."""

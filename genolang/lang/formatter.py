@@ -52,9 +52,7 @@ def format_file(file: s.File, notes: Mapping[int, str] | None = None) -> str:
     except RecursionError:
         raise _too_deep(file.source) from None
     _align_comments(lines)
-    return "".join(
-        line.text + ("" if line.comment is None else f"  {line.comment}") + "\n" for line in lines
-    )
+    return "".join(line.text + ("" if line.comment is None else f"  {line.comment}") + "\n" for line in lines)
 
 
 def _too_deep(source: Source) -> GenoError:
@@ -189,8 +187,7 @@ class _Formatter:
     def definition(self, item: s.Definition, indent: int) -> list[OutLine]:
         head: Doc = f"{item.kind} {item.name.id}"
         if item.params:
-            comments = self.comments
-            closing = comments.closing(item.params[-1].default or item.params[-1])
+            closing = self.comments.brackets(item.params[-1])[1]
             head = concat(head, self.printer.listed("(", item.params, self.param, closing, ")"))
         if isinstance(item.body, tuple):
             columns = self.columns(item.body)

@@ -204,9 +204,9 @@ class _Layout:
         self.column = self.line_indent = indent
 
     def end_line(self, indent: int, *, last: bool = False) -> None:
-        first, *others = self.trailing or [None]
+        first = self.trailing[0] if self.trailing else None
         self.lines.append(OutLine("".join(self.parts).rstrip(" "), first))
-        self.lines += [OutLine(" " * indent + str(text)) for text in others]
+        self.lines += [OutLine(" " * indent + text) for text in self.trailing[1:]]
         self.trailing = []
         if not last:
             self.start_line(indent)
@@ -215,8 +215,7 @@ class _Layout:
         content, below = doc.content, indent + doc.by
         here = not broken or self.fits((LINE, content), stack)
         if here or not (
-            self.fits((content,), stack, column=below)
-            or not self.fits((LINE, content), stack, flat=False)
+            self.fits((content,), stack, column=below) or not self.fits((LINE, content), stack, flat=False)
         ):
             stack += [(indent, not here, content), (indent, False, LINE)]
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from genolang.diagnostics import Diagnostic, GenoError, Source
+from genolang.diagnostics import Diagnostic, GenoError, Source, Span
 from genolang.lang import syntax
 from genolang.lang.tables import load_tables
 from genolang.lang.tokens import KEYWORDS, Token, Tokens, tokenize
@@ -17,10 +17,23 @@ from genolang.lang.tree import TreeBuilder
 
 _SOFT = frozenset(word.upper() for word in KEYWORDS)
 MAX_SYNTAX_ERRORS = 50
+MAX_DEPTH = 60
+MAX_OPEN_STATES = 1000
+# The grammar rules whose value is a level deeper than what is in it; lists and chains are not.
+_DEEPER = frozenset(("if_", "for_", "prefix", "call", "attribute", "index", "tuple", "list", "infix"))
 
 
 class _Unexpected(Exception):
     """The next token cannot stand where it stands."""
+
+
+class _TooDeep(Exception):
+    """The tree under way is deeper than what can be worked on."""
+
+
+def _grows(value: Any) -> bool:
+    """Whether a flat chain took in one more operand, which makes it no deeper."""
+    return isinstance(value, syntax.Infix) and len(value.operands) > 2
 
 
 def _only_child(children: list[Any]) -> Any:
@@ -31,7 +44,9 @@ def parse(source: Source) -> tuple[syntax.File, list[Diagnostic]]:
     """The tree of a source and what is wrong with its text; statements in error are left out."""
     run = _Run(source, "file")
     items = run.parse()
-    file = syntax.File(source, tuple(items or ()), tuple(run.tokens.comments))
+    tokens = run.tokens
+    file = syntax.File(source, tuple(items or ()), tuple(tokens.comments), frozenset(tokens.lost),
+                       tuple(tokens.damaged))  # fmt: skip
     return file, run.diagnostics
 
 
@@ -54,7 +69,7 @@ class _Run:
         self.diagnostics: list[Diagnostic] = list(self.tokens.diagnostics)
 
     def parse(self) -> Any:
-        if any(d.code in ("G006", "G007", "G507") for d in self.diagnostics):
+        if self.tokens.stopped or (self.start == "expr" and self.diagnostics):
             return None
         tables = load_tables()
         builder = TreeBuilder(self.source)
@@ -64,8 +79,11 @@ class _Run:
         ]
         self.states = [tables.starts[self.start]]
         self.values: list[Any] = []
+        # How deep the tree under every value is.
+        self.depths: list[int] = []
         self.depth = 0
         self.boundaries: list[int] = [1]
+        self.statement = 0
         self.fresh = True
         found = None
         tokens = self.tokens.tokens
@@ -74,13 +92,17 @@ class _Run:
             token = tokens[at]
             following = tokens[at + 1].type if at + 1 < len(tokens) else ""
             accepted = tables.states[self.states[-1]].keys()
+            if self.fresh:
+                self.statement = at
             try:
                 found = self.feed(token, following)
                 at += 1
             except _Unexpected:
-                at = self.recover(accepted, tokens, at)
+                at = self.recover(self.unexpected(accepted, at), at)
                 if len(self.diagnostics) >= MAX_SYNTAX_ERRORS or self.start == "expr":
                     return None
+            except _TooDeep:
+                at = self.recover(self.too_deep(tokens[min(at, len(tokens) - 2)]), at)
             if builder.problems:
                 self.diagnostics += builder.problems
                 return None
@@ -111,7 +133,7 @@ class _Run:
 
     def shift(self, token: Token) -> Any:
         """Reduce what the token ends, then push it; returns the tree at the end of the text."""
-        states, values, tables = self.states, self.values, self.tables
+        states, values, depths, tables = self.states, self.values, self.depths, self.tables
         while True:
             action = tables.states[states[-1]].get(token.type)
             if action is None:
@@ -119,37 +141,73 @@ class _Run:
             if action >= 0:
                 states.append(action)
                 values.append(token)
+                depths.append(0)
+                if len(states) > MAX_OPEN_STATES:
+                    raise _TooDeep
                 return values[-2] if token.type == "$END" else None
             rule = tables.rules[-1 - action]
-            children = values[len(values) - rule.size :]
-            del values[len(values) - rule.size :]
+            first = len(values) - rule.size
+            value = self.callbacks[-1 - action](values[first:])
+            depth = max(depths[first:], default=0)
+            if rule.method in _DEEPER and not _grows(value):
+                depth += 1
+                if depth > MAX_DEPTH:
+                    raise _TooDeep
+            del values[first:], depths[first:]
             del states[len(states) - rule.size :]
-            values.append(self.callbacks[-1 - action](children))
+            values.append(value)
+            depths.append(depth)
             states.append(tables.states[states[-1]][rule.origin])
             if token.type == "$END" and states[-1] == tables.ends[self.start]:
                 return values[-1]
 
-    def recover(self, accepted: Iterable[str], tokens: list[Token], at: int) -> int:
-        """Report, drop the statement that was under way, and return where to go on."""
-        token = tokens[at]
+    def unexpected(self, accepted: Iterable[str], at: int) -> Diagnostic:
         from genolang.lang.expectations import explain_unexpected
 
-        self.diagnostics.append(explain_unexpected(self.source, tokens, at, accepted))
+        return explain_unexpected(self.source, self.tokens.tokens, at, accepted)
+
+    def too_deep(self, token: Token) -> Diagnostic:
+        return Diagnostic("G007", f"this is nested more than {MAX_DEPTH} deep",
+                          Span(self.source, token.start, max(token.end, token.start + 1)),
+                          help="name the inner parts and refer to them")  # fmt: skip
+
+    def recover(self, diagnostic: Diagnostic, at: int) -> int:
+        """Report, drop the statement that was under way, and return where to go on."""
+        tokens = self.tokens.tokens
+        outside = self.depth == 0
         depth = 0
-        while token.type != "$END":
-            if token.type == "LBRACE":
+        while tokens[at].type != "$END":
+            kind = tokens[at].type
+            if kind == "LBRACE":
                 depth += 1
-            elif token.type == "RBRACE":
-                if depth == 0:
+            elif kind == "RBRACE":
+                if depth == 0 and not outside:
                     break
-                depth -= 1
-            elif token.type == "NEWLINE" and depth == 0:
-                at += 1
-                break
+                depth -= depth > 0
             at += 1
-            token = tokens[at]
+            # Outside of definitions, an indented line belongs to the one above it.
+            if kind == "NEWLINE" and depth == 0 and not (outside and self.continues(tokens[at])):
+                break
+        self.drop(diagnostic, at)
         keep = len(self.states) if self.fresh else self.boundaries[self.depth]
         self.fresh = True
         del self.states[keep:]
-        del self.values[keep - 1 :]
+        del self.values[keep - 1 :], self.depths[keep - 1 :]
         return at
+
+    def continues(self, token: Token) -> bool:
+        text = self.source.text
+        return token.type == "RBRACE" or (token.start > 0 and text[token.start - 1] in " \t")
+
+    def drop(self, diagnostic: Diagnostic, until: int) -> None:
+        """Leave out a statement; what was said of its words and signs says enough."""
+        tokens = self.tokens
+        dropped = tokens.tokens[self.statement : until]
+        start = min(tokens.tokens[self.statement].start, tokens.tokens[until].start)
+        end = tokens.tokens[until].start
+        tokens.lose(dropped)
+        tokens.damaged.append(start)
+        lexical = tokens.diagnostics
+        known = any(d.span is not None and start <= d.span.start <= end for d in lexical)
+        if not known:
+            self.diagnostics.append(diagnostic)

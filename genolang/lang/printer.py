@@ -118,7 +118,7 @@ class Printer:
             return self.expression(expr)
         comments = self.comments
         parts = [comments.breaking(comments.start(expr), SOFT), self.expression(expr)]
-        parts += comments.lines(comments.take(comments.closing(expr)))
+        parts += comments.lines(comments.take(comments.brackets(expr)[1]))
         return bracket("(", parts, ")")
 
     def arg(self, arg: s.Arg) -> Doc:
@@ -139,9 +139,13 @@ class Printer:
                 parts += [",", group(line, shown) if fill else concat(line, shown)]
             else:
                 parts += [line, shown]
+        inside = comments.lines(comments.take(end))
+        if len(parts) == 2 and parts[0] is SOFT and not inside and _is_list(nodes[0]):
+            # One list alone: its own brackets break, as in `f([` ... `])`.
+            return concat(opening, parts[1], closing)
         if nodes:
             parts.append(comma)
-        parts += comments.lines(comments.take(end))
+        parts += inside
         return bracket(opening, parts, closing) if parts else opening + closing
 
     def sequence(self, expr: s.Sequence) -> Doc:
@@ -170,7 +174,7 @@ class Printer:
         comments = self.comments
         place = comments.start(operand)
         if level(operand) < minimum:
-            place = comments.opening(before, operand)
+            place = comments.brackets(operand)[0]
         broken = comments.breaking(place, LINE)
         shown = concat(f"{sign} ", self.at_least(operand, minimum))
         if broken is not LINE or comments.broken_between(before, operand):
@@ -219,3 +223,7 @@ class Printer:
         line = comments.breaking(comments.start(expr.body), LINE)
         body = group(nest(line, self.expression(expr.body)))
         return group(align(head, values, " :", body))
+
+
+def _is_list(node: s.Node) -> bool:
+    return isinstance(node, s.Arg) and isinstance(node.value, s.Sequence)

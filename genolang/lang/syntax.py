@@ -280,8 +280,13 @@ class Comment(Node):
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A whole file: its items in order, and its comments apart."""
+    """A whole file: its items in order, and its comments apart.
+
+    Of text in error there is no tree: `lost` are the names in it, `damaged` the places where it stood.
+    """
 
     source: Source
     items: tuple[Item, ...]
     comments: tuple[Comment, ...] = field(compare=False)
+    lost: frozenset[str] = field(default=frozenset(), compare=False)
+    damaged: tuple[int, ...] = field(default=(), compare=False)

@@ -1,17 +1,23 @@
-"""Text to tokens: words, numbers, signs and those line ends that end a statement."""
+"""Text to tokens: words, numbers, signs and those line ends that end a statement.
+
+A wrong bracket ends the definition that it stands in, and reading goes on at the next line that
+starts a definition at column 1, so that one bracket does not hide the rest of the file.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from genolang.diagnostics import Diagnostic, Source, Span, did_you_mean
+from genolang.diagnostics import Diagnostic, Label, Source, Span
+from genolang.lang.limits import limit, limit_note
 from genolang.lang.syntax import Comment
 
-MAX_TOKENS = 200_000
 MAX_NESTING = 64
 MAX_NAME = 100
 MAX_NUMBER = 24
+MAX_LEXICAL_ERRORS = 40
 
 KEYWORDS = frozenset(
     "geno import as op attention cell choice network search train combine return require inputs nodes"
@@ -27,16 +33,37 @@ _TYPES = {
 _CONTINUES_BEFORE = frozenset("ARROW BAR PLUS MINUS STAR SLASH COMPARE THEN ELSE AND OR".split())
 _CONTINUES_AFTER = _CONTINUES_BEFORE | {"ASSIGN", "COMMA", "COLON", "NOT", "OF", "IN"}
 _OPEN = {"(": ")", "[": "]", "{": "}"}
+# Signs of other notations, and what they are read as after they have been reported.
+_MEANT = {
+    "→": "->", "⟶": "->", "×": "*", "·": "*", "⋅": "*", "∗": "*", "⊗": "*", "⊕": "+", "−": "-", "–": "-",
+    "÷": "/", "≤": "<=", "≥": ">=", "≠": "!=", "，": ",", "：": ":", "（": "(", "）": ")",
+}  # fmt: skip
+_INSTEAD = {
+    "'": 'a string is written `"text"`', "“": 'a string is written `"text"`',
+    "”": 'a string is written `"text"`', ";": "statements end with the line",
+    "&": "write `and`", "!": "write `not`", "@": "matrices are multiplied by `matmul(a, b)`",
+    "^": "there is no power; write the product", "\\": "a line that ends in an operator goes on",
+    "$": "values are referred to by their name alone", "?": "write `if condition then a else b`",
+    "~": "write `not`", "`": "names are written without quotes", "σ": "write `sigmoid`",
+}  # fmt: skip
+_EXACT_NUMBER = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?[kMG]?")
 
 _PATTERN = re.compile(
     r"(?P<space>[ \t\r\f]+)"
-    r"|(?P<newline>\n)"
+    r"|(?P<newline>\n[ \t\r\f\n]*)"
     r"|(?P<comment>\#[^\n]*)"
-    r"|(?P<name>[A-Za-z_][A-Za-z_0-9]*)"
-    r"|(?P<number>(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?[A-Za-z_0-9]*)"
+    r"|(?P<name>[^\W\d]\w*)"
+    r"|(?P<number>(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\w*)"
     r"|(?P<string>\"[^\"\n]*\"?)"
     r"|(?P<sign>->|//|==|!=|<=|>=|[-+*/%=<>|,.:()\[\]{}])"
+    r"|(?P<quoted>'[^'\n]*')"
     r"|(?P<other>.)"
+)
+# A line that starts a definition, wherever the brackets before it stand.
+_ITEM_LINE = re.compile(
+    r"^(?:(?:op|attention|cell|choice|network)[ \t]+[A-Za-z_]|(?:search|train)[ \t]*\{"
+    r"|import[ \t]+[A-Za-z_]|geno[ \t]+[0-9])",
+    re.MULTILINE,
 )
 
 
@@ -54,9 +81,19 @@ class Token:
 
 @dataclass(slots=True)
 class Tokens:
+    """`lost` are the names in text that was left out, `damaged` where such text stood; `stopped` is
+    set when reading ended before the text did."""
+
     tokens: list[Token]
     comments: list[Comment]
     diagnostics: list[Diagnostic]
+    lost: set[str]
+    damaged: list[int]
+    stopped: bool = False
+
+    def lose(self, dropped: Iterable[Token]) -> None:
+        """Remember the names of tokens that the tree will not have."""
+        self.lost.update(t.value for t in dropped if t.type == "NAME" or t.value in KEYWORDS)
 
 
 def tokenize(source: Source) -> Tokens:
@@ -67,55 +104,65 @@ def tokenize(source: Source) -> Tokens:
 class _Tokenizer:
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.out = Tokens([], [], [])
+        self.out = Tokens([], [], [], set(), [])
         self.open: list[Token] = []
         self.line_end: Token | None = None
+        # The position, in `tokens`, of the first token of the item under way.
+        self.item = 0
 
     def run(self) -> Tokens:
-        tokens = self.out.tokens
-        for match in _PATTERN.finditer(self.source.text):
+        at: int | None = 0
+        while at is not None:
+            at = self.read_from(at)
+        return self.finish()
+
+    def read_from(self, at: int) -> int | None:
+        """Read on from a place; returns where to resume after a wrong bracket, None at the end."""
+        text, tokens, comments = self.source.text, self.out.tokens, self.out.comments
+        most = limit("words")
+        for match in _PATTERN.finditer(text, at):
             kind, value = match.lastgroup, match.group()
             start, end = match.start(), match.end()
             if kind == "space":
                 continue
             if kind == "newline":
                 if self.line_end is None:
-                    self.line_end = Token("NEWLINE", "\n", start, end)
+                    self.line_end = Token("NEWLINE", "\n", start, start + 1)
                 continue
             if kind == "comment":
-                self.out.comments.append(Comment(Span(self.source, start, end), value.rstrip()))
-                continue
-            if kind == "name":
-                self.check_name(value, start, end)
+                comments.append(Comment(Span(self.source, start, end), value.rstrip()))
+            elif kind == "name":
+                if len(value) > MAX_NAME or not value.isascii():
+                    self.wrong_name(value, start, end)
+                if self.open and self.line_end is not None and _ITEM_LINE.match(text, start):
+                    self.unclosed()
                 self.add(Token(value.upper() if value in KEYWORDS else "NAME", value, start, end))
             elif kind == "sign":
                 if not self.add_sign(Token(_TYPES[value], value, start, end)):
-                    break
+                    return self.resume(end)
             elif kind == "number":
-                self.check_number(value, start, end)
-                self.add(Token("NUMBER", value, start, end))
+                self.add(Token("NUMBER", self.number(value, start, end), start, end))
             elif kind == "string":
                 if len(value) < 2 or value[-1] != '"':
                     self.report("G012", "this string has no closing quote", start, end)
                 self.add(Token("STRING", value, start, end))
-            else:
-                self.unexpected(value, start, end)
-            if len(tokens) > MAX_TOKENS:
-                self.report(
-                    "G507", f"the file has more than {MAX_TOKENS} words and signs", start, end,
-                    help="split it into several files and import them",
-                )  # fmt: skip
-                break
-        return self.finish()
+            elif not self.unexpected(value, start, end):
+                return self.resume(end)
+            if len(tokens) + len(comments) > most:
+                self.report("G507", f"the file has more than {most:,} words and signs", start, end,
+                            help="split it into several files and import them",
+                            notes=(limit_note("words"),))  # fmt: skip
+                self.out.stopped = True
+                return None
+            if len(self.out.diagnostics) >= MAX_LEXICAL_ERRORS:
+                self.out.stopped = True
+                return None
+        return None
 
     def finish(self) -> Tokens:
         end = len(self.source.text)
-        if self.open and not self.out.diagnostics:
-            bracket = self.open[-1]
-            self.report(
-                "G006", f"`{bracket.value}` is never closed", bracket.start, bracket.end,
-                help=f"add the matching `{_OPEN[bracket.value]}`",
-            )  # fmt: skip
+        if self.open and not self.out.stopped:
+            self.unclosed()
         self.out.tokens.append(Token("NEWLINE", "\n", end, end))
         self.out.tokens.append(Token("$END", "", end, end))
         return self.out
@@ -125,6 +172,8 @@ class _Tokenizer:
         line_end, self.line_end = self.line_end, None
         if line_end is not None and tokens and self.ends_statement(tokens[-1], token):
             tokens.append(line_end)
+        if not self.open and (not tokens or tokens[-1].type == "NEWLINE"):
+            self.item = len(tokens)
         tokens.append(token)
 
     def ends_statement(self, before: Token, after: Token) -> bool:
@@ -132,8 +181,10 @@ class _Tokenizer:
             return False
         return after.type not in _CONTINUES_BEFORE and before.type not in _CONTINUES_AFTER
 
+    # Brackets
+
     def add_sign(self, token: Token) -> bool:
-        """Add a sign and keep track of brackets; false when reading on makes no sense."""
+        """Add a sign and keep track of brackets; false when the item under way was given up."""
         value = token.value
         if value in _OPEN:
             self.add(token)
@@ -143,63 +194,125 @@ class _Tokenizer:
                     "G007", f"brackets are nested more than {MAX_NESTING} deep", token.start,
                     token.end, help="name the inner parts and refer to them",
                 )  # fmt: skip
+                self.give_up()
                 return False
             return True
-        if value in ")]}":
-            if self.open and _OPEN[self.open[-1].value] == value:
-                if value == "}" and self.out.tokens[-1].type != "NEWLINE":
-                    self.line_end = None
-                    self.out.tokens.append(Token("NEWLINE", "", token.start, token.start))
-                self.add(token)
-                self.open.pop()
-                return True
-            self.mismatched(token)
+        if value not in ")]}":
+            self.add(token)
+            return True
+        if not self.open:
+            self.report("G006", f"`{value}` closes nothing", token.start, token.end,
+                        help="remove it, or add what it should close")  # fmt: skip
+            self.out.damaged.append(token.start)
+            return True
+        bracket = self.open[-1]
+        if _OPEN[bracket.value] != value:
+            self.mismatched(token, bracket)
+            self.give_up()
             return False
+        if value == "}" and self.out.tokens[-1].type != "NEWLINE":
+            self.line_end = None
+            self.out.tokens.append(Token("NEWLINE", "", token.start, token.start))
         self.add(token)
+        self.open.pop()
         return True
 
-    def mismatched(self, token: Token) -> None:
-        if not self.open:
-            self.report("G006", f"`{token.value}` closes nothing", token.start, token.end,
-                        help="remove it, or add what it should close")  # fmt: skip
+    def mismatched(self, token: Token, bracket: Token) -> None:
+        closing = _OPEN[bracket.value]
+        span = Span(self.source, token.start, token.end)
+        outer = any(_OPEN[b.value] == token.value for b in self.open)
+        if outer:
+            self.report(
+                "G006", f"`{bracket.value}` is never closed", bracket.start, bracket.end,
+                help=f"add the matching `{closing}`",
+                labels=(Label(span, f"this closes what stands around the `{bracket.value}`"),),
+            )  # fmt: skip
             return
-        bracket = self.open[-1]
-        line = self.source.position(bracket.start)[0]
         self.report(
-            "G006",
-            f"`{token.value}` does not close the `{bracket.value}` of line {line}",
-            token.start, token.end, help=f"close it with `{_OPEN[bracket.value]}` first",
+            "G006", f"`{token.value}` does not close the `{bracket.value}` that is open here", token.start,
+            token.end, help=f"write `{closing}`",
+            labels=(Label(Span(self.source, bracket.start, bracket.end), "opened here"),),
         )  # fmt: skip
 
-    def check_name(self, value: str, start: int, end: int) -> None:
+    def unclosed(self) -> None:
+        """Report the bracket that the next definition, or the end of the file, finds open."""
+        # A round or square bracket is what was forgotten; the brace around it is open because of it.
+        bracket = next((b for b in self.open if b.value != "{"), self.open[-1])
+        self.report(
+            "G006", f"`{bracket.value}` is never closed", bracket.start, bracket.end,
+            help=f"add the matching `{_OPEN[bracket.value]}`",
+        )  # fmt: skip
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Leave out the item under way."""
+        tokens = self.out.tokens
+        if self.item < len(tokens):
+            self.out.damaged.append(tokens[self.item].start)
+        self.out.lose(tokens[self.item :])
+        del tokens[self.item :]
+        self.open.clear()
+        self.line_end = None
+
+    def resume(self, at: int) -> int | None:
+        """Where the next item starts, at column 1."""
+        found = _ITEM_LINE.search(self.source.text, at)
+        return None if found is None else found.start()
+
+    # Wrong words
+
+    def wrong_name(self, value: str, start: int, end: int) -> None:
         if len(value) > MAX_NAME:
             self.report("G010", f"a name of {len(value)} characters; at most {MAX_NAME} are allowed",
                         start, end, help="choose a shorter name")  # fmt: skip
+            return
+        help = _INSTEAD.get(value, "names are made of the letters a to z, A to Z, digits and `_`")
+        self.report("G004", f"`{value}` is not a name", start, end, help=help)
 
-    def check_number(self, value: str, start: int, end: int) -> None:
-        if not re.fullmatch(r"(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?[kMG]?", value):
-            self.report("G004", f"`{value[:40]}` is not a number", start, end,
-                        help="write 12, 0.5, 3e-4, 20k, 3.5M or 1.2G")  # fmt: skip
-        elif len(value) > MAX_NUMBER:
+    def number(self, value: str, start: int, end: int) -> str:
+        """A number as it is written, or `1` in place of one that was reported."""
+        if len(value) > MAX_NUMBER:
             self.report("G011", f"a number of {len(value)} characters; at most {MAX_NUMBER} are allowed",
-                        start, end)  # fmt: skip
+                        start, end, help="write `1e6`, `2.5M` or `3/7`")  # fmt: skip
+            return "1"
+        if not _EXACT_NUMBER.fullmatch(value):
+            exponent = re.fullmatch(r"[0-9.]+[eE][+-]?[0-9]{3,}", value)
+            if exponent:
+                self.report("G011", f"`{value}` is beyond the numbers that can be written", start, end,
+                            help="exponents have at most two digits")  # fmt: skip
+                return "1"
+            self.report("G004", f"`{value}` is not a number", start, end,
+                        help=_number_help(value))  # fmt: skip
+            return "1"
+        return value
 
-    def unexpected(self, value: str, start: int, end: int) -> None:
-        words = {"→": "->", "×": "*", "·": "*", "=>": "->", "–": "-", "'": '"', ";": "a new line",
-                 "&": "and", "!": "not", "@": "*", "“": '"', "”": '"'}  # fmt: skip
-        shown = value if value.isprintable() else repr(value)[1:-1]
-        if len(self.out.diagnostics) < 20:
-            self.report(
-                "G004", f"`{shown}` means nothing here", start, end,
-                help=f"write {words[value]} instead" if value in words else None,
-            )  # fmt: skip
+    def unexpected(self, value: str, start: int, end: int) -> bool:
+        """Report a sign that is none; read on with what it was meant to be. False as in `add_sign`."""
+        meant = _MEANT.get(value)
+        if value.startswith("'") and len(value) > 1:
+            self.report("G004", "single quotes mean nothing here", start, end, help=_INSTEAD["'"])
+            self.add(Token("STRING", f'"{value[1:-1]}"', start, end))
+            return True
+        shown = value[:40] if value.isprintable() else ascii(value[:8])[1:-1]
+        self.report("G004", f"`{shown}` means nothing here", start, end,
+                    help=f"write `{meant}`" if meant else _INSTEAD.get(value))  # fmt: skip
+        return meant is None or self.add_sign(Token(_TYPES[meant], meant, start, end))
 
-    def report(self, code: str, message: str, start: int, end: int, help: str | None = None) -> None:
+    def report(
+        self, code: str, message: str, start: int, end: int, help: str | None = None,
+        labels: tuple[Label, ...] = (), notes: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         self.out.diagnostics.append(
-            Diagnostic(code, message, Span(self.source, start, end), help=help)
+            Diagnostic(code, message, Span(self.source, start, end), labels, help, notes)
         )
 
 
-def keyword_like(word: str) -> str | None:
-    """`did you mean` over the language's own words."""
-    return did_you_mean(word, KEYWORDS)
+def _number_help(value: str) -> str:
+    if value[-1] in "KmgbB" and value[:-1].replace(".", "").isdigit():
+        return "the suffixes are `k` (thousand), `M` (million) and `G` (milliard)"
+    if re.fullmatch(r"[0-9]+_[0-9_]+", value):
+        return f"write `{value.replace('_', '')}`, or use `k` and `M`"
+    if re.match(r"[0-9]+[A-Za-z]", value):
+        return "a name begins with a letter; a number reads 12, 0.5, 3e-4, 20k, 3.5M or 1.2G"
+    return "write 12, 0.5, 3e-4, 20k, 3.5M or 1.2G"
+

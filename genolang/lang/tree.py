@@ -8,10 +8,10 @@ from typing import Any
 
 from genolang.diagnostics import Diagnostic, Source, Span
 from genolang.lang import syntax as s
+from genolang.lang.limits import limit, limit_note
 from genolang.lang.tokens import Token
 
 _SUFFIX = {"k": 10**3, "M": 10**6, "G": 10**9}
-MAX_CHAIN = 1000
 _FLAT = {"+", "*", "and", "or"}
 
 
@@ -151,13 +151,14 @@ class TreeBuilder:
 
     def joined(self, left: tuple[s.Expr, ...], right: s.Expr) -> tuple[s.Expr, ...]:
         """One more operand of a flat chain; a chain over the limit is reported once and cut."""
-        if len(left) < MAX_CHAIN:
+        most = limit("chain")
+        if len(left) < most:
             return (*left, right)
         if not self.problems:
             self.problems.append(
                 Diagnostic(
-                    "G507", f"more than {MAX_CHAIN} operands in one chain", right.span,
-                    help="name parts of it, or use `repeat(n, operation)`",
+                    "G507", f"more than {most} operands in one chain", right.span,
+                    help="name parts of it, or use `repeat(n, operation)`", notes=(limit_note("chain"),),
                 )
             )  # fmt: skip
         return left

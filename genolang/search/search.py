@@ -172,8 +172,10 @@ class _Job:
                 break
         scores = []
         for number, genotype in enumerate(drawn.values()):
-            self._say(f"random answer {number + 1} of {len(drawn)}")
-            scores.append(self._score(f"score-random-{number}", genotype))
+            phase = f"score-random-{number}"
+            if phase not in self.finished:
+                self._say(f"random answer {number + 1} of {len(drawn)}")
+            scores.append(self._score(phase, genotype))
         return tuple(scores)
 
     def _score(self, phase: str, genotype: Genotype) -> float:

@@ -99,7 +99,7 @@ class Applier(Evaluator):
         results: list[MapValue] = []
         for option in op.options:
             result = self.apply(option, value, inner, option.span)
-            if results and result.type != results[0].type:
+            if results and result.type != results[0].type and op.combine == "sum":
                 raise problem(
                     frame, "G308",
                     f"the alternatives of a choice give one shape, but `{print_expression(op.syntax[0])}`"
@@ -110,7 +110,11 @@ class Applier(Evaluator):
         key, row = self.expansion.row(op, tuple(r.zero for r in results))
         if op.combine == "product":
             self._check_product(op, results, frame)
-        return frame.builder.mix(Mix(key, row, op.combine), results, op.span)
+        try:
+            return frame.builder.mix(Mix(key, row, op.combine), results, op.span)
+        except ShapeProblem as error:
+            labels = [history(result) for result in dict.fromkeys(results)][:3]
+            raise problem(frame, "G308", error.message, op.span, labels=labels) from None
 
     def _check_product(self, op: ChoiceOp, results: list[MapValue], frame: Frame) -> None:
         if any(r.zero for r in results):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from genolang.diagnostics import Span, fail
-from genolang.primitives import MapType, Primitive
+from genolang.primitives import MapType, Primitive, broadcast
 from genolang.semantics.program import Block, BlockNode, Leaf, Mix, Path
 from genolang.semantics.values import MapValue
 
@@ -87,9 +87,9 @@ class Builder:
         return self.add(node, zero=body.zero)
 
     def mix(self, mix: Mix, maps: list[MapValue], span: Span) -> MapValue:
-        return self.add(
-            BlockNode("mix", maps[0].type, span, tuple(m.index for m in maps), mix=mix)
-        )
+        # Masks of a product may cover channels or positions only; alternatives of a sum are alike.
+        type = broadcast([m.type for m in maps])
+        return self.add(BlockNode("mix", type, span, tuple(m.index for m in maps), mix=mix))
 
     def own(self, node: BlockNode) -> None:
         """Register the weights of a node, which a shared operation may already have made."""

@@ -100,3 +100,108 @@ def test_needless_brackets_go_and_the_comments_in_them_stay(data: st.DataObject,
 def _definition(expr: s.Expr) -> s.Definition:
     statement = s.Return(NOWHERE, expr)
     return s.Definition(NOWHERE, "op", s.Name(NOWHERE, "f"), (), (statement,))
+
+
+def test_a_comment_between_stages_keeps_its_place() -> None:
+    text = "op f =\n  relu  # first\n    # before\n    -> conv(3) -> norm  # last\n"
+    assert formatted(text) == text
+
+
+def test_line_ends_and_blanks_are_normalised() -> None:
+    assert formatted("geno 1\r\n\r\n\r\n\top a=x \t\r\n\n\n") == "geno 1\n\nop a = x\n"
+    assert formatted("") == ""
+    assert formatted("\n\n# only this\n\n") == "# only this\n"
+    assert formatted("geno 1") == "geno 1\n"
+
+
+def test_an_unknown_version_stays_as_written() -> None:
+    assert formatted("geno  1.5") == "geno 1.5\n"
+
+
+def test_names_after_which_a_line_would_go_on_keep_their_brackets() -> None:
+    text = "op a {\n  y = (of)\n  z = (x.then)\n  return y\n}\n"
+    assert formatted(text) == text
+
+
+def test_errors_of_the_text_are_raised() -> None:
+    with pytest.raises(GenoError) as caught:
+        formatted("op a = )\nop b = 3 4\n")
+    assert [d.code for d in caught.value.diagnostics] == ["G006"]
+
+
+@pytest.mark.parametrize("deep", ["not " * 20_000 + "x", "x" + "()" * 20_000, "x" + ".y" * 20_000])
+def test_too_deep_a_tree_is_refused(deep: str) -> None:
+    with pytest.raises(GenoError) as caught:
+        formatted(f"op a = {deep}\n")
+    assert caught.value.diagnostics[0].code == "G007"
+
+
+def test_a_long_chain_is_formatted_without_recursion() -> None:
+    text = formatted("op a = " + " - ".join(["x"] * 5_000))
+    assert formatted(text) == text
+
+
+def _edge(text: str, place: s.Node) -> s.Edge:
+    file = tree(f"cell c {{ edges {text} }}")
+    definition = file.items[0]
+    assert isinstance(definition, s.Definition) and isinstance(definition.body, tuple)
+    edges = definition.body[0]
+    assert isinstance(edges, s.Edges)
+    return replace(edges.edges[0], span=place.span)
+
+
+def _written_back(text: str, edges: list[str], notes: list[str]) -> str:
+    file = tree(text)
+    cell = file.items[0]
+    assert isinstance(cell, s.Definition) and isinstance(cell.body, tuple)
+    pattern = next(node for node in cell.body if isinstance(node, s.Edges))
+    found = tuple(_edge(edge, pattern) for edge in edges)
+    block = s.Edges(pattern.span, found, True)
+    body = tuple(block if node is pattern else node for node in cell.body)
+    new = replace(file, items=(replace(cell, body=body), *file.items[1:]))
+    return format_file(new, {id(edge): note for edge, note in zip(found, notes, strict=True)})
+
+
+def test_replaced_edges_stand_where_the_pattern_stood() -> None:
+    text = """\
+# above
+cell normal(prev2, prev1) {
+  nodes  n1, n2  # two
+
+  # all edges
+  edges  earlier -> each : operation -> # chosen
+    gate  # by search
+  # done
+  keep   1 edges per node by operation
+  return concat(n1, n2)
+}
+choice operation = a | b # below
+"""
+    assert (
+        _written_back(text, ["prev2 -> n1 : a", "n1 -> n2 : b(3)"], ["0.31", "# 0.44"])
+        == """\
+# above
+cell normal(prev2, prev1) {
+  nodes  n1, n2  # two
+
+  # all edges
+  edges {
+    prev2 -> n1 : a     # 0.31
+    n1    -> n2 : b(3)  # 0.44
+    # chosen
+  }  # by search
+  # done
+  keep   1 edges per node by operation
+  return concat(n1, n2)
+}
+
+choice operation = a | b  # below
+"""
+    )
+
+
+def test_a_whole_cell_of_new_statements_keeps_the_old_comments() -> None:
+    text = "cell c(a) {\n  # one\n  nodes n1 # two\n  edges a -> n1 : x # three\n  # four\n}\n# five\n"
+    after = _written_back(text, ["a -> n1 : y", "a -> n1 : z"], ["", ""])
+    assert words_of_comments(after) == ["one", "two", "three", "four", "five"]
+    assert formatted(after) == after

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import strategies as st
@@ -127,7 +128,7 @@ def gaps(text: str) -> list[int]:
     )
     found, opened = [], [""]
     tokens = tokenize(Source("text", text)).tokens
-    for before, after in zip(tokens, tokens[1:], strict=False):
+    for before, after in pairwise(tokens):
         if before.type in ("LPAR", "LBRACKET", "LBRACE"):
             opened.append(before.type)
         elif before.type in ("RPAR", "RBRACKET", "RBRACE"):

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 from reference.attention import MODULES, Size
 from reference.operations import OPERATIONS, FactorizedReduce, relu_conv_bn
 from reference.supernet import halved
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 Edge = tuple[str, int] | tuple[str, int, str]
 
@@ -38,9 +37,7 @@ class Cell(nn.Module):
         self.operations = nn.ModuleList(
             OPERATIONS[gene[0]](C, 2 if reduction and gene[1] < 2 else 1, True) for gene in genes
         )
-        self.attentions = nn.ModuleList(
-            MODULES[gene[2]](C, size) for gene in genes if len(gene) == 3
-        )
+        self.attentions = nn.ModuleList(MODULES[gene[2]](C, size) for gene in genes if len(gene) == 3)
 
     def branch(self, number: int, states: list[Tensor]) -> Tensor:
         operation = self.operations[number]

@@ -32,7 +32,6 @@ ATT_DARTS = Genotype(
         " skip:0:CBAM sep:1:CBAM skip:0:CBAM skip:2:CBAM"
     ),
     _genes(
-        "max:0:BAM dil:1:DoubleAttention avg:0:BAM skip:2:CBAM"
-        " skip:2:CBAM avg:0:BAM skip:2:CBAM avg:0:BAM"
+        "max:0:BAM dil:1:DoubleAttention avg:0:BAM skip:2:CBAM skip:2:CBAM avg:0:BAM skip:2:CBAM avg:0:BAM"
     ),
 )

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 from reference.attention import ATTENTIONS, MixedAttention, Size
 from reference.operations import PRIMITIVES, FactorizedReduce, MixedOperation, relu_conv_bn
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 NODES, EDGES = 4, 14
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from reference.attention import MODULES
 from reference.pouring import assert_same, compiled
-from reference.test_operations import Projected, after, images
+from reference.projected import PROJECT, Projected, images
 
 OURS = {
     "SE": "se", "BAM": "bam_code", "BAM (paper)": "bam", "CBAM": "cbam_code", "CBAM (paper)": "cbam",
@@ -21,7 +21,7 @@ PARAMS = {
 def network(attention: str, C: int, size: tuple[int, int]) -> str:
     return f"""geno 1
 import std.attention
-op project = conv((H, W), 7, pad=0, bias=true)
+{PROJECT}
 network network() {{
   input image(3, {size[0]}, {size[1]})
   stem  conv(1, {C}, bias=true) -> {attention}
@@ -38,7 +38,7 @@ def test_every_module_computes_what_the_hand_written_one_does(
     name: str, size: tuple[int, int], C: int, fused: bool
 ) -> None:
     for training, batch in ((True, 3), (False, 1)):
-        reference = Projected(MODULES[name](C, size), C, after(size, 1), C)
+        reference = Projected(MODULES[name](C, size), C, size, C)
         assert_same(
             compiled(network(OURS[name], C, size)), reference, images(size, batch), fused=fused,
             training=training,

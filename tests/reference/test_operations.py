@@ -8,38 +8,15 @@ from reference.operations import (
     relu_conv_bn,
 )
 from reference.pouring import assert_same, compiled
-from torch import Tensor, nn
-from torch.nn import functional as F
+from reference.projected import PROJECT, Projected, after, images
+from torch import nn
 
-PROJECT = "op project = conv((H, W), 7, pad=0, bias=true)"
 OURS = {
     "none": "none", "max_pool_3x3": "max_pool(3)", "avg_pool_3x3": "avg_pool(3)", "skip_connect": "skip",
     "sep_conv_3x3": "sep_conv(3)", "sep_conv_5x5": "sep_conv(5)", "sep_conv_7x7": "sep_conv(7)",
     "dil_conv_3x3": "dil_conv(3)", "dil_conv_5x5": "dil_conv(5)", "conv_7x1_1x7": "conv_7x1_1x7",
 }  # fmt: skip
 SIZES = [(9, 7), (8, 6), (5, 8)]
-
-
-class Projected(nn.Module):
-    """A layer between a convolution and a weighted sum over its whole map, so that no pixel can hide."""
-
-    def __init__(self, layer: nn.Module, C: int, size: tuple[int, int], out: int) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, C, 1)
-        self.layer = layer
-        self.project = nn.Conv2d(out, 7, size)
-        if isinstance(layer, MixedOperation):
-            self.choices = {"network.operation": torch.zeros(1, len(PRIMITIVES), requires_grad=True)}
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.stem(x)
-        if isinstance(self.layer, MixedOperation):
-            (logits,) = self.choices.values()
-            y = self.layer(y, F.softmax(logits, -1)[0])
-        else:
-            y = self.layer(y)
-        projected: Tensor = self.project(y).flatten(1)
-        return projected
 
 
 def network(operation: str, C: int, size: tuple[int, int]) -> str:
@@ -57,19 +34,10 @@ network network() {{
 """
 
 
-def images(size: tuple[int, int], batch: int = 3) -> Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(batch, 3, *size, generator=generator, dtype=torch.float64)
-
-
 def strided(operation: str, stride: int) -> str:
     if stride == 1:
         return operation
     return operation[:-1] + f", stride={stride})" if "(" in operation else f"{operation}(stride={stride})"
-
-
-def after(size: tuple[int, int], stride: int) -> tuple[int, int]:
-    return -(-size[0] // stride), -(-size[1] // stride)
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -101,7 +69,10 @@ def test_a_mixed_operation_agrees_down_to_every_logit(
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     ("text", "layer", "stride"),
-    [("factorized_reduce(10)", FactorizedReduce(6, 10, True), 2), ("relu_conv_bn(10)", relu_conv_bn(6, 10, True), 1)],
+    [
+        ("factorized_reduce(10)", FactorizedReduce(6, 10, True), 2),
+        ("relu_conv_bn(10)", relu_conv_bn(6, 10, True), 1),
+    ],
 )
 def test_preprocessing_computes_what_the_hand_written_one_does(
     text: str, layer: nn.Module, stride: int, size: tuple[int, int]

@@ -44,9 +44,7 @@ def test_sizes_that_the_published_code_refuses_are_padded() -> None:
 @pytest.mark.parametrize("spec", SPECS)
 def test_evaluation_of_a_single_image_agrees(spec: str, fused: bool) -> None:
     reference = Supernet(4, 3, 5, attention=SPECS[spec], size=(11, 6))
-    assert_same(
-        network(spec, (11, 6), 4, 3), reference, images((11, 6), 1), fused=fused, training=False
-    )
+    assert_same(network(spec, (11, 6), 4, 3), reference, images((11, 6), 1), fused=fused, training=False)
 
 
 def test_a_trained_supernet_runs_on_maps_of_another_size_than_declared() -> None:

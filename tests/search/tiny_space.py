@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ from genolang.semantics.settings import (
 )
 from genolang.train.datasets import Dataset, load_data
 from genolang.train.reporter import SilentReporter
+
+# Maps this small are slower on several threads, and much slower on a busy machine.
+torch.set_num_threads(1)
 
 CPU = torch.device("cpu")
 COMMAND = ("genoc", "search", "tiny.geno")
@@ -81,6 +85,11 @@ SETTINGS = SearchSettings(
 
 
 def checked_text(text: str = TEXT) -> Checked:
+    return _checked(text)
+
+
+@cache
+def _checked(text: str) -> Checked:
     checked = check_source(Source("tiny.geno", text))
     assert checked.ok, [d.message for d in checked.diagnostics]
     return checked
@@ -107,10 +116,14 @@ def small_digits(count: int = 48) -> Dataset:
 
 
 class StopAfter(SilentReporter):
-    """Presses Ctrl-C at the end of the given call, counted over steps, epochs and messages."""
+    """Presses Ctrl-C at the end of the given call, counted over steps, epochs and messages.
 
-    def __init__(self, calls: int) -> None:
+    What a resumed phase says first does not count.
+    """
+
+    def __init__(self, calls: int, *, at_messages: bool = True) -> None:
         self.left = calls
+        self.at_messages = at_messages
         self.messages: list[str] = []
         self.phases: list[tuple[str, int]] = []
 
@@ -130,4 +143,5 @@ class StopAfter(SilentReporter):
 
     def message(self, text: str) -> None:
         self.messages.append(text)
-        self.count()
+        if self.at_messages and not text.startswith("going on"):
+            self.count()

@@ -50,9 +50,7 @@ def test_a_plan_in_python_gives_the_published_size(row: dict[str, Any]) -> None:
 
 
 @EACH
-def test_genoc_plan_gives_the_published_size(
-    row: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_genoc_plan_gives_the_published_size(row: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     # Memory takes most of a plan's time and is looked at elsewhere.
     monkeypatch.setattr(driver, "activation_bytes", lambda program, batch: 12_345)
     result = CliRunner().invoke(main, arguments(row))

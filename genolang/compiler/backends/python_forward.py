@@ -131,7 +131,7 @@ class Forward:
         shared = topics[0]
         for topic in topics[1:]:
             same = [a == b for a, b in zip(shared, topic, strict=False)]
-            shared = shared[: (same + [False]).index(False)]
+            shared = shared[: [*same, False].index(False)]
         if shared and len(topics) > 1:
             return shared
         return max(topics, key=len)[:-1]
@@ -181,7 +181,7 @@ def _replaced(expr: Expr, number: int, by: Expr) -> Expr:
 
 def _may_fold(reader: Statement, made: Statement, merged: Expr) -> bool:
     if reader.kind == "mix":
-        return depth(made.expr) <= 1
+        return depth(made.expr) <= 1 or made.kind == "zeros"
     if reader.kind == "drop_path":
         return depth(made.expr) <= 1 and made.kind in ("call", "layer", "mix")
     if _length(merged) > FOLDED_WIDTH:
@@ -215,11 +215,12 @@ def name_values(
         taken = {*live.values(), *reserved, *OURS}
         topics[statement.value] = statement.topic
         goes_on = read and read[0] in ending and topics[read[0]] == statement.topic
-        # A cell's result keeps its name: what pools it is not the cell.
-        if goes_on and not names[read[0]].startswith("cell_"):
+        if statement.kind != "call" and statement.topic[:1] and statement.topic[0].startswith("cell_"):
+            # What pools a cell's result is not the cell.
+            name = variable((), taken)
+        elif goes_on:
             name = names[read[0]]
         else:
             name = variable(statement.topic, taken)
         names[statement.value] = live[statement.value] = name
     return names
-

@@ -13,6 +13,7 @@ from typing import Any
 from genolang.compiler.backends.python_forward import Forward, Statement, fold, name_values
 from genolang.compiler.backends.python_layers import HELPERS, constructor
 from genolang.compiler.backends.python_names import attribute, class_name, numbered, quoted, variable
+from genolang.compiler.backends.python_network import NetworkText
 from genolang.compiler.backends.python_text import (
     OMITTED,
     Arg,
@@ -20,6 +21,7 @@ from genolang.compiler.backends.python_text import (
     Expr,
     Hole,
     Text,
+    Value,
     erased,
     filled,
     flat,
@@ -28,7 +30,6 @@ from genolang.compiler.backends.python_text import (
     literal,
 )
 from genolang.compiler.ir import Graph, Node
-from genolang.primitives import MapType
 from genolang.semantics.program import ChoiceSet, Path
 
 _WIDTHS = frozenset(("in_channels", "out_channels", "channels", "groups"))
@@ -86,7 +87,7 @@ class _Writer:
             if height != top:
                 self.level([g for g in levels[height] if g.leaves])
         template = self.template(root, network=True)
-        found = self.finish([template], _Network(self.sets, auxiliary_weight))
+        found = self.finish([template], NetworkText(self.sets, auxiliary_weight))
         self.order.append(found)
         helpers = [text for name, text in HELPERS.items() if name in self.helpers]
         return "\n\n".join((*helpers, *(c.text for c in self.order)))
@@ -121,7 +122,7 @@ class _Writer:
 
     # One class
 
-    def finish(self, group: list[Template], network: _Network | None) -> ClassText:
+    def finish(self, group: list[Template], network: NetworkText | None) -> ClassText:
         first = group[0]
         name = class_name(first.graph.name, self.names)
         self.names.add(name)
@@ -183,7 +184,8 @@ class _Calls:
                 inside = names.setdefault(thing[: depth - 1], [])
                 if thing[depth - 1] not in inside:
                     inside.append(thing[depth - 1])
-        return frozenset(p for p, found in names.items() if p and found == [str(i) for i in range(len(found))])
+        counted = {path: [str(i) for i in range(len(found))] for path, found in names.items()}
+        return frozenset(path for path, found in names.items() if path and found == counted[path])
 
     def access(self, path: Path) -> str:
         text = "self"
@@ -262,8 +264,8 @@ def _family(role: str) -> bool:
 
 def _kind(column: tuple[Hole, ...]) -> str:
     kinds = {type(hole.value) for hole in column}
-    names = [n for t, n in ((bool, "bool"), (int, "int"), (float, "float"), (tuple, "tuple[int, int]")) if t in kinds]
-    return " | ".join(names)
+    names = {bool: "bool", int: "int", float: "float", tuple: "tuple[int, int]"}
+    return " | ".join(text for kind, text in names.items() if kind in kinds)
 
 
 # Text
@@ -291,13 +293,14 @@ def _no_value(part: object) -> str:
     raise AssertionError(f"{part!r} has no place in a constructor")
 
 
-def _forward(template: Template, fill: Iterator[Expr], network: _Network | None) -> list[str]:
+def _forward(template: Template, fill: Iterator[Expr], network: NetworkText | None) -> list[str]:
     statements, outputs = template.statements, template.outputs
     keys = [] if network is not None else list(template.keys.values())
     names = name_values(statements, outputs, template.inputs, keys)
 
-    def resolve(part: object) -> str:
-        return names[part.number]  # type: ignore[attr-defined, no-any-return]
+    def resolve(part: Value | Hole) -> str:
+        assert isinstance(part, Value), f"{part!r} is not filled"
+        return names[part.number]
 
     params = [f"{name}: Tensor" for name in (*template.inputs, *keys)]
     result = "Tensor" if len(outputs) == 1 else "Tensor | tuple[Tensor, Tensor]"
@@ -321,62 +324,7 @@ def _forward(template: Template, fill: Iterator[Expr], network: _Network | None)
     return [*found, *lines("return ", flattened[0], resolve, 8)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Network:
-    """What only the network's own class has."""
-
-    sets: Mapping[str, ChoiceSet]
-    auxiliary_weight: float
-
-    def docstring(self, graph: Graph) -> list[str]:
-        image, result = graph.node(graph.inputs[0]).type, graph.node(graph.outputs[0]).type
-        text = [f'    """(B, {image.C}, {image.H}, {image.W}) -> logits (B, {result.C}).']
-        if len(graph.outputs) == 2:
-            text += ["", "    In training also the logits of the auxiliary head, whose share of the loss is",
-                     "    `auxiliary_weight`."]  # fmt: skip
-        if self.sets:
-            text += ["", "    `choices` holds the logits of the open decisions; they are not parameters."]
-        return [text[0] + '"""', ""] if len(text) == 1 else [*text, '    """', ""]
-
-    def attributes(self) -> list[str]:
-        found = [f"        self.auxiliary_weight = {literal(float(self.auxiliary_weight))}"]
-        if self.sets:
-            found.append("        self.choices = {")
-            for key, choice in self.sets.items():
-                shape = f"{len(choice.rows)}, {len(choice.options)}"
-                found.append(f"            {quoted(key)}: torch.zeros({shape}, requires_grad=True),")
-            found.append("        }")
-        return found
-
-    def weights(self) -> list[str]:
-        if not self.sets:
-            return []
-        return ["        weights = {key: t.softmax(-1) for key, t in self.choices.items()}"]
-
-    def methods(self, drop_path: bool) -> list[str]:
-        found: list[str] = []
-        if drop_path:
-            found += _SET_DROP_PATH
-        return found + (_APPLY if self.sets else [])
-
-
-_SET_DROP_PATH = '''
-    def set_drop_path(self, p: float) -> None:
-        for module in self.modules():
-            if isinstance(module, DropPath):
-                module.p = p'''.split("\n")
-
-_APPLY = '''
-    def _apply(self, fn, recurse=True):
-        super()._apply(fn, recurse)
-        for key, logits in self.choices.items():
-            self.choices[key] = fn(logits.detach()).requires_grad_()
-        return self'''.split("\n")
-
-
-def to_python(
-    graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: float, version: str
-) -> str:
+def to_python(graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: float, version: str) -> str:
     """A network's graph as the text of one Python file that needs torch alone.
 
     Its class has the same state dict as the compiled module: names, shapes and order.
@@ -390,6 +338,3 @@ def to_python(
         "import torch\nfrom torch import Tensor, nn\n"
         f"{functional}\n\n{body}"
     )
-
-
-__all__ = ["MapType", "to_python"]

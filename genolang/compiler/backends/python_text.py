@@ -191,8 +191,8 @@ def flat(expr: Expr, resolve: Resolve) -> str:
             return f"[{', '.join(flat(item, resolve) for item in expr.items)}]"
         case Slices():
             stride = flat(expr.stride, resolve)
-            step = "::" if stride == "1" else f"::{stride}"
-            return f"{_atom(expr.base, resolve)}[:, :, {step}, {step}]"
+            base = _atom(expr.base, resolve)
+            return base if stride == "1" else f"{base}[:, :, ::{stride}, ::{stride}]"
         case Member():
             return f"{_atom(expr.base, resolve)}.{expr.text}"
     left, right = flat(expr.left, resolve), flat(expr.right, resolve)

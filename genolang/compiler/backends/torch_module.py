@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from genolang.compiler.backends.torch_layers import (
-    DropPath,
     Dropout,
+    DropPath,
     make_function,
     make_leaf,
     mix_function,
@@ -137,9 +137,7 @@ class NetworkModule(GraphModule):
         return self
 
 
-def build_network(
-    graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: float
-) -> NetworkModule:
+def build_network(graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: float) -> NetworkModule:
     """The module of a network's graph; weights in torch's default initialisation, logits zero."""
     network = NetworkModule(sets, auxiliary_weight)
     _Assembly(network, graph).run()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from genolang.compiler.ir.graph import Graph, Node
-from genolang.primitives import PRIMITIVES, MapType
-
+from genolang.primitives import PRIMITIVES, MapType, broadcast
 
 Verified = dict[int, tuple[Node, list[MapType]]]
 
@@ -53,7 +52,7 @@ def _verify_one(graph: Graph, after: str, known: Verified) -> None:
             assert body.node(body.outputs[0]).type == node.type, f"{where}: wrong result type"
         else:
             assert node.mix is not None and len(node.kept) == len(arguments), f"{where}: mix"
-            assert all(t == node.type for t in types), f"{where}: alternatives differ: {types}"
+            assert broadcast(types) == node.type, f"{where}: alternatives differ: {types}"
         if node.path and node.kind == "layer":
             assert node.path in graph.leaves, f"{where}: {'.'.join(node.path)} is not declared"
         known[id(node)] = (node, types)

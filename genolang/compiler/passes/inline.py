@@ -48,4 +48,3 @@ def _copy_body(body: Graph, arguments: tuple[int, ...], prefix: Path, out: Graph
         else:
             results[number] = _copy_body(node.body, found, prefix + node.path, out)
     return results[body.outputs[0]]
-

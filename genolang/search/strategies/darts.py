@@ -85,13 +85,15 @@ def search_one(
     module.to(device)
     loop = _Loop(module, settings, Halves(settings, data, device), seed, device, phase, run,
                  reporter or SilentReporter(), save_every_s)
-    if resume:
-        loop.restore()
+    told = loop.restore() if resume else []
     # The caller's generators are left as they were.
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
         interruptible() as interrupt,
     ):
+        with interrupt.deferred():
+            for line in told:
+                loop.reporter.message(line)
         loop.run_epochs(interrupt)
     history = tuple(loop.progress.history)
     assert history[-1].val_accuracy is not None
@@ -254,7 +256,8 @@ class _Loop:
         counts, values = zip(*self.unread, strict=True)
         rows = torch.stack(values).tolist()
         for count, (loss, choices_loss, correct) in zip(counts, rows, strict=True):
-            for what, value in (("loss", loss), ("validation loss", choices_loss)):
+            # In the order of the step: what is lost in the first is lost in the second too.
+            for what, value in (("validation loss", choices_loss), ("loss", loss)):
                 if not math.isfinite(value):
                     raise self._lost("G701", f"the {what} is {value}")
                 if value > self.loss_limit:
@@ -312,11 +315,12 @@ class _Loop:
         })
         self.saved = time.monotonic()
 
-    def restore(self) -> None:
+    def restore(self) -> list[str]:
+        """Takes up the phase's checkpoint, if there is one; what there is to say about it."""
         assert self.run is not None, "resuming needs a run folder"
         checkpoint = self.run.restore(self.phase)
         if checkpoint is None:
-            return
+            return []
         if checkpoint.meta["fingerprint"] != self._fingerprint():
             raise fail(
                 "G706", f"the run in `{self.run.path}` was made with other settings, another seed, "
@@ -331,13 +335,14 @@ class _Loop:
         history = [SearchEpoch.from_json(record) for record in stored.pop("history")]
         self.progress = _Progress(**stored, history=history)
         self.started = self.saved = time.monotonic()
-        for path in checkpoint.damaged:
-            self.reporter.message(f"`{path}` is damaged: going on from the one before it")
+        told = [f"`{path}` is damaged: going on from the one before it"
+                for path in checkpoint.damaged]
         if self.progress.epoch < self.settings.epochs:
-            self.reporter.message(
+            told.append(
                 f"going on in epoch {self.progress.epoch + 1} of {self.settings.epochs} "
                 f"after step {self.progress.step} of {len(self.train)}"
             )
+        return told
 
     def _fingerprint(self) -> str:
         """What must be the same for a checkpoint to mean the same."""

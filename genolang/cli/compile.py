@@ -1,0 +1,187 @@
+"""`genoc compile`: builds a network, runs it once, and writes it in other forms."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from genolang.cli.options import json_option, network_option, set_option
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from genolang.api import Network, Spec
+    from genolang.compiler.backends.torch_module import NetworkModule
+
+FORMS = ("module", "python", "export", "onnx", "ir")
+BATCH = 2
+SEED = 0
+
+
+def _forms(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    found = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    for part in found:
+        if part not in FORMS:
+            raise click.BadParameter(f"{part!r} is none of {', '.join(FORMS)}")
+    return found
+
+
+@click.command("compile")
+@click.argument("spec")
+@network_option
+@click.option("-o", "--out", "folder", metavar="DIR", help="Where to write; build/NETWORK unless given.")
+@click.option("--emit", "forms", metavar="FORM,...", callback=_forms,
+              help=f"What to write: {', '.join(FORMS)}. With -o alone: module.")  # fmt: skip
+@click.option("--explain", is_flag=True, help="Say what each pass of the compiler changed.")
+@set_option("Change a parameter of the network: --set channels=36.")
+@json_option
+def compile_command(
+    spec: str, network: str | None, folder: str | None, forms: tuple[str, ...] | None, explain: bool,
+    values: dict[str, str], as_json: bool,
+) -> None:  # fmt: skip
+    """Build a network, run it once on its declared input, and write it in other forms.
+
+    \b
+    module   initial weights (safetensors) and the spec
+    python   readable PyTorch source that needs torch alone
+    export   a torch.export archive (.pt2), for any batch size
+    onnx     an ONNX model, for any batch size
+    ir       the compiler's graph after its passes, as text
+
+    \b
+    genoc compile darts/v2 --network cifar --emit python,module -o build/v2
+    genoc compile quickstart --explain
+    """
+    from genolang.api import load
+    from genolang.cli.output import fail_with, print_json
+    from genolang.diagnostics import GenoError
+
+    try:
+        loaded = load(spec)
+        found = loaded.network(network, **values)
+        plan = found.plan().to_json()
+        module = build_and_run(found)
+        wanted = forms if forms is not None else ("module",) if folder is not None else ()
+        files = contents(loaded, found, module, values, wanted)
+        paths = write(Path(folder) if folder is not None else Path("build", found.name), files)
+        passes = passes_of(found) if explain else []
+    except GenoError as error:
+        fail_with(error, as_json)
+    if as_json:
+        more = {"passes": passes} if explain else {}
+        print_json({**plan, "kernels": [], "artifacts": paths, **more})
+        return
+    from genolang.cli.plan import plan_text
+
+    click.echo(plan_text(plan))
+    if explain:
+        click.echo(f"\n{passes_text(passes)}")
+    click.echo(f"ran on {BATCH} random images of {'x'.join(map(str, plan['input']))}", err=True)
+    for path in paths:
+        click.echo(f"wrote {path}", err=True)
+
+
+def build_and_run(network: Network) -> NetworkModule:
+    """The module with its initial weights, after one forward in evaluation.
+
+    Weights and images come from a fixed seed. Error: G507 for a network that does not fit into memory.
+    """
+    import torch
+
+    from genolang.diagnostics import fail
+
+    program = network.program
+    shape = (BATCH, *program.input)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(SEED)
+            module = network.module().eval()
+        images = torch.randn(shape, generator=torch.Generator().manual_seed(SEED))
+        with torch.no_grad():
+            logits = module(images)
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and "allocate" not in str(error):
+            raise
+        raise fail("G507", f"the network `{program.name}` does not fit into memory",
+                   help="`genoc plan` says what it needs; make it smaller with --set") from None  # fmt: skip
+    assert logits.shape == (BATCH, program.output.C), f"{program.name} gives {tuple(logits.shape)}"
+    return module
+
+
+def contents(
+    spec: Spec, network: Network, module: NetworkModule, values: Mapping[str, str], forms: tuple[str, ...]
+) -> dict[str, bytes]:
+    """The files of every form by their names. Error: G713 where a form needs a missing package."""
+    from genolang.compiler import driver
+
+    program = network.program
+    files: dict[str, bytes] = {}
+    for form in forms:
+        if form == "module":
+            files["weights.safetensors"] = _weights(network, module, values)
+            files["spec.geno"] = spec.checked.module.source.text.encode()
+        elif form == "python":
+            files["network.py"] = driver.to_python(program).encode()
+        elif form == "export":
+            files["network.pt2"] = driver.to_exported(module, program)
+        elif form == "onnx":
+            files["network.onnx"] = driver.to_onnx(module, program)
+        else:
+            files["network.ir"] = driver.to_text(program).encode()
+    return files
+
+
+def _weights(network: Network, module: NetworkModule, values: Mapping[str, str]) -> bytes:
+    import json
+
+    import safetensors.torch
+
+    from genolang import __version__
+
+    about = {
+        "genolang": __version__, "network": network.name, "set": json.dumps(dict(values), sort_keys=True),
+    }  # fmt: skip
+    return safetensors.torch.save(module.state_dict(), about)
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> list[str]:
+    """Write files, each whole or not at all; their paths. Error: G709."""
+    from genolang.train.files import cannot_write, write_atomically
+
+    paths = []
+    for name, content in files.items():
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise cannot_write(folder, error) from None
+        write_atomically(folder / name, content)
+        paths.append(str(folder / name))
+    return paths
+
+
+def passes_of(network: Network) -> list[dict[str, Any]]:
+    """What every pass changed, as plain data."""
+    from dataclasses import asdict
+
+    from genolang.compiler import driver
+
+    return [asdict(effect) for effect in driver.explain(network.program)]
+
+
+def passes_text(passes: list[dict[str, Any]]) -> str:
+    """A paragraph for every pass: its sentence, the nodes before and after, the lines it changed."""
+    verbs = {"share": "merged", "zeros": "left out"}
+    blocks = []
+    for step in passes:
+        before, after = step["nodes_before"], step["nodes_after"]
+        lines = [f"{step['name']}: {step['sentence']}",
+                 f"  nodes {before:,} -> {after:,}" if before != after else f"  nodes {before:,}"]  # fmt: skip
+        for change in step["changes"]:
+            place = f"{change['file']}:{change['line']}"
+            lines.append(f"  {verbs[step['name']]} {change['count']} {change['layer']}  {place}")
+        blocks.append("\n".join(lines))
+    return "\n".join(blocks)

@@ -1,0 +1,81 @@
+"""What each pass changed, for people who want to know."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from genolang.compiler.ir import Graph, Node, verify
+from genolang.compiler.passes import PIPELINE
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Layers of one line that a pass merged or left out: how many, each shared body counted once."""
+
+    layer: str
+    file: str
+    line: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PassEffect:
+    """A pass, the number of nodes (every call counted in full) before and after it, and its changes."""
+
+    name: str
+    sentence: str
+    nodes_before: int
+    nodes_after: int
+    changes: tuple[Change, ...]
+
+
+def effects(graph: Graph) -> list[PassEffect]:
+    """Run the pipeline and say what each pass did; `share` and `zeros` name the lines."""
+    found = []
+    for step in PIPELINE:
+        after = step.run(graph)
+        verify(after, step.name)
+        gone: Counter[tuple[str, str, int]] = Counter()
+        if step.name == "share":
+            gone = _layers(graph) - _layers(after)
+        elif step.name == "zeros":
+            gone = _read_zeros(graph) - _read_zeros(after)
+        changes = tuple(Change(*key, count) for key, count in sorted(gone.items(), key=lambda i: i[0][1:]))
+        found.append(PassEffect(step.name, step.sentence, graph.size(), after.size(), changes))
+        graph = after
+    return found
+
+
+def _graphs(graph: Graph) -> Iterator[Graph]:
+    seen: set[int] = set()
+    stack = [graph]
+    while stack:
+        current = stack.pop()
+        if id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            stack += [b for n in current.links if (b := current.node(n).body) is not None]
+
+
+def _origin(node: Node) -> tuple[str, str, int]:
+    return node.layer, node.span.source.name, node.span.line
+
+
+def _layers(graph: Graph) -> Counter[tuple[str, str, int]]:
+    """The layers without weights, by the line that they come from."""
+    return Counter(
+        _origin(node) for g in _graphs(graph) for _, node, _ in g if node.kind == "layer" and not node.path
+    )
+
+
+def _read_zeros(graph: Graph) -> Counter[tuple[str, str, int]]:
+    """The zeros that sums and mixed operations read, by the line that they come from."""
+    return Counter(
+        _origin(g.node(a))
+        for g in _graphs(graph)
+        for _, node, arguments in g
+        for a in arguments
+        if g.node(a).layer == "zeros" and (node.mix is not None or node.layer == "add")
+    )
