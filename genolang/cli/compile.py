@@ -142,10 +142,9 @@ def _weights(network: Network, module: NetworkModule, values: Mapping[str, str])
 
     from genolang import __version__
 
-    about = {
-        "genolang": __version__, "network": network.name, "set": json.dumps(dict(values), sort_keys=True),
-    }  # fmt: skip
-    return safetensors.torch.save(module.state_dict(), about)
+    # One entry: the order of several is not the same in every run.
+    about = {"version": __version__, "network": network.name, "set": dict(values)}
+    return safetensors.torch.save(module.state_dict(), {"genolang": json.dumps(about, sort_keys=True)})
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> list[str]:
@@ -178,8 +177,8 @@ def passes_text(passes: list[dict[str, Any]]) -> str:
     blocks = []
     for step in passes:
         before, after = step["nodes_before"], step["nodes_after"]
-        lines = [f"{step['name']}: {step['sentence']}",
-                 f"  nodes {before:,} -> {after:,}" if before != after else f"  nodes {before:,}"]  # fmt: skip
+        counts = f"{before:,}" if before == after else f"{before:,} -> {after:,}"
+        lines = [f"{step['name']}: {step['sentence']}", f"  nodes {counts}"]
         for change in step["changes"]:
             place = f"{change['file']}:{change['line']}"
             lines.append(f"  {verbs[step['name']]} {change['count']} {change['layer']}  {place}")

@@ -208,6 +208,10 @@ class _Run:
         tokens.lose(dropped)
         tokens.damaged.append(start)
         lexical = tokens.diagnostics
-        known = any(d.span is not None and start <= d.span.start <= end for d in lexical)
+        known = [d for d in lexical if d.span is not None and start <= d.span.start <= end]
+        if known and all(d.code == "G006" and d.message.startswith("`}` closes") for d in known):
+            # The brace is stray because of what is wrong before it.
+            self.diagnostics = [d for d in self.diagnostics if d not in known]
+            known = []
         if not known:
             self.diagnostics.append(diagnostic)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 from genolang.diagnostics import Diagnostic, Label, Source, Span
 from genolang.lang.limits import limit, limit_note
@@ -279,10 +280,14 @@ class _Tokenizer:
             exponent = re.fullmatch(r"[0-9.]+[eE][+-]?[0-9]{3,}", value)
             if exponent:
                 self.report("G011", f"`{value}` is beyond the numbers that can be written", start, end,
-                            help="exponents have at most two digits")  # fmt: skip
+                            help="numbers reach from 1e-30 to 1e15")  # fmt: skip
                 return "1"
             self.report("G004", f"`{value}` is not a number", start, end,
                         help=_number_help(value))  # fmt: skip
+            return "1"
+        if (len(value) > 12 or "e" in value or "E" in value) and not _reasonable(value):
+            self.report("G011", f"`{value}` is beyond the numbers that can be written", start, end,
+                        help="numbers reach from 1e-30 to 1e15")  # fmt: skip
             return "1"
         return value
 
@@ -305,6 +310,12 @@ class _Tokenizer:
         self.out.diagnostics.append(
             Diagnostic(code, message, Span(self.source, start, end), labels, help, notes)
         )
+
+
+def _reasonable(value: str) -> bool:
+    scale = {"k": 3, "M": 6, "G": 9}.get(value[-1], 0)
+    number = Decimal(value[:-1] if scale else value)
+    return number.is_zero() or -30 <= number.adjusted() + scale < 15 or number.scaleb(scale) == 10**15
 
 
 def _number_help(value: str) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 
 from genolang.compiler import driver
-from genolang.compiler.backends.torch_module import NetworkModule
 from genolang.search.halves import Halves
 from genolang.semantics.program import Program
 from genolang.semantics.settings import SearchSettings, TrainSettings
@@ -14,6 +15,9 @@ from genolang.train.datasets import Dataset
 from genolang.train.loop import SAVE_EVERY_S, Fitted, fit
 from genolang.train.reporter import Reporter
 from genolang.train.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from genolang.compiler.backends.torch_module import NetworkModule
 
 
 def score_program(

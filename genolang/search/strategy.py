@@ -34,7 +34,7 @@ class ChoiceSummary:
 
     def __str__(self) -> str:
         strongest = sorted(self.weights, key=lambda option: -option[1])[:3]
-        listed = ", ".join(f"{text} {weight:.2f}" for text, weight in strongest)
+        listed = ", ".join(f"{text} {weight:.3f}" for text, weight in strongest)
         return f"{self.key}: {listed} (entropy {self.entropy:.3f})"
 
 

@@ -37,6 +37,7 @@ class Applier(Evaluator):
     """The evaluator with everything that builds blocks."""
 
     def apply(self, op: Op, value: MapValue, frame: Frame, span: Span) -> MapValue:
+        self.expansion.budget.spend(2, frame, op.span)
         match op:
             case PrimitiveOp():
                 return self.apply_primitive(op, [value], frame, op.span)
@@ -91,8 +92,7 @@ class Applier(Evaluator):
             labels = [history(m) for m in dict.fromkeys(maps)][:3]
             raise problem(frame, error.code, error.message, span, help=error.help, labels=labels) from None
         except GenoError as error:
-            first = error.diagnostics[0]
-            raise problem(frame, first.code, first.message, span, help=first.help) from None
+            raise at_place(frame, error, span) from None
 
     def apply_choice(self, op: ChoiceOp, value: MapValue, frame: Frame) -> MapValue:
         inner = frame.under(op.name)
@@ -126,6 +126,7 @@ class Applier(Evaluator):
     def apply_maps(self, op: DefinedOp, maps: list[MapValue], frame: Frame, span: Span) -> MapValue:
         ref = op.ref
         given = dict(op.args)
+        self.expansion.budget.spend(2 + op.size // 4, frame, span)
         inputs = self.bind_maps(ref, given, maps, frame, span)
         if len(frame.uses) >= MAX_DEPTH:
             raise problem(
@@ -144,12 +145,12 @@ class Applier(Evaluator):
             return list(inputs.values())[block.outputs[0]]
         if any(m.builder is not frame.builder for m in inputs.values()):
             raise problem(frame, "G205", "a feature map of another definition cannot be used here", span)
+        self.expansion.budget.spend(len(block.leaves) // 4, frame, span)
         path = frame.scope.name(ref.name) if block.leaves else ()
         try:
             return frame.builder.call(block, list(inputs.values()), path, span)
         except GenoError as error:
-            first = error.diagnostics[0]
-            raise problem(frame, first.code, first.message, span, help=first.help) from None
+            raise at_place(frame, error, span) from None
 
     def bind_maps(
         self, ref: DefinitionRef, given: dict[str, Any], maps: list[MapValue], frame: Frame, span: Span
@@ -185,6 +186,7 @@ class Applier(Evaluator):
             key, found = None, None  # type: ignore[assignment]
         if found is not None:
             return found
+        self.expansion.budget.spend(20, frame, span)
         builder = Builder(ref.name)
         inner = Frame(ref.name, ref.module, builder, Scope(), {}, self.uses(ref, frame, span), None, None)
         own = {
@@ -201,6 +203,9 @@ class Applier(Evaluator):
         span: Span,
     ) -> MapValue:  # fmt: skip
         """Evaluate a definition's text in a fresh frame."""
+        deepest = self.expansion.deepest
+        if deepest is None or len(deepest.uses) < len(frame.uses):
+            self.expansion.deepest = frame
         frame.names = dict(inputs)
         if ref.map_params == ["x"] or (ref.map_params[:1] == ["x"]):
             frame.main = inputs["x"]
@@ -309,6 +314,12 @@ class Applier(Evaluator):
                 notes.append(f"{name} is {value:,}")
         message = statement.message.value if statement.message else f"this does not hold: {text[:80]}"
         raise problem(frame, "G212", message, statement.span, notes=notes)
+
+
+def at_place(frame: Frame, error: GenoError, span: Span) -> GenoError:
+    """An error of the block under construction, said at the words that led to it."""
+    first = error.diagnostics[0]
+    return problem(frame, first.code, first.message, span, help=first.help, notes=first.notes)
 
 
 def _names_of(expr: Any) -> list[str]:

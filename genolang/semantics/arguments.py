@@ -116,26 +116,31 @@ def bind_definition(
     bound = dict(before)
     params = [p.name for p in ref.value_params]
     maps = [m for m in ref.map_params if m != "x"]
+    known = {*params, *maps}
+    # A name given later in the call is no place for an argument without a name.
+    named = {name for name, _, _ in args if name is not None}
+    free = iter([p for p in params if p not in bound])
     for name, value, arg in args:
         if name is None:
-            free = [p for p in params if p not in bound]
-            if not free:
+            name = next(free, None)
+            if name is None:
                 raise problem(
                     frame, "G203", f"`{ref.name}` takes no more arguments", arg.span,
                     labels=[Label(ref.syntax.name.span, "defined here")],
                     help=signature(ref.name, params),
                 )  # fmt: skip
-            name = free[0]
+            if name in named:
+                raise problem(frame, "G204", f"`{name}` is given twice", arg.span)
         elif name in maps and not isinstance(value, MapValue):
             raise problem(frame, "G205", f"`{name}` of `{ref.name}` is a feature map, not"
                           f" {describe(value)}", arg.span)  # fmt: skip
-        elif name not in params and name not in maps:
+        elif name not in known:
             raise problem(
                 frame, "G202", f"`{ref.name}` has no parameter `{name}`", arg.span,
                 labels=[Label(ref.syntax.name.span, "defined here")],
                 help=did_you_mean(name, params) or signature(ref.name, params),
             )  # fmt: skip
-        if any(a is not arg and n == name for n, _, a in args) or name in bound:
+        if name in bound:
             raise problem(frame, "G204", f"`{name}` is given twice", arg.span)
         bound[name] = simplify(value)
     return tuple(bound.items())

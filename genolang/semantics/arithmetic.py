@@ -10,10 +10,12 @@ from typing import Any
 
 from genolang.diagnostics import Span
 from genolang.lang import syntax as s
+from genolang.lang.limits import limit
 from genolang.semantics.frames import Frame, problem
 from genolang.semantics.values import describe, is_number
 
 MAX_MAGNITUDE = 10**15
+MAX_DENOMINATOR = 10**40
 
 
 def _log2(value: Any) -> Any:
@@ -23,7 +25,7 @@ def _log2(value: Any) -> Any:
 
 def _range(*bounds: Any) -> tuple[int, ...]:
     found = range(*bounds)
-    if len(found) > 10_000:
+    if len(found) > limit("repeat"):
         raise ValueError("too long")
     return tuple(found)
 
@@ -65,7 +67,10 @@ def arithmetic(expr: s.Infix, values: list[Any], frame: Frame) -> Any:
             raise problem(frame, "G209", f"division by zero: `{expr.span.text[:60]}`", expr.span)
         result = _step(sign, result, value)
         if abs(result) > MAX_MAGNITUDE:
-            raise problem(frame, "G207", f"a number beyond {MAX_MAGNITUDE:.0e}", expr.span)
+            raise problem(frame, "G207", f"`{expr.span.text[:40]}` is a number beyond 1e15", expr.span)
+        if isinstance(result, Fraction) and result.denominator > MAX_DENOMINATOR:
+            raise problem(frame, "G207", f"`{expr.span.text[:40]}` is a fraction too fine to be exact",
+                          expr.span, help="round it: `floor`, `ceil`, `round` or `//`")  # fmt: skip
     return simplify(result)
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from genolang.diagnostics import Span, fail
+from genolang.diagnostics import GenoError, Span, fail
+from genolang.lang.limits import limit, limit_note
 from genolang.primitives import MapType, Primitive, broadcast
 from genolang.semantics.program import Block, BlockNode, Leaf, Mix, Path
 from genolang.semantics.values import MapValue
-
-MAX_BLOCK_NODES = 20_000
-MAX_EXPANDED_NODES = 2_000_000
 
 
 class Scope:
@@ -42,18 +40,22 @@ class Builder:
 
     def add(self, node: BlockNode, *, zero: bool = False) -> MapValue:
         self.expanded += 1 if node.body is None else node.body.expanded_nodes
-        if len(self.nodes) >= MAX_BLOCK_NODES or self.expanded > MAX_EXPANDED_NODES:
-            raise fail(
-                "G507",
-                f"`{self.name}` grows beyond {MAX_BLOCK_NODES} layers of its own or"
-                f" {MAX_EXPANDED_NODES} in all",
-                node.span, help="repeat less, or split it into definitions",
-            )  # fmt: skip
+        if len(self.nodes) >= limit("layers"):
+            raise self.too_large("layers", "layers of its own", node)
+        if self.expanded > limit("expanded_layers"):
+            raise self.too_large("expanded_layers", "layers, those of its parts counted in full", node)
+        if node.type.size > limit("map"):
+            raise self.too_large("map", "numbers in one feature map", node)
         self.nodes.append(node)
         value = MapValue(self, len(self.nodes) - 1)
         if zero:
             self.zeros.add(value.index)
         return value
+
+    def too_large(self, name: str, what: str, node: BlockNode) -> GenoError:
+        return fail("G507", f"`{self.name}` has more than {limit(name):,} {what}", node.span,
+                    help="repeat less, or split it into definitions" if name != "map" else None,
+                    notes=(limit_note(name),))  # fmt: skip
 
     def input(self, type: MapType, span: Span, *, zero: bool = False) -> MapValue:
         return self.add(BlockNode("input", type, span), zero=zero)

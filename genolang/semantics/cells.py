@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from genolang.diagnostics import GenoError, Label, did_you_mean
 from genolang.lang import syntax as s
+from genolang.lang.limits import limit, limit_note
 from genolang.primitives import PRIMITIVES, ShapeProblem, broadcast
 from genolang.semantics.arithmetic import whole
 from genolang.semantics.frames import POISON, Frame, Poisoned, history, problem
@@ -16,7 +18,6 @@ from genolang.semantics.values import DefinitionRef, MapValue, PrimitiveOp, desc
 if TYPE_CHECKING:
     from genolang.semantics.apply import Applier
 
-MAX_EDGES = 10_000
 _STARTS = ("earlier", "inputs", "nodes")
 _ENDS = ("each", "later", "nodes")
 
@@ -45,10 +46,12 @@ class CellBody:
     def build(self, statement: s.Nodes) -> None:
         """Every node in order: the sum of its edges."""
         nodes = [n.id for n in statement.names]
-        expanded = self.expand(nodes)
+        edges: dict[str, list[tuple[str, s.Edge]]] = {name: [] for name in nodes}
+        for start, end, edge in self.expand(nodes):
+            edges[end].append((start, edge))
         space: list[SpaceEdge] = []
         for name in statement.names:
-            mine = [(start, edge) for start, end, edge in expanded if end == name.id]
+            mine = edges[name.id]
             if not mine:
                 raise problem(self.frame, "G402", f"no edge leads into the node `{name.id}`", name.span,
                               help=f"add one: `edges earlier -> {name.id} : skip`, or remove the node")  # fmt: skip
@@ -64,18 +67,19 @@ class CellBody:
     def expand(self, nodes: list[str]) -> list[tuple[str, str, s.Edge]]:
         """All edges in the order written, patterns spelled out by target, then by start."""
         found: list[tuple[str, str, s.Edge]] = []
+        numbers = {name: number for number, name in enumerate(nodes)}
         for edge in self.edges:
             start, end = edge.start.id, edge.end.id
             targets = nodes if end in _ENDS else [end]
-            if end not in _ENDS and end not in nodes:
+            if end not in _ENDS and end not in numbers:
                 raise self.unknown(edge.end, nodes, _ENDS)
             for target in targets:
-                before = nodes[: nodes.index(target)]
+                before = nodes[: numbers[target]] if start in _STARTS else []
                 if start in _STARTS:
                     starts = {"earlier": self.inputs + before, "inputs": self.inputs, "nodes": before}[start]
-                elif start in self.inputs or start in before:
+                elif start in self.inputs or numbers.get(start, len(nodes)) < numbers[target]:
                     starts = [start]
-                elif start in nodes:
+                elif start in numbers:
                     if end in _ENDS:
                         continue
                     raise problem(
@@ -85,8 +89,9 @@ class CellBody:
                 else:
                     raise self.unknown(edge.start, [*self.inputs, *nodes], _STARTS)
                 found += [(each, target, edge) for each in starts]
-            if len(found) > MAX_EDGES:
-                raise problem(self.frame, "G507", f"a cell has at most {MAX_EDGES} edges", edge.span)
+                if len(found) > limit("edges"):
+                    raise problem(self.frame, "G507", f"a cell has at most {limit('edges'):,} edges",
+                                  edge.span, notes=(limit_note("edges"),))  # fmt: skip
         return found
 
     def unknown(self, name: s.Name, names: list[str], patterns: tuple[str, ...]) -> GenoError:
@@ -146,8 +151,9 @@ class CellBody:
                     self.keep.choice.span, help=did_you_mean(self.keep.choice.id, names.values())
                     or "a cell without choices needs no `keep`",
                 )  # fmt: skip
+            counts = Counter(e.end for e in space if rank_by in e.rows)
             for node in nodes:
-                count = sum(e.end == node and rank_by in e.rows for e in space)
+                count = counts[node]
                 if count < keep:
                     raise problem(self.frame, "G404", f"`{node}` has {count} edges, of which {keep} cannot"
                                   " be kept", self.keep.span)  # fmt: skip

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from genolang.diagnostics import Diagnostic, GenoError, Label, Source, Span, did_you_mean, fail
-from genolang.lang import syntax as s
+from genolang.diagnostics import Diagnostic, GenoError, Label, Source, did_you_mean, fail
+from genolang.lang.limits import limit
 from genolang.lang.parser import parse_expression
 from genolang.semantics.builder import Builder, Scope
-from genolang.semantics.frames import Frame, Poisoned
+from genolang.semantics.frames import Budget, Frame, Poisoned
 from genolang.semantics.modules import Module, load_module
 from genolang.semantics.names import check_names
-from genolang.semantics.networks import NetworkBuilder, searching
+from genolang.semantics.networks import NetworkBuilder, reach, searching
 from genolang.semantics.program import Block, Program
 from genolang.semantics.sections import read_section
 from genolang.semantics.values import DefinitionRef, MapValue
@@ -34,33 +35,32 @@ class Checked:
 
 def check_source(source: Source, path: Path | None = None) -> Checked:
     """Check a file: text, names, sections, and every network at its default parameters."""
-    try:
-        module = load_module(source, path)
-    except RecursionError:
-        empty = Module(s.File(source, (), ()), path)
-        checked = Checked(empty)
-        checked.diagnostics.append(
-            Diagnostic("G007", "the program is nested too deeply", Span(source, 0, 1),
-                       help="name its inner parts")
-        )  # fmt: skip
-        return checked
-    checked = Checked(module)
-    if module.broken:
-        return checked
-    try:
+    checked = Checked(load_module(source, path))
+    if len(checked.diagnostics) < limit("problems"):
         _check_module(checked)
-    except RecursionError:
-        checked.diagnostics.append(
-            Diagnostic("G007", "the program is nested too deeply", Span(source, 0, 1),
-                       help="name its inner parts")
-        )  # fmt: skip
-    checked.diagnostics.sort(key=lambda d: (d.span.start if d.span is not None else -1))
+    checked.diagnostics.sort(key=_place)
+    _shorten(checked.diagnostics)
     return checked
+
+
+def _place(diagnostic: Diagnostic) -> tuple[bool, int]:
+    """Diagnostics of this file in its order, those of other files after it."""
+    return diagnostic.span is None, 0 if diagnostic.span is None else diagnostic.span.start
+
+
+def _shorten(diagnostics: list[Diagnostic]) -> None:
+    most = limit("problems")
+    more = len(diagnostics) - most
+    if more > 0:
+        del diagnostics[most:]
+        last = diagnostics[-1]
+        diagnostics[-1] = replace(last, notes=(*last.notes, f"{more} or more further problems are not shown"))
 
 
 def _check_module(checked: Checked) -> None:
     module = checked.module
-    checked.diagnostics += check_names(module)
+    found, bad = check_names(module)
+    checked.diagnostics += found
     for kind in ("search", "train"):
         sections = module.sections(kind)
         for section in sections:
@@ -70,23 +70,31 @@ def _check_module(checked: Checked) -> None:
                 Diagnostic("G412", f"a file has one `{kind}` section", extra.span,
                            (Label(sections[0].span, "first here"),))
             )  # fmt: skip
-    if not checked.ok:
-        return
+    _expand_networks(checked, bad)
+
+
+def _expand_networks(checked: Checked, bad: set[DefinitionRef]) -> None:
+    """Expand every network whose text is in order, and the modules that no network uses."""
+    module = checked.module
     expanded: set[str] = set()
     closed: dict[bool, dict[object, Block]] = {True: {}, False: {}}
+    budget = Budget()
     for ref in module.definitions.values():
-        if ref.kind == "network" and is_complete(ref):
-            open_ = searching(module, ref)
-            builder = NetworkBuilder(module, searching=open_, closed=closed[open_])
-            program = builder.build(ref, {}, ref.syntax.name.span)
-            new = [d for d in builder.expansion.diagnostics if d not in checked.diagnostics]
-            checked.diagnostics += new
-            expanded |= {block.name for block in builder.expansion.memo.values()}
-            if program is not None:
-                checked.programs[ref.name] = program
+        if ref.kind != "network" or not is_complete(ref) or bad & reach(ref) or budget.left < 0:
+            continue
+        if len(checked.diagnostics) >= limit("problems"):
+            return
+        open_ = searching(module, ref)
+        builder = NetworkBuilder(module, searching=open_, closed=closed[open_], budget=budget)
+        program = builder.build(ref, {}, ref.syntax.name.span)
+        new = [d for d in builder.expansion.diagnostics if d not in checked.diagnostics]
+        checked.diagnostics += new
+        expanded |= {block.name for block in builder.expansion.memo.values()}
+        if program is not None:
+            checked.programs[ref.name] = program
     expanded |= {block.name for blocks in closed.values() for block in blocks.values()}
-    if checked.ok and not module.source.library:
-        _try_alone(checked, expanded)
+    if not module.source.library and budget.left > 0:
+        _try_alone(checked, expanded, bad, budget)
 
 
 def is_complete(ref: DefinitionRef) -> bool:
@@ -97,15 +105,20 @@ def is_complete(ref: DefinitionRef) -> bool:
 TRIAL = (64, 16, 16)
 
 
-def _try_alone(checked: Checked, expanded: set[str]) -> None:
+def _try_alone(
+    checked: Checked, expanded: set[str], bad: set[DefinitionRef], budget: Budget
+) -> None:
     """Expand attention modules that no network uses on a 64x16x16 map, which any should take."""
     from genolang.primitives import MapType
 
     for ref in checked.module.definitions.values():
         complete = is_complete(ref) and ref.map_params == ["x"]
-        if ref.kind != "attention" or not complete or ref.name in expanded:
+        if ref.kind != "attention" or not complete or ref.name in expanded or bad & reach(ref):
             continue
-        builder = NetworkBuilder(checked.module, searching=searching(checked.module, ref))
+        if len(checked.diagnostics) >= limit("problems") or budget.left < 0:
+            return
+        open_ = searching(checked.module, ref)
+        builder = NetworkBuilder(checked.module, searching=open_, budget=budget)
         own = Builder(ref.name)
         span = ref.syntax.name.span
         frame = Frame("", checked.module, own, Scope(), {}, (), None, None)
@@ -120,6 +133,8 @@ def _try_alone(checked: Checked, expanded: set[str]) -> None:
             builder.expansion.report(error)
         except Poisoned:
             pass
+        except RecursionError:
+            builder.expansion.report(builder.expansion.too_deep(span))
         checked.diagnostics += [d for d in builder.expansion.diagnostics if d not in checked.diagnostics]
 
 

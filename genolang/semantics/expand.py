@@ -10,6 +10,7 @@ from typing import Any
 
 from genolang.diagnostics import Label, Span, did_you_mean
 from genolang.lang import syntax as s
+from genolang.lang.limits import limit, limit_note
 from genolang.lang.printer import print_expression
 from genolang.primitives import PRIMITIVES
 from genolang.semantics.arguments import bind_definition, bind_primitive
@@ -31,9 +32,11 @@ from genolang.semantics.values import (
     is_local,
     is_number,
     is_op,
+    size_of,
 )
 
-MAX_REPEAT = 10_000
+# Expressions that put values together.
+_MAKERS = (s.Sequence, s.Infix, s.Pipeline, s.For, s.Call, s.Alternatives)
 _JOINS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
 
 
@@ -58,8 +61,24 @@ class Evaluator:
         self.expansion = expansion
 
     def evaluate(self, expr: s.Expr, frame: Frame) -> Any:
-        method = getattr(self, "eval_" + type(expr).__name__.lower())
-        return method(expr, frame)
+        budget = self.expansion.budget
+        budget.left -= 1
+        if budget.left < 0:
+            budget.spend(0, frame, expr.span)
+        kind = type(expr)
+        value = getattr(self, "eval_" + kind.__name__.lower())(expr, frame)
+        if kind in _MAKERS and (isinstance(value, tuple) or is_op(value)):
+            self.measure(value, expr.span, frame)
+        return value
+
+    def measure(self, value: Any, span: Span, frame: Frame) -> None:
+        """Pay for a value made of others; one that doubles again and again is refused."""
+        size = size_of(value)
+        self.expansion.budget.spend(size // 8, frame, span)
+        if size > limit("parts"):
+            raise problem(frame, "G507", f"a value of more than {limit('parts'):,} parts", span,
+                          help="repeat less, or split it into definitions",
+                          notes=(limit_note("parts"),))  # fmt: skip
 
     # Names
 
@@ -177,6 +196,9 @@ class Evaluator:
             return self.join_maps(expr, values, frame)
         if any(is_op(v) for v in values):
             return self.join_ops(expr, values, frame)
+        for value in values:
+            if isinstance(value, tuple):
+                self.measure(value, expr.span, frame)
         return arithmetic(expr, values, frame)
 
     def join_maps(self, expr: s.Infix, values: list[Any], frame: Frame) -> MapValue:
@@ -327,6 +349,7 @@ class Evaluator:
             raise problem(frame, "G205", f"`for` runs over a list, not {describe(values)}", expr.values.span)
         stages = []
         for value in values:
+            self.expansion.budget.spend(1 + len(frame.names) // 16, frame, expr.span)
             items = value if len(expr.names) > 1 and isinstance(value, tuple) else (value,)
             if len(items) != len(expr.names):
                 raise problem(frame, "G205", f"{len(expr.names)} names for {len(items)} values", expr.span)
@@ -437,9 +460,9 @@ class Evaluator:
                 raise problem(frame, "G205", "`repeat` takes a number and an operation", expr.span,
                               help="`repeat(3, unit)`")  # fmt: skip
             count = whole(values[0], expr.args[0].span, frame, minimum=0)
-            if count > MAX_REPEAT:
-                raise problem(frame, "G507", f"`repeat` runs at most {MAX_REPEAT} times, not {count}",
-                              expr.span)  # fmt: skip
+            if count > limit("repeat"):
+                raise problem(frame, "G507", f"`repeat` runs at most {limit('repeat')} times, not {count}",
+                              expr.span, notes=(limit_note("repeat"),))  # fmt: skip
             return PipeOp((values[1],) * count, expr.span)
         bad = next((a for a in args if a[0] is not None or not (is_number(a[1]) or isinstance(a[1], tuple))),
                    None)  # fmt: skip

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from genolang.diagnostics import Diagnostic, GenoError, Label, Span
+from genolang.diagnostics import Diagnostic, GenoError, Label, Span, fail
+from genolang.lang.limits import limit, limit_note
 from genolang.lang.printer import print_expression
 from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.modules import Module
@@ -57,28 +58,55 @@ class _OpenSet:
     places: list[Place] = field(default_factory=list)
 
 
+@dataclass(slots=True)
+class Budget:
+    """The steps that are left for working out a file, so that every program ends soon."""
+
+    left: int = field(default_factory=lambda: limit("steps"))
+
+    def spend(self, steps: int, frame: Frame, span: Span) -> None:
+        self.left -= steps
+        if self.left < 0:
+            raise problem(
+                frame, "G507", "working this out takes too many steps", span,
+                help="repeat less, and let definitions that only differ in unused arguments be one",
+                notes=(limit_note("steps"),),
+            )  # fmt: skip
+
+
 class Expansion:
     """What one network's expansion shares: memo, open choices, diagnostics."""
 
-    def __init__(self, *, searching: bool, closed: dict[object, Block] | None = None) -> None:
+    def __init__(
+        self, *, searching: bool, closed: dict[object, Block] | None = None, budget: Budget | None = None
+    ) -> None:
         self.searching = searching
+        self.budget = Budget() if budget is None else budget
+        # The innermost definition reached so far, to name where a program is nested too deeply.
+        self.deepest: Frame | None = None
         self.memo: dict[object, Block] = {}
         # Blocks without open decisions, which the networks of a file may share.
         self.closed = {} if closed is None else closed
         self.options: dict[object, tuple[Op, ...]] = {}
         self.diagnostics: list[Diagnostic] = []
+        self.said: set[object] = set()
         self.sets: dict[str, _OpenSet] = {}
         self.cells: dict[str, CellSpace] = {}
 
     def report(self, error: GenoError) -> None:
         for diagnostic in error.diagnostics:
-            seen = any(
-                d.code == diagnostic.code and d.span == diagnostic.span
-                and d.message == diagnostic.message
-                for d in self.diagnostics
-            )  # fmt: skip
-            if not seen:
+            key = diagnostic.code, diagnostic.span, diagnostic.message
+            if key not in self.said:
+                self.said.add(key)
                 self.diagnostics.append(diagnostic)
+
+    def too_deep(self, span: Span) -> GenoError:
+        """What is said when the definitions in use are nested beyond what can be worked on."""
+        message, help = "the definitions in use are nested too deeply", "use fewer levels"
+        deepest = self.deepest
+        if deepest is None or not deepest.uses:
+            return fail("G007", message, span, help=help)
+        return problem(deepest, "G007", message, deepest.uses[-1].span, help=help)
 
     def row(self, op: ChoiceOp, zeros: tuple[bool, ...]) -> tuple[str, int]:
         """The choice set and row of a decision: one row per place in the text (and edge)."""

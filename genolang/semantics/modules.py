@@ -8,13 +8,14 @@ from pathlib import Path
 
 from genolang.diagnostics import Diagnostic, GenoError, Label, Source, Span, did_you_mean, fail
 from genolang.lang import syntax
+from genolang.lang.limits import limit, limit_note
 from genolang.lang.parser import parse
 from genolang.primitives import PRIMITIVES
 from genolang.semantics.values import DefinitionRef
 
 LIBRARY = Path(__file__).parent.parent / "specs"
-MAX_BYTES = 4_000_000
 VERSION = 1
+MAX_PATH = 10
 RESERVED = frozenset(
     "x C H W searching true false earlier inputs nodes each later core repeat".split()
 )
@@ -31,7 +32,12 @@ class Module:
         self.imports: list[tuple[syntax.ImportName, Module]] = []
         self.aliases: dict[str, Module] = {}
         self.diagnostics: list[Diagnostic] = []
+        # Text of this file or of one that it imports could not be read.
         self.broken = False
+        # Names that such text may have brought in, and whether it may have brought in any at all.
+        self.lost: set[str] = set(file.lost)
+        self.open_ended = False
+        self.references: dict[DefinitionRef, tuple[tuple[DefinitionRef, ...], bool]] = {}
 
     @property
     def source(self) -> Source:
@@ -75,8 +81,9 @@ def read_source(path: str) -> Source:
     shown = str(path)
     try:
         size = os.stat(path).st_size
-        if size > MAX_BYTES:
-            raise fail("G003", f"{shown} has {size} bytes; at most {MAX_BYTES} are read")
+        if size > limit("bytes"):
+            raise fail("G003", f"{shown} has {size:,} bytes", help="split it into several files",
+                       notes=(limit_note("bytes"),))  # fmt: skip
         raw = Path(path).read_bytes()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
@@ -118,6 +125,7 @@ def library_module(name: tuple[str, ...]) -> Module:
     return _Loader().load(Source(shown, path.read_text("utf-8"), library=True), path)
 
 
+@cache
 def library_names() -> list[tuple[str, ...]]:
     """The import names of all shipped files."""
     found = (p.relative_to(LIBRARY).with_suffix("").parts for p in LIBRARY.rglob("*.geno"))
@@ -144,7 +152,8 @@ class _Loader:
                 self._define(module, item)
             elif isinstance(item, syntax.Import):
                 for name in item.names:
-                    self._import(module, name)
+                    if len(module.diagnostics) < limit("problems"):
+                        self._import(module, name)
         if path is not None:
             self.done[self.loading.pop()] = module
         return module
@@ -195,6 +204,8 @@ class _Loader:
         except GenoError as error:
             module.diagnostics += error.diagnostics
             module.broken = True
+            module.open_ended |= name.alias is None
+            module.lost.add(name.alias or "")
             return
         if name.alias is None:
             module.imports.append((name, found))
@@ -202,9 +213,12 @@ class _Loader:
             module.aliases[name.alias] = found
         if found.broken and not found.source.library:
             module.broken = True
+            module.open_ended |= name.alias is None
 
     def _find(self, module: Module, name: syntax.ImportName) -> Module:
         shown = ".".join(name.path)
+        if len(name.path) > MAX_PATH:
+            raise fail("G103", f"an import has at most {MAX_PATH} parts", name.span)
         if module.path is not None and not module.source.library and name.path[0] != "std":
             path = module.path.parent.joinpath(*name.path).with_suffix(".geno")
             if path.is_file():

@@ -8,6 +8,7 @@ from typing import Any
 
 from genolang.diagnostics import Diagnostic, Label, Span, did_you_mean
 from genolang.lang import syntax as s
+from genolang.lang.limits import limit
 from genolang.primitives import PRIMITIVES
 from genolang.semantics.arithmetic import NUMERIC_FUNCTIONS
 from genolang.semantics.modules import RESERVED, Module, core_names
@@ -21,6 +22,7 @@ _WORDS = frozenset(
     if isinstance(field.kind, tuple)
     for word in field.kind
 )
+_ANYWHERE = _WORDS | _PATTERNS
 _ALLOWED = {
     "op": (s.Assign, s.Return, s.Require, s.Inputs, s.Nodes, s.Edges, s.Keep),
     "cell": (s.Assign, s.Return, s.Require, s.Inputs, s.Nodes, s.Edges, s.Keep),
@@ -38,21 +40,38 @@ def names_in_scope(module: Module) -> set[str]:
     return module.visible() | core_names() | set(NUMERIC_FUNCTIONS) | {"repeat", "searching", "core"}
 
 
-def check_names(module: Module) -> list[Diagnostic]:
-    """What can be said of a file's definitions without expanding them: G101, G102, G107, G411..."""
+def check_names(module: Module) -> tuple[list[Diagnostic], set[DefinitionRef]]:
+    """What can be said of a file's definitions without expanding them: G101, G102, G107, G411...
+
+    The second value is the definitions that cannot be expanded because of it.
+    """
     found: list[Diagnostic] = []
+    bad: set[DefinitionRef] = set()
+    scope = names_in_scope(module)
     for ref in module.definitions.values():
-        found += _DefinitionCheck(module, ref).run()
-    return found
+        span = ref.syntax.span
+        check = _DefinitionCheck(module, ref, scope)
+        if any(span.start <= place <= span.end for place in module.file.damaged):
+            bad.add(ref)  # what is left of its text would say wrong things
+        elif len(found) < limit("problems"):
+            found += check.run()
+            if check.doubtful or any(d.severity == "error" for d in check.found):
+                bad.add(ref)
+    return found, bad
 
 
 class _DefinitionCheck:
-    def __init__(self, module: Module, ref: DefinitionRef) -> None:
+    def __init__(self, module: Module, ref: DefinitionRef, scope: set[str]) -> None:
         self.module = module
+        # The names of the file; those of the definition are handed from place to place.
+        self.scope = scope
         self.ref = ref
         self.found: list[Diagnostic] = []
         self.local: dict[str, Span] = {}
         self.used: set[str] = set()
+        self.unknown: set[str] = set()
+        # Whether it uses names that text in error may have given.
+        self.doubtful = False
 
     def run(self) -> list[Diagnostic]:
         definition = self.ref.syntax
@@ -60,7 +79,7 @@ class _DefinitionCheck:
         implicit = {"searching"}
         if definition.kind in ("op", "attention"):
             implicit |= {"x", "C", "H", "W"}
-        known = names_in_scope(self.module) | implicit | set(self.local)
+        known = implicit | set(self.local)
         if isinstance(definition.body, tuple):
             self._statements(definition, known)
         else:
@@ -74,6 +93,7 @@ class _DefinitionCheck:
 
     def _params(self, definition: s.Definition) -> None:
         seen: set[str] = set()
+        known = {"C", "H", "W"}
         for param in definition.params:
             if param.name in RESERVED:
                 self.report("G106", f"`{param.name}` has a meaning of its own in the language", param.span,
@@ -84,9 +104,10 @@ class _DefinitionCheck:
                 self.report("G205", f"the only kind that a parameter can be given is `map`, not `{param.kind}`",
                             param.span)  # fmt: skip
             seen.add(param.name)
+            known.add(param.name)
             self.local[param.name] = param.span
             if param.default is not None and not is_map_param(param, definition.kind):
-                self._expr(param.default, names_in_scope(self.module) | seen | {"C", "H", "W"})
+                self._expr(param.default, known)
 
     def _statements(self, definition: s.Definition, known: set[str]) -> None:
         body = definition.body
@@ -167,22 +188,48 @@ class _DefinitionCheck:
             node, names = stack.pop()
             if isinstance(node, s.Name):
                 self.used.add(node.id)
-                if node.id not in names and not (node.id in _WORDS or node.id in _PATTERNS):
+                if node.id not in names and node.id not in self.scope and node.id not in _ANYWHERE:
                     self._unknown(node, names)
+            elif isinstance(node, s.Attribute) and isinstance(node.base, s.Name):
+                self._attribute(node, node.base, names)
             elif isinstance(node, s.For):
                 inner = names | {n.id for n in node.names}
                 stack += [(node.values, names), (node.body, inner)]
             else:
                 stack += [(child, names) for child in _expressions(node)]
 
+    def _attribute(self, node: s.Attribute, base: s.Name, names: set[str]) -> None:
+        """`alias.name` and `core.name`: the name must be there. Sizes are looked at in expansion."""
+        self.used.add(base.id)
+        local = base.id in self.local
+        alias = None if local else self.module.aliases.get(base.id)
+        if alias is None and (local or base.id != "core"):
+            if base.id not in names and base.id not in self.scope:
+                self._unknown(base, names)
+            return
+        there = core_names() if alias is None else set(alias.definitions)
+        if node.name in there:
+            return
+        if alias is not None and (alias.open_ended or node.name in alias.lost):
+            self.doubtful = True
+            return
+        where = "among the primitives" if alias is None else f"in {alias.source.name}"
+        self.report("G101", f"nothing {where} is called `{node.name}`", node.span,
+                    help=did_you_mean(node.name, there))  # fmt: skip
+
     def _unknown(self, node: s.Name, names: set[str]) -> None:
-        help = did_you_mean(node.id, names)
+        if node.id in self.module.lost or self.module.open_ended:
+            self.doubtful = True
+            return
+        if node.id in self.unknown or len(self.unknown) >= limit("problems"):
+            return
+        self.unknown.add(node.id)
+        help = did_you_mean(node.id, names | self.scope)
         if node.id in ("C", "H", "W", "x"):
             help = "there is no single input here; a map's size is written `name.C`"
         elif help is None:
             help = _library_hint(node.id)
-        if not any(d.code == "G101" and d.span == node.span for d in self.found):
-            self.report("G101", f"nothing here is called `{node.id}`", node.span, help=help)
+        self.report("G101", f"nothing here is called `{node.id}`", node.span, help=help)
 
 
 def _library_hint(name: str) -> str | None:

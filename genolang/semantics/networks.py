@@ -8,12 +8,13 @@ from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Span, did_you_mean, fail
 from genolang.lang import syntax as s
+from genolang.lang.limits import limit, limit_note
 from genolang.primitives import MapType
 from genolang.semantics.apply import Applier
 from genolang.semantics.arguments import bind_definition, complete
 from genolang.semantics.arithmetic import whole
 from genolang.semantics.builder import Builder, Scope
-from genolang.semantics.frames import Expansion, Frame, Poisoned, Use, problem
+from genolang.semantics.frames import Budget, Expansion, Frame, Poisoned, Use, problem
 from genolang.semantics.modules import Module
 from genolang.semantics.program import Block, Program
 from genolang.semantics.values import (
@@ -27,7 +28,6 @@ from genolang.semantics.values import (
     is_op,
 )
 
-MAX_CELLS = 2_000
 MAX_ALIASES = 20
 
 
@@ -35,10 +35,11 @@ class NetworkBuilder:
     """Expands one network with given arguments; diagnostics gather in the expansion."""
 
     def __init__(
-        self, module: Module, *, searching: bool, closed: dict[object, Block] | None = None
-    ) -> None:
+        self, module: Module, *, searching: bool, closed: dict[object, Block] | None = None,
+        budget: Budget | None = None,
+    ) -> None:  # fmt: skip
         self.module = module
-        self.expansion = Expansion(searching=searching, closed=closed)
+        self.expansion = Expansion(searching=searching, closed=closed, budget=budget)
         self.applier = Applier(self.expansion)
 
     def build(self, ref: DefinitionRef, given: Mapping[str, Any], span: Span) -> Program | None:
@@ -52,9 +53,7 @@ class NetworkBuilder:
         except Poisoned:
             pass
         except RecursionError:
-            self.expansion.report(
-                fail("G007", "the program is nested too deeply", span, help="name its inner parts")
-            )
+            self.expansion.report(self.expansion.too_deep(span))
         return None
 
     def frame(self, ref: DefinitionRef) -> Frame:
@@ -187,8 +186,9 @@ class _NetworkRun:
     def place_cells(self, statement: s.Cells) -> None:
         current = self.need_input(statement.span)
         count = whole(self.applier.evaluate(statement.count, self.frame), statement.count.span, self.frame)
-        if count > MAX_CELLS:
-            raise problem(self.frame, "G507", f"at most {MAX_CELLS} cells, not {count}", statement.count.span)
+        if count > limit("cells"):
+            raise problem(self.frame, "G507", f"a network has at most {limit('cells')} cells, not {count}",
+                          statement.count.span, notes=(limit_note("cells"),))  # fmt: skip
         default, special = self.positions(statement, count)
         names = dict(self.frame.names)
         outputs = self.stems[-2:] or [current]
@@ -291,6 +291,9 @@ class _NetworkRun:
         arguments = {k: v for k, v in self.frame.names.items() if isinstance(v, (int, float, str))}
         program = Program(name, block, self.input, current.type, self.weight, expansion.choices(),
                           tuple(expansion.cells.values()), arguments)  # fmt: skip
+        if program.params > limit("parameters"):
+            raise fail("G507", f"`{name}` has {program.params:,} learnable numbers", span,
+                       help="fewer channels or smaller windows", notes=(limit_note("parameters"),))  # fmt: skip
         self.requirements(program)
         return program
 
@@ -308,25 +311,39 @@ class _NetworkRun:
 
 def searching(module: Module, ref: DefinitionRef) -> bool:
     """Whether a network has open choices: whether its text reaches a choice by any name."""
+    return any(found.kind == "choice" or _direct(found)[1] for found in reach(ref))
+
+
+def reach(ref: DefinitionRef) -> set[DefinitionRef]:
+    """Every definition that a definition's text leads to by any name, itself included."""
     seen: set[DefinitionRef] = set()
     stack: list[DefinitionRef] = [ref]
     while stack:
         current = stack.pop()
-        if current in seen:
-            continue
-        seen.add(current)
-        if current.kind == "choice":
-            return True
-        for expr in _walk(current.syntax):
-            if isinstance(expr, s.Alternatives):
-                return True
-            if isinstance(expr, s.Name):
-                stack += current.module.lookup(expr.id)
-            elif isinstance(expr, s.Attribute) and isinstance(expr.base, s.Name):
-                alias = current.module.aliases.get(expr.base.id)
-                if alias is not None and expr.name in alias.definitions:
-                    stack.append(alias.definitions[expr.name])
-    return False
+        if current not in seen:
+            seen.add(current)
+            stack += _direct(current)[0]
+    return seen
+
+
+def _direct(ref: DefinitionRef) -> tuple[tuple[DefinitionRef, ...], bool]:
+    """The definitions that a text names, and whether alternatives stand in it; worked out once."""
+    known = ref.module.references.get(ref)
+    if known is not None:
+        return known
+    found: dict[DefinitionRef, None] = {}
+    alternatives = False
+    for expr in _walk(ref.syntax):
+        if isinstance(expr, s.Alternatives):
+            alternatives = True
+        elif isinstance(expr, s.Name):
+            found.update(dict.fromkeys(ref.module.lookup(expr.id)))
+        elif isinstance(expr, s.Attribute) and isinstance(expr.base, s.Name):
+            alias = ref.module.aliases.get(expr.base.id)
+            if alias is not None and expr.name in alias.definitions:
+                found[alias.definitions[expr.name]] = None
+    ref.module.references[ref] = tuple(found), alternatives
+    return ref.module.references[ref]
 
 
 def _walk(node: Any) -> Any:
@@ -342,4 +359,4 @@ def _walk(node: Any) -> Any:
             stack += [getattr(current, f.name) for f in fields(current) if f.name != "span"]
 
 
-__all__ = ["Diagnostic", "NetworkBuilder", "searching"]
+__all__ = ["Diagnostic", "NetworkBuilder", "reach", "searching"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from fractions import Fraction
@@ -9,6 +10,7 @@ from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Label, did_you_mean, fail
 from genolang.lang import syntax as s
+from genolang.lang.limits import limit
 from genolang.lang.printer import print_expression
 from genolang.semantics.settings import (
     Augmentation,
@@ -55,9 +57,16 @@ def _number(expr: s.Expr) -> float | int | Fraction:
     raise _bad(expr, "a number", "0.025")
 
 
+def _float(value: float | int | Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
 def real(low: float, high: float, *, open_low: bool = False) -> Read:
     def read(expr: s.Expr) -> float:
-        value = float(_number(expr))
+        value = _float(_number(expr))
         if not low <= value <= high or (open_low and value == low):
             raise fail("G503", f"{value:g} is outside of {low:g} to {high:g}", expr.span)
         return value
@@ -229,6 +238,8 @@ def read_section(section: s.Section) -> tuple[dict[str, Any], list[Diagnostic]]:
     seen: dict[str, s.Setting] = {}
     for line in section.lines:
         for setting in line.settings:
+            if len(found) >= limit("problems"):
+                break
             try:
                 if setting.name not in table:
                     raise fail("G501", f"`{section.kind}` has no setting `{setting.name}`", setting.span,

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Union
 
 from genolang.diagnostics import Span
-from genolang.lang import syntax
+from genolang.lang import syntax as s
 from genolang.primitives import MapType, Primitive
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class DefinitionRef:
 
     __slots__ = ("kind", "map_params", "module", "name", "syntax", "value_params")
 
-    def __init__(self, definition: syntax.Definition, module: Module) -> None:
+    def __init__(self, definition: s.Definition, module: Module) -> None:
         self.syntax = definition
         self.module = module
         self.name = definition.name.id
@@ -34,7 +34,7 @@ class DefinitionRef:
         self.value_params = [p for p in definition.params if not is_map_param(p, self.kind)]
 
 
-def is_map_param(param: syntax.Param, kind: str) -> bool:
+def is_map_param(param: s.Param, kind: str) -> bool:
     return param.kind == "map" or (kind == "cell" and param.default is None and param.kind is None)
 
 
@@ -61,6 +61,10 @@ class PrimitiveOp:
     primitive: Primitive
     args: Args
     span: Span = field(compare=False)
+    size: int = field(init=False, compare=False, repr=False, default=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", args_size(self.args))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +74,20 @@ class DefinedOp:
     ref: DefinitionRef
     args: Args
     span: Span = field(compare=False)
+    size: int = field(init=False, compare=False, repr=False, default=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", args_size(self.args))
 
 
 @dataclass(frozen=True, slots=True)
 class PipeOp:
     stages: tuple[Op, ...]
     span: Span = field(compare=False)
+    size: int = field(init=False, compare=False, repr=False, default=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", size_of(self.stages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,10 @@ class ForkOp:
     operands: tuple[Op, ...]
     args: Args
     span: Span = field(compare=False)
+    size: int = field(init=False, compare=False, repr=False, default=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", size_of(self.operands) + args_size(self.args))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +110,27 @@ class ChoiceOp:
 
     name: str
     options: tuple[Op, ...]
-    syntax: tuple[syntax.Expr, ...] = field(compare=False)
-    added: tuple[syntax.Arg, ...] = field(compare=False)
+    syntax: tuple[s.Expr, ...] = field(compare=False)
+    added: tuple[s.Arg, ...] = field(compare=False)
     combine: str
     definition: str
     edge: tuple[str, str] | None
     start: int
     span: Span = field(compare=False)
+    size: int = field(init=False, compare=False, repr=False, default=0)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", size_of(self.options))
 
 
 class SharedOp:
     """A named operation: every use in its definition has the same weights. Compared by identity."""
 
-    __slots__ = ("op", "path", "span")
+    __slots__ = ("op", "path", "size", "span")
 
     def __init__(self, op: Op, path: tuple[str, ...], span: Span) -> None:
         self.op = op
+        self.size: int = op.size
         self.path = path
         self.span = span
 
@@ -136,6 +157,17 @@ def is_number(value: object) -> bool:
     return isinstance(value, NUMBERS) and not isinstance(value, bool)
 
 
+def size_of(value: Any) -> int:
+    """How many parts a value has, those of its parts counted in full."""
+    if isinstance(value, tuple):
+        return 1 + sum(map(size_of, value))
+    return 1 + value.size if isinstance(value, OPS) else 1
+
+
+def args_size(args: Args) -> int:
+    return sum(size_of(value) for _, value in args)
+
+
 def describe(value: object) -> str:
     """The kind of a value, in the words of the language."""
     if isinstance(value, MapValue):
@@ -153,7 +185,7 @@ def describe(value: object) -> str:
     if is_number(value):
         return f"the number {float(value):g}"  # type: ignore[arg-type]
     if isinstance(value, str):
-        return f'the string "{value}"'
+        return f'the string "{value[:40]}"'
     if isinstance(value, tuple):
         return f"a list of {len(value)}"
     return "a function"

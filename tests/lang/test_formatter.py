@@ -136,8 +136,17 @@ def test_too_deep_a_tree_is_refused(deep: str) -> None:
     assert caught.value.diagnostics[0].code == "G007"
 
 
+def test_a_tree_too_deep_to_print_is_refused() -> None:
+    expr: s.Expr = s.Name(NOWHERE, "x")
+    for _ in range(5_000):
+        expr = s.Prefix(NOWHERE, "-", expr)
+    with pytest.raises(GenoError) as caught:
+        format_file(s.File(NOWHERE.source, (_definition(expr),), ()))
+    assert caught.value.diagnostics[0].code == "G007"
+
+
 def test_a_long_chain_is_formatted_without_recursion() -> None:
-    text = formatted("op a = " + " - ".join(["x"] * 5_000))
+    text = formatted("op a = " + " + ".join(["x"] * 900))
     assert formatted(text) == text
 
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from reference.pouring import assert_same, compiled, state
+from reference.pouring import assert_same, compiled
 from reference.supernet import Supernet
 from torch import Tensor
 
@@ -24,7 +24,7 @@ def network(spec: str, size: tuple[int, int], C: int, depth: int) -> Network:
 
 
 @pytest.mark.parametrize("fused", [True, False])
-@pytest.mark.parametrize(("size", "depth"), [((8, 8), 3), ((13, 9), 3), ((9, 7), 2), ((7, 10), 1)])
+@pytest.mark.parametrize(("size", "depth"), [((13, 9), 3), ((9, 7), 2), ((6, 8), 1)])
 @pytest.mark.parametrize("spec", SPECS)
 def test_a_training_step_of_the_supernet_agrees(
     spec: str, size: tuple[int, int], depth: int, fused: bool
@@ -61,9 +61,7 @@ def test_none_gets_its_gradient_through_the_softmax_alone() -> None:
 
 
 @pytest.mark.parametrize(("spec", "params"), [("darts/search", 1_930_618), ("att_darts/search", 3_309_282)])
-def test_the_hand_written_supernet_has_the_published_size_and_our_order(spec: str, params: int) -> None:
+def test_the_hand_written_supernet_has_the_published_size(spec: str, params: int) -> None:
     with torch.device("meta"):
         reference = Supernet(16, 8, 10, attention=SPECS[spec])
-        module = load(spec).network().module()
     assert sum(p.numel() for p in reference.parameters()) == params
-    assert [t.shape for t in module.state_dict().values()] == [t.shape for t in state(reference)]

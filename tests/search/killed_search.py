@@ -24,7 +24,7 @@ from genolang.train.files import write_atomically
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder
 
-RUN_SETTINGS = replace(SETTINGS, order=2, epochs=3, score_epochs=2)
+RUN_SETTINGS = replace(SETTINGS, order=2, epochs=4, score_epochs=2)
 
 
 class TellSteps(SilentReporter):
@@ -68,12 +68,12 @@ def killed(folder: Path, draw: random.Random) -> bool:
     """One sitting and its end; False where it was faster than the kill."""
     child, pipe = started(folder)
     if draw.random() < 0.5:
-        for _ in range(draw.randint(1, 4)):
+        for _ in range(draw.randint(1, 2)):
             os.read(pipe, 1)
-        time.sleep(draw.random() * 0.02)
+        time.sleep(draw.random() * 0.01)
     else:
         select.select([pipe], [], [], 60)
-        time.sleep(draw.random() * 0.2)
+        time.sleep(draw.random() * 0.06)
     os.kill(child, signal.SIGKILL)
     _, status = os.waitpid(child, 0)
     os.close(pipe)

@@ -55,6 +55,21 @@ def test_a_search_ends_with_an_answer_that_is_a_network(tmp_path):
     assert phases >= {"search-3", "score-3", "search-4", "score-random-0", "results"}
 
 
+def test_two_choices_on_an_edge_are_searched_side_by_side(tmp_path):
+    text = TEXT.replace("import std.ops", "import std.ops, std.attention").replace(
+        "cell normal", "choice gate = identity | se\n\ncell normal", 1
+    ).replace("operation -> drop_path", "operation -> gate -> drop_path")
+    with RunFolder.create(tmp_path, "", COMMAND) as folder:
+        result = run(folder, text=text)
+    (first, *_) = read_journal(tmp_path)[1:]
+    assert {key: len(rows[0]) for key, rows in first["logits"].items()} == {
+        "normal.operation": 4, "normal.gate": 2,
+    }
+    found = discrete_text(checked_text(text), program_of(text), result.genotype)
+    program = expand_network(check_source(Source("found.geno", found)), None, {})
+    assert not program.choices
+
+
 def test_two_runs_give_the_same_result_with_and_without_a_folder(tmp_path):
     with RunFolder.create(tmp_path, "", COMMAND) as folder:
         assert timeless(run(folder)) == timeless(run())
@@ -179,7 +194,9 @@ def test_a_run_stopped_after_every_single_step_comes_to_the_same_end(tmp_path):
     settings = replace(SETTINGS, epochs=1, score_epochs=1)
     expected = timeless(run(settings=settings))
     RunFolder.create(tmp_path, "", COMMAND).close()
-    for sitting in range(60):
+    sittings = 0
+    for _ in range(60):
+        sittings += 1
         with RunFolder.resume(tmp_path) as folder:
             try:
                 stop = StopAfter(1, at_messages=False)
@@ -187,7 +204,7 @@ def test_a_run_stopped_after_every_single_step_comes_to_the_same_end(tmp_path):
                 break
             except GenoError as error:
                 assert error.diagnostics[0].code == "G710"
-    assert sitting > 15 and timeless(result) == expected
+    assert sittings > 15 and timeless(result) == expected
 
 
 @pytest.mark.parametrize(("order", "stride"), [(1, 3), (2, 8)])

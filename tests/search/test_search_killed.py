@@ -52,4 +52,4 @@ def test_a_search_killed_a_dozen_times_finds_the_same_answer_bit_for_bit(tmp_pat
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(5))
 def test_a_search_killed_many_times_finds_the_same_answer_bit_for_bit(tmp_path, seed):
-    assert check(tmp_path, kills=40, seed=seed) >= 12
+    assert check(tmp_path, kills=40, seed=seed) >= 15

@@ -24,6 +24,15 @@ Attrs = Mapping[str, Any]
 
 # Every helper that a layer may need, in the order in which the generated file defines them.
 HELPERS: dict[str, str] = {
+    "Part": '''class Part(nn.Module):
+    """A module that may hold a layer called `training`."""
+
+    def train(self, mode: bool = True) -> Part:
+        self.__dict__["training"] = mode
+        for module in self.children():
+            module.train(mode)
+        return self
+''',
     "BatchNorm": '''class BatchNorm(nn.BatchNorm2d):
     """Batch norm without a batch counter; state dicts that have one load all the same."""
 

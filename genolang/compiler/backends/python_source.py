@@ -138,7 +138,9 @@ class _Writer:
         for place, template in enumerate(group):
             values = tuple(column[place].value for column in params.values())
             found.arguments[id(template.graph)] = values
-        body = [f"class {name}(nn.Module):"]
+        base = "Part" if "training" in first.taken else "nn.Module"
+        self.helpers |= {base} & set(HELPERS)
+        body = [f"class {name}({base}):"]
         if network is not None:
             body += network.docstring(first.graph)
         body += _signature("__init__", [f"{p}: {_kind(c)}" for p, c in params.items()], "None")
@@ -167,6 +169,7 @@ class _Calls:
             if node.body is not None and node.path:
                 self.owners.setdefault(node.path, self.served(node.body))
         self.things = list(dict.fromkeys(self.owner(path) for path in graph.leaves))
+        self.names: dict[Path, list[str]] = {}
         self.lists = self._lists()
 
     def served(self, body: Graph) -> tuple[ClassText, tuple[Any, ...]]:
@@ -178,14 +181,13 @@ class _Calls:
         return next((leaf[:n] for n in range(1, len(leaf)) if leaf[:n] in self.owners), leaf)
 
     def _lists(self) -> frozenset[Path]:
-        names: dict[Path, list[str]] = {}
         for thing in self.things:
             for depth in range(1, len(thing) + 1):
-                inside = names.setdefault(thing[: depth - 1], [])
+                inside = self.names.setdefault(thing[: depth - 1], [])
                 if thing[depth - 1] not in inside:
                     inside.append(thing[depth - 1])
-        counted = {path: [str(i) for i in range(len(found))] for path, found in names.items()}
-        return frozenset(path for path, found in names.items() if path and found == counted[path])
+        counted = {path: [str(i) for i in range(len(found))] for path, found in self.names.items()}
+        return frozenset(path for path, found in self.names.items() if path and found == counted[path])
 
     def access(self, path: Path) -> str:
         text = "self"
@@ -200,6 +202,12 @@ class _Calls:
             return None
         return self.access(path)
 
+    def container(self, path: Path) -> str:
+        """The class of a place that only holds others."""
+        if path in self.lists:
+            return "nn.ModuleList"
+        return "Part" if "training" in self.names[path] else "nn.Module"
+
     def made(self, helpers: set[str]) -> list[tuple[str, Expr]]:
         """(target, constructor) of every container, layer and inner class, in program order."""
         found: list[tuple[str, Expr]] = []
@@ -208,8 +216,8 @@ class _Calls:
             for depth in range(1, len(thing)):
                 if thing[:depth] not in seen:
                     seen.add(thing[:depth])
-                    kind = "nn.ModuleList" if thing[:depth] in self.lists else "nn.Module"
-                    found.append((self.access(thing[:depth]), Call(kind, ())))
+                    found.append((self.access(thing[:depth]), Call(self.container(thing[:depth]), ())))
+                    helpers |= {self.container(thing[:depth])} & set(HELPERS)
             if thing in self.owners:
                 of, values = self.owners[thing]
                 args = (Arg(Hole(p, v)) for p, v in zip(of.params, values, strict=True))

@@ -204,11 +204,13 @@ def flat(expr: Expr, resolve: Resolve) -> str:
 
 
 def lines(start: str, expr: Expr, resolve: Resolve, indent: int) -> list[str]:
-    """`start` and the expression, a call broken up where it is too long for a line."""
+    """`start` and the expression, a call or a sum broken up where it is too long for a line."""
     margin = " " * indent
     whole = margin + start + flat(expr, resolve)
-    if len(whole) <= WIDTH or not isinstance(expr, Call):
+    if len(whole) <= WIDTH or not isinstance(expr, Call | Infix):
         return [whole]
+    if isinstance(expr, Infix):
+        return [f"{margin}{start}(", *_operands(expr, resolve, indent + 4), f"{margin})"]
     args = [_arg(a, resolve) for a in expr.args]
     opened = f"{margin}{start}{_head(expr, resolve)}("
     joined = f"{margin}    {', '.join(args)}"
@@ -220,6 +222,22 @@ def lines(start: str, expr: Expr, resolve: Resolve, indent: int) -> list[str]:
         for line in _with_comma(lines(f"{a.keyword}=" if a.keyword else "", a.value, resolve, indent + 4))
     ]
     return [opened, *inner, f"{margin})"]
+
+
+def _operands(expr: Infix, resolve: Resolve, indent: int) -> list[str]:
+    margin = " " * indent
+    whole = margin + flat(expr, resolve)
+    if len(whole) <= WIDTH:
+        return [whole]
+    found: list[str] = []
+    left: Expr = expr
+    while isinstance(left, Infix) and _rank(left) == _rank(expr):
+        right = flat(left.right, resolve)
+        grouped = isinstance(left.right, Infix) and _rank(left.right) <= _rank(expr)
+        found.append(f"{margin}{left.sign} {f'({right})' if grouped else right}")
+        left = left.left
+    return [margin + (f"({flat(left, resolve)})" if isinstance(left, Infix) and _rank(left) < _rank(expr)
+                      else flat(left, resolve)), *reversed(found)]  # fmt: skip
 
 
 def _with_comma(found: list[str]) -> list[str]:

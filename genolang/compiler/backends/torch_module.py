@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +70,18 @@ class Choices(MutableMapping[str, Tensor]):
         return {key: F.softmax(t, -1).flatten().unbind() for key, t in self.tensors.items()}
 
 
-class GraphModule(nn.Module):
+class Container(nn.Module):
+    """Holds layers under their names, even one called `training`."""
+
+    def train(self, mode: bool = True) -> Self:
+        # Assigning to `self.training` would be refused where a layer has that name.
+        self.__dict__["training"] = mode
+        for module in self.children():
+            module.train(mode)
+        return self
+
+
+class GraphModule(Container):
     """One graph: layers with weights are children under their names, the rest are functions."""
 
     def __init__(self) -> None:
@@ -168,7 +179,7 @@ class _Assembly:
 
     def container(self, path: Path) -> nn.Module:
         if path not in self.modules:
-            made = GraphModule() if path in self.bodies else nn.Module()
+            made = GraphModule() if path in self.bodies else Container()
             # Not add_module: a definition may be called `type` or `half`.
             self.container(path[:-1])._modules[path[-1]] = self.modules[path] = made
         return self.modules[path]

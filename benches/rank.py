@@ -1,0 +1,81 @@
+"""How good is a found spec? Its test accuracy among random answers of the same space, trained alike.
+
+    python -m benches.rank quickstart runs/quickstart/search/found.geno --json benches/results/rank.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import time
+from pathlib import Path
+
+import torch
+
+from genolang.api import load
+from genolang.compiler import driver
+from genolang.search.space import random_genotype
+from genolang.search.writeback import discrete_program
+from genolang.semantics.program import Program
+from genolang.semantics.sections import train_settings
+from genolang.semantics.settings import TrainSettings
+from genolang.train.datasets import Dataset, load_data
+from genolang.train.training import train_network
+
+
+def accuracy(program: Program, settings: TrainSettings, data: Dataset, seed: int) -> float:
+    """Test accuracy of the best weights of a training from scratch."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        module = driver.to_module(program)
+    result = train_network(module, settings, data, seed=seed, device=torch.device("cpu"))
+    assert result.test_accuracy is not None
+    return result.test_accuracy
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("space")
+    parser.add_argument("found")
+    parser.add_argument("--random", type=int, default=10)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    space, found = load(arguments.space), load(arguments.found)
+    settings = train_settings(
+        space.checked.module.sections("train"), {"epochs": arguments.epochs} if arguments.epochs else {}
+    )
+    data = load_data(settings.data)
+    program = space.network().program
+    generator = random.Random(0)
+    programs = {"found": found.network().program}
+    for number in range(arguments.random):
+        genotype = random_genotype(program, generator)
+        programs[f"random {number}"] = discrete_program(space.checked, program, genotype, {})
+    rows = []
+    for name, candidate in programs.items():
+        begun = time.perf_counter()
+        scores = [accuracy(candidate, settings, data, seed) for seed in range(arguments.seeds)]
+        rows.append({"name": name, "params": candidate.params, "test_accuracy": scores,
+                     "mean": statistics.mean(scores), "seconds": time.perf_counter() - begun})  # fmt: skip
+        print(f"{name:10} {candidate.params:7,}  {statistics.mean(scores):.4f}  {scores}", flush=True)
+    mean = rows[0]["mean"]
+    better = sum(row["mean"] > mean for row in rows[1:])
+    summary = {
+        "space": arguments.space, "epochs": settings.epochs, "data": settings.data, "rows": rows,
+        "rank": better + 1, "of": len(rows),
+        "random_mean": statistics.mean(row["mean"] for row in rows[1:]),
+        "torch": torch.__version__, "threads": torch.get_num_threads(),
+    }  # fmt: skip
+    print(f"rank {better + 1} of {len(rows)}; mean of random {summary['random_mean']:.4f}")
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(summary, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

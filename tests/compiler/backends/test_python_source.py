@@ -1,0 +1,225 @@
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+from reference.pouring import compiled
+from shipped import complete_networks, images, outputs, randomise, small
+from torch import nn
+
+from genolang.api import Network
+from genolang.compiler import driver
+
+HOSTILE = '''geno 1
+# """ + __import__("os").system("false") + """
+# ''' + "'''" + '''
+op half = conv(3) -> batch_norm
+op type(k=1) = half -> conv(k, bias=true) -> relu
+op class(k=1) = conv(k, bias=true) -> x_1
+op x_1 = conv(1) -> dropout(0.0)
+op __init__ = conv(1)
+op None = conv(1) -> softmax(channels)
+op Tensor = torch -> nn -> F -> self
+op torch = conv(1)
+op nn = torch(x) + x
+op F = batch_norm -> silu
+op self = tanh(x) * 0.5 - 1/3
+op DropPath = half -> drop_path
+op BatchNorm = batch_norm(momentum=0.25, eps=0.001)
+op super(def) = conv(def)
+attention _ {
+  self = relu -> conv(1)
+  weights = self(x) -> sigmoid
+  torch = x -> self -> __init__
+  len = torch -> super(1)
+  return weights * len + x
+}
+choice forward = half | class(3) | None | identity
+choice lambda = identity | _
+cell global(is, channels=4) {
+  inputs training = is -> conv(1, channels)
+  nodes  _modules, state_dict
+  edges  earlier -> each : forward -> lambda -> DropPath
+  return concat(_modules, state_dict)
+}
+network class_(depth=2) {
+  input image(3, 9, 6)
+  stem  conv(1, 4) -> type -> Tensor
+  stem  BatchNorm -> _
+  cells depth of global
+  head  global_avg_pool -> linear(3)
+}
+'''
+
+
+def written(network: Network, folder: Path) -> ModuleType:
+    """The generated file as a module of its own."""
+    path = folder / "generated_network.py"
+    path.write_text(driver.to_python(network.program), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location("generated_network", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def model(network: Network, folder: Path) -> Any:
+    classes = [c for c in vars(written(network, folder)).values() if isinstance(c, type)]
+    return [c for c in classes if issubclass(c, nn.Module)][-1]()
+
+
+def assert_agrees(network: Network, folder: Path, *, p: float = 0.0) -> Any:
+    """Same state dict, same results in training and evaluation, same statistics and gradients after."""
+    ours: Any = network.module(fused=False).double()
+    theirs = model(network, folder).double()
+    shapes = [(key, tensor.shape) for key, tensor in ours.state_dict().items()]
+    assert [(key, tensor.shape) for key, tensor in theirs.state_dict().items()] == shapes
+    assert {k: v.shape for k, v in getattr(theirs, "choices", {}).items()} == {
+        k: v.shape for k, v in ours.choices.items()
+    }
+    assert theirs.auxiliary_weight == ours.auxiliary_weight
+    randomise(ours)
+    theirs.load_state_dict(ours.state_dict())
+    with torch.no_grad():
+        for key, logits in ours.choices.items():
+            theirs.choices[key].copy_(logits)
+    if p:
+        ours.set_drop_path(p)
+        theirs.set_drop_path(p)
+    for training in (True, False):
+        results = []
+        for module in (ours.train(training), theirs.train(training)):
+            module.zero_grad()
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(3)
+                found = outputs(module, images(network, 2))
+            sum(output.square().sum() for output in found).backward()
+            gradients = [g.grad for g in (*module.parameters(), *getattr(module, "choices", {}).values())]
+            results.append((found, gradients, list(module.state_dict().values())))
+        assert len(results[0][0]) == len(results[1][0])
+        for kind in range(3):
+            for one, other in zip(results[0][kind], results[1][kind], strict=True):
+                torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-9)
+    return theirs
+
+
+@pytest.mark.parametrize(("spec", "name"), complete_networks())
+def test_the_generated_source_computes_what_the_spec_says(spec: str, name: str, tmp_path: Path) -> None:
+    assert_agrees(small(spec, name), tmp_path)
+
+
+@pytest.mark.parametrize(("spec", "name"), [("darts/v1", "cifar"), ("quickstart", None)])
+def test_the_generated_source_drops_the_same_paths(spec: str, name: str | None, tmp_path: Path) -> None:
+    assert_agrees(small(spec, name, depth=3), tmp_path, p=0.5)
+
+
+def test_one_seed_gives_both_the_same_initial_weights(tmp_path: Path) -> None:
+    network = small("att_darts/found", "cifar", depth=4)
+    states = []
+    for make in (lambda: network.module(fused=False), lambda: model(network, tmp_path)):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(5)
+            states.append(make().state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(states[0].values(), states[1].values(), strict=True))
+
+
+def test_hostile_names_stay_names(tmp_path: Path) -> None:
+    network = compiled(HOSTILE)
+    found = assert_agrees(network, tmp_path, p=0.25)
+    assert any(key.startswith("stem.type.half.conv") for key in found.state_dict())
+    text = driver.to_python(network.program)
+    assert "os" not in re.findall(r"\w+", text)
+    assert "system" not in text
+
+
+def test_nothing_but_torch_is_imported(tmp_path: Path) -> None:
+    for spec, name in complete_networks()[:3]:
+        text = driver.to_python(small(spec, name).program)
+        assert set(re.findall(r"^\s*(?:from|import) (\w+)", text, re.M)) <= {"torch", "__future__"}
+        assert "genolang" not in text.split("\n", 1)[1]
+
+
+def test_the_first_line_names_the_version_that_wrote_it() -> None:
+    from genolang import __version__
+
+    text = driver.to_python(small("darts/v2", "cifar").program)
+    assert text.startswith(f"# Written by genolang {__version__}.")
+
+
+def test_a_definition_used_at_several_sizes_is_one_class_with_parameters() -> None:
+    text = driver.to_python(small("quickstart", channels=8).program)
+    assert re.findall(r"^class SepConv\w*\(", text, re.M) == ["class SepConv("]
+    assert "def __init__(self, channels: int, stride: int) -> None:" in text
+
+
+def test_the_source_is_laid_out_as_a_formatter_would(tmp_path: Path) -> None:
+    ruff = Path(sys.executable).with_name("ruff")
+    if not ruff.exists():
+        pytest.skip("no ruff here")
+    networks = [small(spec, name) for spec, name in complete_networks()]
+    for place, network in enumerate(networks):
+        (tmp_path / f"n{place}.py").write_text(driver.to_python(network.program), encoding="utf-8")
+    for words in (["format", "--check", "--line-length", "88"], ["check", "--ignore", "F841"]):
+        done = subprocess.run(
+            [ruff, *words, "--isolated", "--no-cache", tmp_path], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout
+
+
+def test_weights_with_batch_counters_load_into_the_generated_class(tmp_path: Path) -> None:
+    network = small("darts/v2", "cifar")
+    found = model(network, tmp_path)
+    state = dict(found.state_dict())
+    counted = {f"{k.removesuffix('running_mean')}num_batches_tracked": torch.tensor(1)
+               for k in state if k.endswith("running_mean")}  # fmt: skip
+    assert counted
+    found.load_state_dict({**state, **counted})
+
+
+PIECES = {
+    "a shared operation at two sizes": """op pair {
+  h = conv(3, bias=true)
+  return h(x) + (h(x -> subsample(2)) -> resize(like=x))
+}""",
+    "a shared definition at two sizes": """op block = relu -> conv(1) -> max_pool(2, ceil=true) -> resize(size=(3, 4))
+op pair {
+  h = block -> tanh
+  return h(x) + h(x -> avg_pool(3, stride=2)) + h(x -> subsample(2, offset=1))
+}""",
+    "one that changes with the size": """op block = if H == 9 then conv(3, groups=C) -> sigmoid
+           else relu -> conv(3, groups=C) -> tanh
+op pair {
+  h = block -> batch_norm
+  return h(x) / 2 - (h(x -> subsample(2)) -> resize(like=x, mode=bilinear))
+}""",
+    "the rest": """op pair {
+  a = x -> conv((1, 3), 4, pad=(0, 1)) -> max_pool(3, stride=(2, 1)) -> silu
+  b = x -> conv(5, 4, stride=(2, 1), groups=2, dilation=2) -> softmax(space)
+  c = matmul(a -> softmax(channels), transpose(b))
+  d = a * (c -> global_max_pool) + max(a, channels) - mean(b, space) + a / (2 + sigmoid(b))
+  return d -> avg_pool((1, 3), stride=1, pad=(0, 1), ceil=true) -> dropout(0.0) -> identity
+}""",
+    "zeros": """op none = zeros
+op pair = none(x) + x * none(x) + (x -> global_avg_pool) + -1.5 + (relu(x) -> zeros(1))""",
+    "a product of masks": """choice mask = sigmoid | tanh -> sigmoid | conv(1) -> sigmoid combine product
+op pair = x * (x -> mask)""",
+    "a choice beside the network's own": """op pair = relu -> (conv(1) | conv(3) | zeros(1)) -> (identity | tanh)""",
+}
+
+
+@pytest.mark.parametrize("piece", PIECES)
+def test_every_form_of_the_language_has_its_source(piece: str, tmp_path: Path) -> None:
+    text = f"""geno 1
+{PIECES[piece]}
+network n {{
+  input image(4, 9, 7)
+  stem  conv(1) -> pair
+  head  global_avg_pool -> linear(2)
+}}
+"""
+    assert_agrees(compiled(text), tmp_path)
