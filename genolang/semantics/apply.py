@@ -344,7 +344,7 @@ def _does_nothing(name: str, attrs: dict[str, Any], type: MapType) -> bool:
     if name in ("add", "multiply"):
         return bool(attrs["constant"] == (0 if name == "add" else 1))
     if name == "subsample":
-        return attrs["stride"] == 1 and attrs["offset"] == 0
+        return bool(attrs["stride"] == 1 and attrs["offset"] == 0)
     return bool(name == "resize" and attrs["size"] is not None and type[1:] == pair(attrs["size"]))
 
 

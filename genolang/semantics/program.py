@@ -72,7 +72,7 @@ class Block:
         self.order = order
         self.zero = zero
         # Whether a decision is open in here, so that the block belongs to one network's search space.
-        self.open = any(n.mix is not None or (n.body is not None and n.body.open) for n in nodes)
+        self.open: bool = any(n.mix is not None or (n.body is not None and n.body.open) for n in nodes)
 
     @property
     def output_type(self) -> MapType:

@@ -12,7 +12,14 @@ from typing import Any
 
 from genolang.compiler.backends.python_forward import Forward, Statement, fold, name_values
 from genolang.compiler.backends.python_layers import HELPERS, constructor
-from genolang.compiler.backends.python_names import attribute, class_name, numbered, quoted, variable
+from genolang.compiler.backends.python_names import (
+    OURS,
+    attribute,
+    class_name,
+    numbered,
+    quoted,
+    variable,
+)
 from genolang.compiler.backends.python_network import NetworkText
 from genolang.compiler.backends.python_text import (
     OMITTED,
@@ -76,7 +83,7 @@ class _Writer:
         self.classes: dict[int, ClassText] = {}
         self.order: list[ClassText] = []
         self.helpers: set[str] = set()
-        self.names: set[str] = {*HELPERS, "Tensor"}
+        self.names: set[str] = {*HELPERS, *OURS}
 
     def write(self, root: Graph, auxiliary_weight: float) -> str:
         """All classes, those that others use first."""
