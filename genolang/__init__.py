@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from genolang.version import __version__
+
 if TYPE_CHECKING:
     from genolang.api import Network, Plan, Spec, check, load
     from genolang.diagnostics import Diagnostic, GenoError
 
-__version__ = "0.1.0"
 __all__ = ["Diagnostic", "GenoError", "Network", "Plan", "Spec", "check", "load"]
 _HOMES = {"Diagnostic": "genolang.diagnostics", "GenoError": "genolang.diagnostics"}
 

@@ -140,7 +140,7 @@ def _weights(network: Network, module: NetworkModule, values: Mapping[str, str])
 
     import safetensors.torch
 
-    from genolang import __version__
+    from genolang.version import __version__
 
     # One entry: the order of several is not the same in every run.
     about = {"version": __version__, "network": network.name, "set": dict(values)}

@@ -77,10 +77,10 @@ def _write(
     import hashlib
     from pathlib import Path
 
-    import genolang
     from genolang.cli.new import write_text
     from genolang.search.space import describe_genotype
     from genolang.search.writeback import discrete_text, recheck
+    from genolang.version import __version__
 
     source = checked.module.source
     digest = hashlib.sha256(source.text.encode()).hexdigest()
@@ -92,7 +92,7 @@ def _write(
     ]
     if result.baseline_random is not None:
         header.append(f"control: random genotypes, trained as long, score {result.baseline_random:.4f}")
-    header.append(f"written by genolang {genolang.__version__}")
+    header.append(f"written by genolang {__version__}")
     text = discrete_text(checked, program, result.genotype, header)
     recheck(checked, text)
     write_text(found, text)

@@ -46,8 +46,8 @@ def activation_bytes(program: Program, batch: int, *, fused: bool = True) -> int
 
 def to_python(program: Program) -> str:
     """The program as one readable Python file that needs torch alone."""
-    from genolang import __version__
     from genolang.compiler.backends.python_source import to_python as write
+    from genolang.version import __version__
 
     graph = build(program, fused=False)
     return write(graph, program.choices, program.auxiliary_weight, __version__)
