@@ -394,10 +394,8 @@ class Evaluator:
     def call_primitive(self, callee: PrimitiveOp, expr: s.Call, frame: Frame) -> Any:
         name = callee.primitive.name
         if name == "max" and isinstance(expr.callee, s.Name):
-            axis = expr.args and isinstance(expr.args[0].value, s.Name) and (
-                expr.args[0].value.id in ("channels", "space")
-            )
-            first = None if axis or not expr.args else self.evaluate(expr.args[0].value, frame)
+            # `max(channels)` is over an axis, `max(channels, 2)` of a number that is called so.
+            first = self.evaluate(expr.args[0].value, frame) if len(expr.args) > 1 else None
             if is_number(first) or isinstance(first, tuple):
                 args = [(a.name, self.evaluate(a.value, frame), a) for a in expr.args]
                 return self.call_function("max", expr, args, frame)
