@@ -192,6 +192,13 @@ def _concat(attrs: Attrs, types: Types) -> MapType:
     return MapType(sum(x.C for x in types), types[0].H, types[0].W)
 
 
+_FITS = {
+    "C": "`conv(1, channels)` gives a map another number of channels",
+    "H": "give both the same strides, or bring one to the other's size: `resize(like=other)`",
+    "W": "give both the same strides, or bring one to the other's size: `resize(like=other)`",
+}
+
+
 def broadcast(types: Types) -> MapType:
     """The shape of an element-wise result: each axis equal, or 1 in one of the operands."""
     out = []
@@ -199,7 +206,7 @@ def broadcast(types: Types) -> MapType:
         wide = {size for size in sizes if size != 1}
         if len(wide) > 1:
             listed = " and ".join(str(x) for x in types)
-            raise ShapeProblem("G301", f"maps of {listed} do not fit together: {axis} differs")
+            raise ShapeProblem("G301", f"maps of {listed} do not fit together: {axis} differs", _FITS[axis])
         out.append(wide.pop() if wide else 1)
     return MapType(*out)
 

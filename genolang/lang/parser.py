@@ -6,7 +6,7 @@ that every wrong statement is reported.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Source, Span
@@ -91,14 +91,16 @@ class _Run:
         while at < len(tokens):
             token = tokens[at]
             following = tokens[at + 1].type if at + 1 < len(tokens) else ""
-            accepted = tables.states[self.states[-1]].keys()
             if self.fresh:
                 self.statement = at
+            before = self.states[:]
             try:
                 found = self.feed(token, following)
                 at += 1
             except _Unexpected:
-                at = self.recover(self.unexpected(accepted, at), at)
+                # What could stand here is asked of the parse before it gave way to the wrong token.
+                self.before = before
+                at = self.recover(self.unexpected(at), at)
                 if len(self.diagnostics) >= MAX_SYNTAX_ERRORS or self.start == "expr":
                     return None
             except _TooDeep:
@@ -161,10 +163,28 @@ class _Run:
             if token.type == "$END" and states[-1] == tables.ends[self.start]:
                 return values[-1]
 
-    def unexpected(self, accepted: Iterable[str], at: int) -> Diagnostic:
+    def unexpected(self, at: int) -> Diagnostic:
         from genolang.lang.expectations import explain_unexpected
 
-        return explain_unexpected(self.source, self.tokens.tokens, at, accepted)
+        accepted = [kind for kind in self.tables.states[self.before[-1]] if self.accepts(kind)]
+        return explain_unexpected(self.source, self.tokens.tokens, at, accepted, self.statement)
+
+    def accepts(self, kind: str) -> bool:
+        """Whether a token of this type could stand next: a state also lists what others may take."""
+        if not kind.isupper() and kind != "$END":
+            return False
+        states, tables = self.before[:], self.tables
+        while True:
+            action = tables.states[states[-1]].get(kind)
+            if action is None:
+                return False
+            if action >= 0:
+                return True
+            rule = tables.rules[-1 - action]
+            del states[len(states) - rule.size :]
+            states.append(tables.states[states[-1]][rule.origin])
+            if kind == "$END" and states[-1] == tables.ends[self.start]:
+                return True
 
     def too_deep(self, token: Token) -> Diagnostic:
         return Diagnostic("G007", f"this is nested more than {MAX_DEPTH} deep",
@@ -204,7 +224,7 @@ class _Run:
         tokens = self.tokens
         dropped = tokens.tokens[self.statement : until]
         start = min(tokens.tokens[self.statement].start, tokens.tokens[until].start)
-        end = tokens.tokens[until].start
+        end = dropped[-1].end if dropped else start
         tokens.lose(dropped)
         tokens.damaged.append(start)
         lexical = tokens.diagnostics

@@ -107,6 +107,8 @@ class _Tokenizer:
         self.source = source
         self.out = Tokens([], [], [], set(), [])
         self.open: list[Token] = []
+        # The position of each of them in `tokens`.
+        self.opened: list[int] = []
         self.line_end: Token | None = None
         # The position, in `tokens`, of the first token of the item under way.
         self.item = 0
@@ -190,6 +192,7 @@ class _Tokenizer:
         if value in _OPEN:
             self.add(token)
             self.open.append(token)
+            self.opened.append(len(self.out.tokens) - 1)
             if len(self.open) > MAX_NESTING:
                 self.report(
                     "G007", f"brackets are nested more than {MAX_NESTING} deep", token.start,
@@ -209,13 +212,16 @@ class _Tokenizer:
         bracket = self.open[-1]
         if _OPEN[bracket.value] != value:
             self.mismatched(token, bracket)
-            self.give_up()
-            return False
+            if value != "}" or not any(b.value == "{" for b in self.open):
+                self.give_up()
+                return False
+            self.leave_out_statement()
         if value == "}" and self.out.tokens[-1].type != "NEWLINE":
             self.line_end = None
             self.out.tokens.append(Token("NEWLINE", "", token.start, token.start))
         self.add(token)
         self.open.pop()
+        self.opened.pop()
         return True
 
     def mismatched(self, token: Token, bracket: Token) -> None:
@@ -245,6 +251,20 @@ class _Tokenizer:
         )  # fmt: skip
         self.give_up()
 
+    def leave_out_statement(self) -> None:
+        """Leave out the statement whose bracket the closing brace of its block finds open."""
+        tokens = self.out.tokens
+        while self.open[-1].value != "{":
+            self.open.pop()
+            first = self.opened.pop()
+        brace = self.opened[-1]
+        while first > brace + 1 and tokens[first - 1].type != "NEWLINE":
+            first -= 1
+        if first < len(tokens):
+            self.out.damaged.append(tokens[first].start)
+        self.out.lose(tokens[first:])
+        del tokens[first:]
+
     def give_up(self) -> None:
         """Leave out the item under way."""
         tokens = self.out.tokens
@@ -253,6 +273,7 @@ class _Tokenizer:
         self.out.lose(tokens[self.item :])
         del tokens[self.item :]
         self.open.clear()
+        self.opened.clear()
         self.line_end = None
 
     def resume(self, at: int) -> int | None:

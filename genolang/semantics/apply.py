@@ -100,11 +100,13 @@ class Applier(Evaluator):
         for option in op.options:
             result = self.apply(option, value, inner, option.span)
             if results and result.type != results[0].type and op.combine == "sum":
+                first, other = (print_expression(op.syntax[i])[:60] for i in (0, len(results)))
                 raise problem(
                     frame, "G308",
-                    f"the alternatives of a choice give one shape, but `{print_expression(op.syntax[0])}`"
-                    f" gives {results[0].type} and `{print_expression(op.syntax[len(results)])}` gives {result.type}",
+                    f"the alternatives of a choice give one shape, but `{first}` gives {results[0].type}"
+                    f" and `{other}` gives {result.type}",
                     op.span, labels=[Label(option.span, f"this gives {result.type}")],
+                    help="give every alternative the same channels and stride",
                 )  # fmt: skip
             results.append(result)
         key, row = self.expansion.row(op, tuple(r.zero for r in results))

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from genolang.diagnostics import GenoError, Label, did_you_mean
 from genolang.lang import syntax as s
-from genolang.lang.limits import limit, limit_note
 from genolang.primitives import PRIMITIVES, ShapeProblem, broadcast
 from genolang.semantics.arithmetic import whole
+from genolang.semantics.edges import input_names, spell_out
 from genolang.semantics.frames import POISON, Frame, Poisoned, history, problem
 from genolang.semantics.program import CellSpace, SpaceEdge
 from genolang.semantics.values import DefinitionRef, MapValue, PrimitiveOp, describe, is_op
@@ -18,8 +18,6 @@ from genolang.semantics.values import DefinitionRef, MapValue, PrimitiveOp, desc
 if TYPE_CHECKING:
     from genolang.semantics.apply import Applier
 
-_STARTS = ("earlier", "inputs", "nodes")
-_ENDS = ("each", "later", "nodes")
 
 
 class CellBody:
@@ -33,7 +31,7 @@ class CellBody:
         self.frame = frame
         self.edges = [e for st in body if isinstance(st, s.Edges) for e in st.edges]
         self.keep = next((st for st in body if isinstance(st, s.Keep)), None)
-        self.inputs: list[str] = [n for n in ref.map_params if n != "x"] or ["x"]
+        self.inputs = input_names(ref)
 
     def set_inputs(self, statement: s.Inputs) -> None:
         self.inputs = [item.name.id for item in statement.inputs]
@@ -47,72 +45,47 @@ class CellBody:
         """Every node in order: the sum of its edges."""
         nodes = [n.id for n in statement.names]
         edges: dict[str, list[tuple[str, s.Edge]]] = {name: [] for name in nodes}
-        for start, end, edge in self.expand(nodes):
+        for start, end, edge in spell_out(self.edges, self.inputs, nodes):
             edges[end].append((start, edge))
         space: list[SpaceEdge] = []
+        failed = False
         for name in statement.names:
-            mine = edges[name.id]
-            if not mine:
-                raise problem(self.frame, "G402", f"no edge leads into the node `{name.id}`", name.span,
-                              help=f"add one: `edges earlier -> {name.id} : skip`, or remove the node")  # fmt: skip
-            scope = self.frame.under(name.id)
-            values = []
-            for start, edge in mine:
-                value, rows = self.edge(start, name.id, edge, scope)
-                values.append((value, edge))
-                space.append(SpaceEdge(start, name.id, rows, edge))
-            self.frame.names[name.id] = self.sum(name, values)
+            try:
+                self.node(name, edges[name.id], space)
+            except GenoError as error:
+                if self.ref.module.source.library:
+                    raise
+                self.applier.expansion.report(error)
+                failed = True
+            except Poisoned:
+                failed = True
+            if name.id not in self.frame.names:
+                self.frame.names[name.id] = POISON
+        if failed:
+            raise Poisoned
         self.record(space, nodes)
 
-    def expand(self, nodes: list[str]) -> list[tuple[str, str, s.Edge]]:
-        """All edges in the order written, patterns spelled out by target, then by start."""
-        found: list[tuple[str, str, s.Edge]] = []
-        numbers = {name: number for number, name in enumerate(nodes)}
-        for edge in self.edges:
-            start, end = edge.start.id, edge.end.id
-            targets = nodes if end in _ENDS else [end]
-            if end not in _ENDS and end not in numbers:
-                raise self.unknown(edge.end, nodes, _ENDS)
-            for target in targets:
-                before = nodes[: numbers[target]] if start in _STARTS else []
-                if start in _STARTS:
-                    starts = {"earlier": self.inputs + before, "inputs": self.inputs, "nodes": before}[start]
-                elif start in self.inputs or numbers.get(start, len(nodes)) < numbers[target]:
-                    starts = [start]
-                elif start in numbers:
-                    if end in _ENDS:
-                        continue
-                    raise problem(
-                        self.frame, "G403", f"an edge from `{start}` to `{target}` goes backwards", edge.span,
-                        help="nodes are computed in the order of the `nodes` line",
-                    )  # fmt: skip
-                else:
-                    raise self.unknown(edge.start, [*self.inputs, *nodes], _STARTS)
-                found += [(each, target, edge) for each in starts]
-                if len(found) > limit("edges"):
-                    raise problem(self.frame, "G507", f"a cell has at most {limit('edges'):,} edges",
-                                  edge.span, notes=(limit_note("edges"),))  # fmt: skip
-        return found
-
-    def unknown(self, name: s.Name, names: list[str], patterns: tuple[str, ...]) -> GenoError:
-        return problem(
-            self.frame, "G401", f"there is no node `{name.id}`", name.span,
-            help=did_you_mean(name.id, [*names, *patterns])
-            or f"this cell has {', '.join(f'`{n}`' for n in names[:8])}",
-        )  # fmt: skip
+    def node(self, name: s.Name, edges: list[tuple[str, s.Edge]], space: list[SpaceEdge]) -> None:
+        scope = self.frame.under(name.id)
+        values = []
+        for start, edge in edges:
+            value, rows = self.edge(start, name.id, edge, scope)
+            values.append((value, edge))
+            space.append(SpaceEdge(start, name.id, rows, edge))
+        self.frame.names[name.id] = self.sum(name, values)
 
     def edge(
         self, start: str, end: str, edge: s.Edge, scope: Frame
     ) -> tuple[MapValue, dict[str, int]]:
-        value = self.frame.names.get(start, self.frame.main if start == "x" else None)
-        if value is POISON or value is None:
-            raise Poisoned
-        assert isinstance(value, MapValue)
         frame = replace(scope.under(start), edge=(start, end))
         op = self.applier.evaluate(edge.operation, frame)
         if not is_op(op):
             raise problem(frame, "G205", f"an edge holds an operation, not {describe(op)}",
                           edge.operation.span)  # fmt: skip
+        value = self.frame.names.get(start, self.frame.main if start == "x" else None)
+        if value is POISON or value is None:
+            raise Poisoned
+        assert isinstance(value, MapValue)
         before = len(frame.builder.nodes)
         result = self.applier.apply(op, value, frame, edge.span)
         mixes = (n.mix for n in frame.builder.nodes[before:] if n.mix is not None)
@@ -149,14 +122,18 @@ class CellBody:
                 raise problem(
                     self.frame, "G405", f"no edge of this cell holds the choice `{self.keep.choice.id}`",
                     self.keep.choice.span, help=did_you_mean(self.keep.choice.id, names.values())
-                    or "a cell without choices needs no `keep`",
+                    or (f"its edges hold {' and '.join(f'`{n}`' for n in sorted(set(names.values())))}"
+                        if names else "a cell without choices needs no `keep`"),
                 )  # fmt: skip
             counts = Counter(e.end for e in space if rank_by in e.rows)
             for node in nodes:
                 count = counts[node]
                 if count < keep:
-                    raise problem(self.frame, "G404", f"`{node}` has {count} edges, of which {keep} cannot"
-                                  " be kept", self.keep.span)  # fmt: skip
+                    raise problem(
+                        self.frame, "G404",
+                        f"{keep} edges cannot be kept of the {count} that lead into `{node}`", self.keep.span,
+                        help="keep fewer, or let more edges with the choice lead into the node",
+                    )  # fmt: skip
         if any(edge.rows for edge in space):
             cell = CellSpace(self.ref.name, tuple(space), keep, rank_by)
             self.applier.expansion.cells[self.ref.name] = cell

@@ -145,7 +145,8 @@ def find_network(module: Module, name: str | None) -> DefinitionRef:
         if name in networks:
             return networks[name]
         raise fail("G408", f"{module.source.name} has no network `{name}`",
-                   help=did_you_mean(name, networks) or f"it has {', '.join(networks) or 'none'}")  # fmt: skip
+                   help=did_you_mean(name, networks)
+                   or f"it has {', '.join(networks) or 'none'}")  # fmt: skip
     complete = [r for r in networks.values() if is_complete(r)]
     if not complete:
         raise fail("G408", f"{module.source.name} has no network", help="define one: `network n { ... }`")

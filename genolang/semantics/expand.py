@@ -250,7 +250,9 @@ class Evaluator:
 
     def join_ops(self, expr: s.Infix, values: list[Any], frame: Frame) -> ForkOp:
         if expr.operator not in _JOINS:
-            raise problem(frame, "G205", f"`{expr.operator}` compares numbers, not operations", expr.span)
+            backwards = expr.operator == "<" and isinstance(expr.operands[1], s.Prefix)
+            raise problem(frame, "G205", f"`{expr.operator}` compares numbers, not operations", expr.span,
+                          help="pipelines run to the right: `a -> b`" if backwards else None)  # fmt: skip
         ops: list[Op] = []
         constants = []
         for value, operand in zip(values, expr.operands, strict=True):
@@ -288,8 +290,8 @@ class Evaluator:
         if isinstance(first, MapValue):
             return self.apply(PipeOp(tuple(ops), expr.span), first, frame, expr.span)
         if not is_op(first):
-            raise problem(frame, "G205", f"a pipeline begins with a map or an operation, not {describe(first)}",
-                          expr.stages[0].span)  # fmt: skip
+            message = f"a pipeline begins with a map or an operation, not {describe(first)}"
+            raise problem(frame, "G205", message, expr.stages[0].span)
         return PipeOp((first, *ops), expr.span)
 
     def eval_alternatives(self, expr: s.Alternatives, frame: Frame) -> ChoiceOp:
@@ -358,7 +360,8 @@ class Evaluator:
                           frame.uses, frame.main, frame.edge)  # fmt: skip
             op = self.evaluate(expr.body, inner)
             if not is_op(op):
-                raise problem(frame, "G205", f"`for` repeats an operation, not {describe(op)}", expr.body.span)
+                raise problem(frame, "G205", f"`for` repeats an operation, not {describe(op)}",
+                              expr.body.span)  # fmt: skip
             stages.append(op)
         return PipeOp(tuple(stages), expr.span)
 
@@ -443,9 +446,9 @@ class Evaluator:
             )
             if name not in takes or name in {n for n, _ in getattr(op, "args", ())}:
                 raise problem(
-                    frame, "G406", f"this alternative does not take `{name}`", op.span,
-                    labels=[Label(arg.span, "the choice is used with it here")],
-                    help=f"give every alternative a parameter `{name}`",
+                    frame, "G406", f"an alternative of this choice does not take `{name}`", arg.span,
+                    labels=[Label(op.span, "this one")],
+                    help=did_you_mean(name, takes) or f"give every alternative a parameter `{name}`",
                 )  # fmt: skip
         args = [(name, value) for name, value, _ in extra]
         if isinstance(op, DefinedOp):

@@ -54,6 +54,13 @@ class Module:
         found = [m.definitions[name] for _, m in self.imports if name in m.definitions]
         return list(dict.fromkeys(found))
 
+    def visible_definitions(self) -> list[DefinitionRef]:
+        """Every definition that can be named without an alias."""
+        found = list(self.definitions.values())
+        for _, module in self.imports:
+            found += module.definitions.values()
+        return found
+
     def visible(self) -> set[str]:
         """Every name of a definition that an expression of this file may use."""
         names = set(self.definitions) | set(self.aliases)

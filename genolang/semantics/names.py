@@ -11,6 +11,7 @@ from genolang.lang import syntax as s
 from genolang.lang.limits import limit
 from genolang.primitives import PRIMITIVES
 from genolang.semantics.arithmetic import NUMERIC_FUNCTIONS
+from genolang.semantics.edges import check_edges
 from genolang.semantics.modules import RESERVED, Module, core_names
 from genolang.semantics.values import DefinitionRef, is_map_param
 
@@ -22,6 +23,7 @@ _WORDS = frozenset(
     if isinstance(field.kind, tuple)
     for word in field.kind
 )
+_OPERATIONS = ("op", "attention", "choice")
 _ANYWHERE = _WORDS | _PATTERNS
 _ALLOWED = {
     "op": (s.Assign, s.Return, s.Require, s.Inputs, s.Nodes, s.Edges, s.Keep),
@@ -29,6 +31,11 @@ _ALLOWED = {
     "network": (s.Assign, s.Require, s.Part, s.Cells, s.Auxiliary),
 }
 _ALLOWED["attention"] = _ALLOWED["op"]
+_PLACES = {
+    "network": "a network has `input`, `stem`, `body`, `cells`, `auxiliary`, `head`, `require` and named"
+    " values",
+    **dict.fromkeys(("op", "attention", "cell"), "that belongs into a `network`"),
+}
 _STATEMENT_WORDS = {
     s.Return: "return", s.Inputs: "inputs", s.Nodes: "nodes", s.Edges: "edges", s.Keep: "keep",
     s.Cells: "cells", s.Auxiliary: "auxiliary",
@@ -70,26 +77,51 @@ class _DefinitionCheck:
         self.local: dict[str, Span] = {}
         self.used: set[str] = set()
         self.unknown: set[str] = set()
+        # The kinds of definitions that can stand where the walk is.
+        self.wanted: tuple[str, ...] = _OPERATIONS
         # Whether it uses names that text in error may have given.
         self.doubtful = False
 
     def run(self) -> list[Diagnostic]:
         definition = self.ref.syntax
+        if definition.kind == "network" and not isinstance(definition.body, tuple):
+            self.wanted = ("network",)
         self._params(definition)
         implicit = {"searching"}
         if definition.kind in ("op", "attention"):
             implicit |= {"x", "C", "H", "W"}
         known = implicit | set(self.local)
+        if definition.kind == "choice":
+            self._choice(definition)
         if isinstance(definition.body, tuple):
-            self._statements(definition, known)
+            if definition.kind != "choice":
+                self._statements(definition, known)
         else:
             if definition.kind == "cell":
-                self.report("G411", "a cell is written in braces, with a `return`", definition.name.span)
+                self.report("G411", "a cell is written in braces, with a `return`", definition.name.span,
+                            help=f"`cell {definition.name.id}(prev) {{ return prev -> ... }}`")  # fmt: skip
             self._expr(definition.body, known)
         return self.found
 
     def report(self, code: str, message: str, span: Span, **more: Any) -> None:
         self.found.append(Diagnostic(code, message, span, **more))
+
+    def _choice(self, definition: s.Definition) -> None:
+        body = definition.body
+        if not isinstance(body, s.Alternatives):
+            self.report("G407", f"the choice `{definition.name.id}` has fewer than two alternatives",
+                        definition.name.span,
+                        help="write them with `|` between: `choice c = relu | conv(3)`")  # fmt: skip
+            return
+        for option in body.options:
+            found = self.module.lookup(option.id) if isinstance(option, s.Name) else []
+            if found and found[0].kind == "choice":
+                self.report("G414", "a choice cannot be an alternative of a choice", option.span,
+                            help="list its alternatives here")  # fmt: skip
+        combine = definition.combine
+        if combine is not None and combine.id not in ("sum", "product"):
+            self.report("G205", f"alternatives combine by `sum` or by `product`, not by `{combine.id}`",
+                        combine.span)  # fmt: skip
 
     def _params(self, definition: s.Definition) -> None:
         seen: set[str] = set()
@@ -97,12 +129,15 @@ class _DefinitionCheck:
         for param in definition.params:
             if param.name in RESERVED:
                 self.report("G106", f"`{param.name}` has a meaning of its own in the language", param.span,
-                            help="choose another name")  # fmt: skip
+                            help="the map that an operation is put to is `x` without saying so: leave it out"
+                            if param.name == "x" else "choose another name")  # fmt: skip
             if param.name in seen:
-                self.report("G107", f"two parameters are called `{param.name}`", param.span)
+                self.report("G107", f"two parameters are called `{param.name}`", param.span,
+                            labels=(Label(self.local[param.name], "first here"),),
+                            help="rename one of them")  # fmt: skip
             if param.kind is not None and param.kind != "map":
-                self.report("G205", f"the only kind that a parameter can be given is `map`, not `{param.kind}`",
-                            param.span)  # fmt: skip
+                self.report("G205", f"the only kind of a parameter that is written is `map`, not `{param.kind}`",
+                            param.span, help="leave the kind of any other parameter out")  # fmt: skip
             seen.add(param.name)
             known.add(param.name)
             self.local[param.name] = param.span
@@ -120,7 +155,7 @@ class _DefinitionCheck:
             if not isinstance(statement, allowed):
                 word = _STATEMENT_WORDS.get(type(statement)) or getattr(statement, "keyword", "a name")
                 self.report("G411", f"`{word}` has no place in a definition of kind `{definition.kind}`",
-                            statement.span)  # fmt: skip
+                            statement.span, help=_PLACES.get(definition.kind))  # fmt: skip
                 continue
             if returned:
                 self.report("G110", "nothing after `return` is looked at", statement.span,
@@ -136,6 +171,8 @@ class _DefinitionCheck:
         if not returned and definition.kind != "network":
             self.report("G109", f"`{definition.name.id}` returns nothing", definition.name.span,
                         help="end it with `return` and a map or an operation")  # fmt: skip
+        if not any(d.code in ("G411", "G412") for d in self.found):
+            self.found += check_edges(self.ref, body)
         for name, span in assigned.items():
             if name not in self.used:
                 self.report("G108", f"`{name}` is never used", span, severity="warning",
@@ -158,9 +195,16 @@ class _DefinitionCheck:
                 for edge in statement.edges:
                     self.used.update((edge.start.id, edge.end.id))
                     self._expr(edge.operation, known)
+            case s.Keep():
+                self._keep(statement, known)
             case s.Cells():
+                self._expr(statement.count, known)
                 for placed in statement.placed:
+                    self.wanted = ("cell",)
                     self._expr(placed.value, known)
+                    self.wanted = _OPERATIONS
+                    if placed.at is not None:
+                        self._expr(placed.at, known)
             case s.Require():
                 self._expr(statement.condition, known | {"params", "macs"})
             case s.Part(keyword="input"):
@@ -168,6 +212,16 @@ class _DefinitionCheck:
             case _:
                 for expr in _expressions(statement):
                     self._expr(expr, known)
+
+    def _keep(self, statement: s.Keep, known: set[str]) -> None:
+        self._expr(statement.count, known)
+        choices = [ref.name for ref in self.module.visible_definitions() if ref.kind == "choice"]
+        if statement.choice.id not in choices and not self.module.open_ended | (
+            statement.choice.id in self.module.lost
+        ):
+            self.report("G405", f"there is no choice called `{statement.choice.id}`", statement.choice.span,
+                        help=did_you_mean(statement.choice.id, choices)
+                        or "name the choice by whose logits the edges are compared")  # fmt: skip
 
     def _declare(self, name: s.Name, known: set[str], assigned: dict[str, Span] | None) -> None:
         if name.id in RESERVED:
@@ -198,6 +252,11 @@ class _DefinitionCheck:
             else:
                 stack += [(child, names) for child in _expressions(node)]
 
+    def _candidates(self, names: set[str]) -> set[str]:
+        """The names that could stand where an unknown one does."""
+        other = {r.name for r in self.module.visible_definitions() if r.kind not in self.wanted}
+        return names | (self.scope - other)
+
     def _attribute(self, node: s.Attribute, base: s.Name, names: set[str]) -> None:
         """`alias.name` and `core.name`: the name must be there. Sizes are looked at in expansion."""
         self.used.add(base.id)
@@ -224,7 +283,7 @@ class _DefinitionCheck:
         if node.id in self.unknown or len(self.unknown) >= limit("problems"):
             return
         self.unknown.add(node.id)
-        help = did_you_mean(node.id, names | self.scope)
+        help = did_you_mean(node.id, self._candidates(names))
         if node.id in ("C", "H", "W", "x"):
             help = "there is no single input here; a map's size is written `name.C`"
         elif help is None:

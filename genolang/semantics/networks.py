@@ -14,7 +14,7 @@ from genolang.semantics.apply import Applier
 from genolang.semantics.arguments import bind_definition, complete
 from genolang.semantics.arithmetic import whole
 from genolang.semantics.builder import Builder, Scope
-from genolang.semantics.frames import Budget, Expansion, Frame, Poisoned, Use, problem
+from genolang.semantics.frames import Budget, Expansion, Frame, Poisoned, Use, history, problem
 from genolang.semantics.modules import Module
 from genolang.semantics.program import Block, Program
 from genolang.semantics.values import (
@@ -222,6 +222,11 @@ class _NetworkRun:
         default, last = statement.placed[0], None
         special: dict[int, s.Placed] = {}
         for placed in statement.placed:
+            if placed is default and placed.at is not None:
+                raise problem(
+                    self.frame, "G413", "the first cell fills every place that no other takes", placed.span,
+                    help="write it without `at`, and the cells at single places after it",
+                )  # fmt: skip
             if placed.at is not None:
                 last = placed
                 special[self.position(placed.at, count)] = placed
@@ -283,7 +288,7 @@ class _NetworkRun:
             if value.type[1:] != (1, 1):
                 expansion.report(problem(
                     self.frame, "G309", f"a network ends in one value per class, not in {value.type}", span,
-                    help="end it with `head global_avg_pool -> linear(classes)`",
+                    help="end it with `head global_avg_pool -> linear(classes)`", labels=[history(value)],
                 ))  # fmt: skip
                 return None
         assert self.input is not None
@@ -293,7 +298,8 @@ class _NetworkRun:
                           tuple(expansion.cells.values()), arguments)  # fmt: skip
         if program.params > limit("parameters"):
             raise fail("G507", f"`{name}` has {program.params:,} learnable numbers", span,
-                       help="fewer channels or smaller windows", notes=(limit_note("parameters"),))  # fmt: skip
+                       help="fewer channels or smaller windows",
+                       notes=(limit_note("parameters"),))  # fmt: skip
         self.requirements(program)
         return program
 

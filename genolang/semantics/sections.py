@@ -122,8 +122,9 @@ def _arguments(expr: s.Call, names: tuple[str, ...]) -> dict[str, s.Expr]:
     for arg in expr.args:
         name = arg.name or (free[0] if free else None)
         if name is None or name not in names:
-            raise fail("G501", f"no argument `{arg.name or print_expression(arg.value)}` here", arg.span,
-                       help=did_you_mean(arg.name or "", names) or f"it takes {', '.join(names)}")  # fmt: skip
+            raise fail("G501", f"no argument `{arg.name or print_expression(arg.value)[:40]}` here", arg.span,
+                       help=did_you_mean(arg.name or "", names)
+                       or f"it takes {', '.join(names)}")  # fmt: skip
         if name in found:
             raise fail("G502", f"`{name}` is given twice", arg.span)
         found[name] = arg.value

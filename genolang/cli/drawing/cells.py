@@ -6,8 +6,7 @@ from genolang.cli.drawing.expressions import Stage, label_lines, stages, walk
 from genolang.cli.drawing.picture import Edge, EdgeKind, Node, Picture, short
 from genolang.lang import syntax as s
 from genolang.lang.printer import print_expression
-from genolang.semantics.cells import CellBody
-from genolang.semantics.networks import NetworkBuilder
+from genolang.semantics.edges import input_names, spell_out
 from genolang.semantics.values import DefinitionRef
 
 MAX_OPTIONS = 24
@@ -36,17 +35,15 @@ class _Cell:
             for st in body if isinstance(st, s.Inputs) for item in st.inputs
         }  # fmt: skip
         self.names = [n.id for st in body if isinstance(st, s.Nodes) for n in st.names]
-        builder = NetworkBuilder(ref.module, searching=False)
-        self.cell = CellBody(builder.applier, ref, body, builder.frame(ref))
-        if self.inputs:
-            self.cell.inputs = list(self.inputs)
+        self.starts = list(self.inputs) or input_names(ref)
+        self.edges = [edge for st in body if isinstance(st, s.Edges) for edge in st.edges]
         self.local = frozenset([p.name for p in ref.syntax.params] + list(self.assigned))
         self.choices: dict[str, DefinitionRef] = {}
 
     def picture(self) -> Picture:
-        starts = list(self.cell.inputs)
+        starts = self.starts
         hues = {name: number for number, name in enumerate([*starts, *self.names])}
-        edges = [self.edge(a, b, e, hues[a]) for a, b, e in self.cell.expand(self.names)]
+        edges = [self.edge(a, b, e, hues[a]) for a, b, e in spell_out(self.edges, starts, self.names)]
         output, outgoing = self.output()
         edges += [Edge(name, "return", hue=hues[name]) for name in outgoing if name in hues]
         nodes = [self.input(name) for name in starts]

@@ -61,8 +61,10 @@ class Choices(MutableMapping[str, Tensor]):
 
     def apply(self, change: Callable[[Tensor], Tensor]) -> None:
         for key, tensor in self.tensors.items():
-            moved = change(tensor.detach())
-            if moved is not tensor:
+            values = tensor.detach()
+            moved = change(values)
+            # An optimizer may hold the tensor: it is replaced only where it has to be.
+            if moved is not values:
                 self.tensors[key] = moved.requires_grad_()
 
     def weights(self) -> dict[str, Weights]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from genolang.compiler.ir.graph import Graph, Node
-from genolang.primitives import PRIMITIVES, MapType, broadcast
+from genolang.primitives import PRIMITIVES, MapType, ShapeProblem, broadcast
 
 Verified = dict[int, tuple[Node, list[MapType]]]
 
@@ -40,9 +40,11 @@ def _verify_one(graph: Graph, after: str, known: Verified) -> None:
             assert not arguments, f"{where}: an input reads something"
         elif node.kind == "layer":
             rule = PRIMITIVES[node.layer]
-            assert node.attrs is not None and rule.shape(node.attrs, types) == node.type, (
-                f"{where}: {node.type} does not follow from {types}"
-            )
+            try:
+                follows = node.attrs is not None and rule.shape(node.attrs, types) == node.type
+            except ShapeProblem:
+                follows = False
+            assert follows, f"{where}: {node.type} does not follow from {types}"
             assert bool(node.path) == rule.has_weights, f"{where}: weights without a path"
         elif node.kind == "call":
             body = node.body
@@ -52,7 +54,13 @@ def _verify_one(graph: Graph, after: str, known: Verified) -> None:
             assert body.node(body.outputs[0]).type == node.type, f"{where}: wrong result type"
         else:
             assert node.mix is not None and len(node.kept) == len(arguments), f"{where}: mix"
-            assert broadcast(types) == node.type, f"{where}: alternatives differ: {types}"
+            try:
+                # Masks that are multiplied may be narrower than their product.
+                found = broadcast(types) if node.mix.combine == "product" else types[0]
+            except ShapeProblem:
+                found = None
+            same = node.mix.combine == "product" or len(set(types)) == 1
+            assert same and found == node.type, f"{where}: alternatives differ: {types}"
         if node.path and node.kind == "layer":
             assert node.path in graph.leaves, f"{where}: {'.'.join(node.path)} is not declared"
         known[id(node)] = (node, types)
