@@ -136,7 +136,7 @@ class _DefinitionCheck:
                             labels=(Label(self.local[param.name], "first here"),),
                             help="rename one of them")  # fmt: skip
             if param.kind is not None and param.kind != "map":
-                self.report("G205", f"the only kind of a parameter that is written is `map`, not `{param.kind}`",
+                self.report("G205", f"a parameter is a feature map (`: map`) or a value, not `{param.kind}`",
                             param.span, help="leave the kind of any other parameter out")  # fmt: skip
             seen.add(param.name)
             known.add(param.name)
@@ -255,7 +255,7 @@ class _DefinitionCheck:
     def _candidates(self, names: set[str]) -> set[str]:
         """The names that could stand where an unknown one does."""
         other = {r.name for r in self.module.visible_definitions() if r.kind not in self.wanted}
-        return names | (self.scope - other)
+        return names | (self.scope - other) | _WORDS
 
     def _attribute(self, node: s.Attribute, base: s.Name, names: set[str]) -> None:
         """`alias.name` and `core.name`: the name must be there. Sizes are looked at in expansion."""

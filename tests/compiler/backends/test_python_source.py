@@ -15,9 +15,12 @@ from torch import nn
 from genolang.api import Network
 from genolang.compiler import driver
 
-HOSTILE = '''geno 1
+HOSTILE = (
+    '''geno 1
 # """ + __import__("os").system("false") + """
-# ''' + "'''" + '''
+# '''
+    + "'''"
+    + """
 op half = conv(3) -> batch_norm
 op type(k=1) = half -> conv(k, bias=true) -> relu
 op class(k=1) = conv(k, bias=true) -> x_1
@@ -54,7 +57,8 @@ network class_(depth=2) {
   cells depth of global
   head  global_avg_pool -> linear(3)
 }
-'''
+"""
+)
 
 
 def written(network: Network, folder: Path) -> ModuleType:
@@ -186,7 +190,8 @@ PIECES = {
   h = conv(3, bias=true)
   return h(x) + (h(x -> subsample(2)) -> resize(like=x))
 }""",
-    "a shared definition at two sizes": """op block = relu -> conv(1) -> max_pool(2, ceil=true) -> resize(size=(3, 4))
+    "a shared definition at two sizes": """
+op block = relu -> conv(1) -> max_pool(2, ceil=true) -> resize(size=(3, 4))
 op pair {
   h = block -> tanh
   return h(x) + h(x -> avg_pool(3, stride=2)) + h(x -> subsample(2, offset=1))
@@ -208,7 +213,8 @@ op pair {
 op pair = none(x) + x * none(x) + (x -> global_avg_pool) + -1.5 + (relu(x) -> zeros(1))""",
     "a product of masks": """choice mask = sigmoid | tanh -> sigmoid | conv(1) -> sigmoid combine product
 op pair = x * (x -> mask)""",
-    "a choice beside the network's own": """op pair = relu -> (conv(1) | conv(3) | zeros(1)) -> (identity | tanh)""",
+    "a choice beside the network's own": """
+op pair = relu -> (conv(1) | conv(3) | zeros(1)) -> (identity | tanh)""",
 }
 
 

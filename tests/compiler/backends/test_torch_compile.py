@@ -9,6 +9,23 @@ from torch import Tensor
 
 from genolang.api import Network
 
+SUPERNET = """geno 1
+import std.ops, std.attention
+choice operation = none | skip | max_pool(3) | sep_conv(3)
+choice gate = identity | se(r=2) | double_attention
+cell normal(prev, channels=4) {
+  inputs s0 = prev -> relu_conv_bn(channels)
+  nodes  n1, n2
+  edges  earlier -> each : operation -> gate -> drop_path
+  return concat(n1, n2)
+}
+network supernet {
+  input image(3, 9, 7)
+  cells 1 of normal
+  head  global_avg_pool -> linear(3)
+}
+"""
+
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
@@ -31,9 +48,9 @@ def step(network: Network, backend: str | None) -> tuple[list[Tensor], list[Tens
 
 
 @pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-@pytest.mark.parametrize(("spec", "name"), [("quickstart", "digits"), ("darts/v2", "cifar")])
-def test_a_whole_network_is_one_graph_for_torch(spec: str, name: str, backend: str) -> None:
-    network = small(spec, name, depth=1 if spec == "quickstart" else 2)
+@pytest.mark.parametrize("kind", ["supernet", "discrete"])
+def test_a_whole_network_is_one_graph_for_torch(kind: str, backend: str) -> None:
+    network = compiled(SUPERNET) if kind == "supernet" else small("darts/v2", "cifar", depth=2)
     for here, there in zip(step(network, backend), step(network, None), strict=True):
         for one, other in zip(here, there, strict=True):
             torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
@@ -46,7 +63,7 @@ def test_a_network_runs_through_inductor() -> None:
 import std.ops, std.attention
 network n {
   input image(3, 9, 7)
-  stem  conv(3, 4) -> batch_norm -> (zeros(1) | identity | max_pool(3)) -> se(r=2)
+  stem  conv(3, 4) -> se(r=2)
   head  global_avg_pool -> linear(3)
 }
 """)

@@ -34,7 +34,9 @@ network n(depth=2) {
   head  global_avg_pool -> linear(3)
 }
 """
-ATTENTION = ["se(r=2)", "ge(r=2)", "bam(r=2)", "bam_code(r=2)", "cbam(r=2)", "cbam_code(r=2)", "double_attention"]
+ATTENTION = [f"{name}(r=2)" for name in ("se", "ge", "bam", "bam_code", "cbam", "cbam_code")] + [
+    "double_attention"
+]
 
 
 def simple(stem: str, size: tuple[int, int] = (9, 7)) -> Any:

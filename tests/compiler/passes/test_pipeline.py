@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -27,15 +28,12 @@ op twice { h = sep_conv(3) -> batch_norm
 network n {
   input image(3, 9, 7)
   stem  conv(3, 4) -> noise -> wide -> dead -> x_mask -> (none | skip | max_pool | sep_conv(3)) -> twice
-  stem  (none | none | zeros(1)) + x_id
+  stem  last
   head  global_avg_pool -> linear(3)
 }
 op x_mask = x * (x -> mask)
-op x_id = identity
+op last = (x -> (none | zeros(1))) + x + none(x)
 """
-MIXED = MIXED.replace(
-    "(none | none | zeros(1)) + x_id", "last"
-) + "op last = (x -> (none | zeros(1))) + x + none(x)\n"  # fmt: skip
 NETWORKS: dict[str, Callable[[], Network]] = {
     "mixed": lambda: compiled(MIXED),
     "discrete": lambda: small("att_darts/found", "cifar", depth=3),
@@ -127,7 +125,7 @@ def test_what_a_pass_changed_can_be_told() -> None:
     relu = [c for c in found["share"].changes if c.layer == "relu"]
     assert {c.file for c in relu} == {"std/ops.geno"} and all(c.count > 0 for c in relu)
     sizes = [(e.nodes_before, e.nodes_after) for e in found.values()]
-    assert all(after == before for (_, after), (before, _) in zip(sizes, sizes[1:], strict=False))
+    assert all(after == before for (_, after), (before, _) in pairwise(sizes))
     assert found["prune"].nodes_after == driver.build(network.program).size()
 
 
