@@ -207,7 +207,6 @@ class _Tokenizer:
         if not self.open:
             self.report("G006", f"`{value}` closes nothing", token.start, token.end,
                         help="remove it, or add what it should close")  # fmt: skip
-            self.out.damaged.append(token.start)
             return True
         bracket = self.open[-1]
         if _OPEN[bracket.value] != value:
@@ -328,6 +327,7 @@ class _Tokenizer:
         self, code: str, message: str, start: int, end: int, help: str | None = None,
         labels: tuple[Label, ...] = (), notes: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
+        self.out.damaged.append(start)
         self.out.diagnostics.append(
             Diagnostic(code, message, Span(self.source, start, end), labels, help, notes)
         )

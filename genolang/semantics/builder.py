@@ -102,8 +102,8 @@ class Builder:
         elif self._weights(owner) != self._weights(node):
             raise fail(
                 "G306",
-                f"`{node.path[0]}` has one set of weights, but its uses need different ones:"
-                f" {self._inputs(owner)} here and {self._inputs(node)} there",
+                f"`{node.path[0]}` has one set of weights, but is put to {self._inputs(owner)}"
+                f" and to {self._inputs(node)}, which need different ones",
                 node.span, help="give each use its own instance: repeat the expression",
             )  # fmt: skip
 

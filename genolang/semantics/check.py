@@ -135,7 +135,9 @@ def _try_alone(
             pass
         except RecursionError:
             builder.expansion.report(builder.expansion.too_deep(span))
-        checked.diagnostics += [d for d in builder.expansion.diagnostics if d not in checked.diagnostics]
+        note = f"no network here uses `{ref.name}`, so it was tried on a map of {MapType(*TRIAL)}"
+        found = [replace(d, notes=(*d.notes, note)) for d in builder.expansion.diagnostics]
+        checked.diagnostics += [d for d in found if d not in checked.diagnostics]
 
 
 def find_network(module: Module, name: str | None) -> DefinitionRef:

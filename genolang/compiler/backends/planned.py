@@ -1,7 +1,8 @@
 """Stand-ins on the meta device that save for backward what the real layers save.
 
-A plan runs a supernet's forward on tensors without data. For these three layers torch would take the
-real operation apart in Python, at a hundred times the cost; the tests hold plans against real runs.
+A plan runs a network's forward on tensors without data. For these layers torch would take the real
+operation apart in Python, at a hundred times the cost of a call; the tests hold plans against real
+runs for every layer.
 """
 
 from __future__ import annotations
@@ -9,45 +10,52 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Size, Tensor
 
 
 class _Planned(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, shape: Size, saved: tuple[Tensor | None, ...], extra: int, save_result: bool,
+        *inputs: Tensor,
+    ) -> Tensor:  # fmt: skip
+        result = inputs[0].new_empty(shape)
+        kept = [*saved, inputs[0].new_empty(extra)] if extra else [*saved]
+        ctx.save_for_backward(*kept, *([result] if save_result else []))
+        return result
+
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         raise AssertionError("a plan has no backward")
 
 
-def planned(layer: type[_Planned], *operands: Tensor | None) -> Tensor:
-    """The result of a stand-in, a tensor of the right shape on the meta device."""
-    result: Tensor = layer.apply(*operands)  # type: ignore[no-untyped-call]
-    return result
+def planned(
+    shape: Size, *inputs: Tensor, saved: tuple[Tensor | None, ...] = (), extra: int = 0,
+    save_result: bool = False,
+) -> Tensor:  # fmt: skip
+    """A result of a shape on the meta device; backward would need `saved`, `extra` numbers more and,
+    where `save_result` says so, the result."""
+    found: Tensor = _Planned.apply(shape, saved, extra, save_result, *inputs)  # type: ignore[no-untyped-call]
+    return found
 
 
-class PlannedBatchNorm(_Planned):
-    """Saves the input, the scale, and the batch's mean and inverse deviation."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor | None) -> Tensor:
-        mean = x.new_empty(x.shape[1])
-        ctx.save_for_backward(x, weight, mean, x.new_empty(x.shape[1]))
-        return x.new_empty(x.shape)
+def broadcast_shape(*maps: Tensor) -> Size:
+    shape: Size = torch.broadcast_shapes(*(m.shape for m in maps))  # type: ignore[no-untyped-call]
+    return shape
 
 
-class PlannedRelu(_Planned):
-    """Saves the result."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        result = x.new_empty(x.shape)
-        ctx.save_for_backward(result)
-        return result
+def planned_product(a: Tensor, b: Tensor) -> Tensor:
+    """A factor is saved for the gradient of the other one."""
+    saved = tuple(x for x, other in ((a, b), (b, a)) if other.requires_grad)
+    return planned(broadcast_shape(a, b), a, b, saved=saved)
 
 
-class PlannedMix(_Planned):
-    """Saves every candidate and its weight."""
+def planned_pooled(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """A mean over some axes, which stay with size 1, needs nothing but its input's shape."""
+    shape = Size(1 if axis in dims else size for axis, size in enumerate(x.shape))
+    return planned(shape, x)
 
-    @staticmethod
-    def forward(ctx: Any, *operands: Tensor) -> Tensor:
-        ctx.save_for_backward(*operands)
-        return operands[-1].new_empty(operands[-1].shape)
+
+def planned_concat(maps: tuple[Tensor, ...]) -> Tensor:
+    first = maps[0].shape
+    return planned(Size((first[0], sum(m.shape[1] for m in maps), *first[2:])), *maps)

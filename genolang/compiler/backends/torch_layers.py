@@ -6,10 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 from torch.nn import functional as F
 
-from genolang.compiler.backends.planned import PlannedBatchNorm, PlannedMix, PlannedRelu, planned
+from genolang.compiler.backends.planned import (
+    broadcast_shape,
+    planned,
+    planned_concat,
+    planned_pooled,
+    planned_product,
+)
 from genolang.primitives import MapType, padding, pair
 from genolang.semantics.program import Leaf
 
@@ -29,7 +35,8 @@ class BatchNorm(nn.BatchNorm2d):
 
     def forward(self, input: Tensor) -> Tensor:
         if input.is_meta and self.training:
-            return planned(PlannedBatchNorm, input, self.weight)
+            # Saved: the input, the scale, and the batch's mean and inverse deviation.
+            return planned(input.shape, input, saved=(input, self.weight), extra=2 * input.shape[1])
         if self.training and input.numel() == input.shape[1]:
             raise ValueError(
                 "batch norm cannot train on a single value per channel: use a batch of two or more"
@@ -60,7 +67,10 @@ class Linear(nn.Linear):
             super().reset_parameters()
 
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(input.flatten(1), self.weight, self.bias)[:, :, None, None]
+        flat = input.flatten(1)
+        if input.is_meta:
+            return planned(Size((flat.shape[0], self.out_features, 1, 1)), flat, saved=(flat, self.weight))
+        return F.linear(flat, self.weight, self.bias)[:, :, None, None]
 
 
 class Dropout(nn.Module):
@@ -120,6 +130,8 @@ def _add(attrs: Attrs) -> Function:
     constant = number(attrs["constant"])
 
     def add(first: Tensor, *rest: Tensor) -> Tensor:
+        if first.is_meta:
+            return planned(broadcast_shape(first, *rest), first, *rest)
         for other in rest:
             first = first + other
         return first + constant if constant else first
@@ -132,7 +144,7 @@ def _multiply(attrs: Attrs) -> Function:
 
     def multiply(first: Tensor, *rest: Tensor) -> Tensor:
         for other in rest:
-            first = first * other
+            first = planned_product(first, other) if first.is_meta else first * other
         return first * constant if constant != 1 else first
 
     return multiply
@@ -186,12 +198,19 @@ def _softmax(attrs: Attrs) -> Function:
 
 
 def _mean(attrs: Attrs) -> Function:
-    dims = (1,) if attrs["over"] == "channels" else (2, 3)
-    return lambda x: x.mean(dims, keepdim=True)
+    return _averaged((1,) if attrs["over"] == "channels" else (2, 3))
+
+
+def _averaged(dims: tuple[int, ...]) -> Function:
+    return lambda x: planned_pooled(x, dims) if x.is_meta else x.mean(dims, keepdim=True)
+
+
+def _concat(*maps: Tensor) -> Tensor:
+    return planned_concat(maps) if maps[0].is_meta else torch.cat(maps, 1)
 
 
 def _relu(x: Tensor) -> Tensor:
-    return planned(PlannedRelu, x) if x.is_meta else torch.relu(x)
+    return planned(x.shape, x, save_result=True) if x.is_meta else torch.relu(x)
 
 
 def _global_max(x: Tensor) -> Tensor:
@@ -226,11 +245,11 @@ _FUNCTIONS: dict[str, Callable[[Attrs], Function]] = {
     "softmax": _softmax,
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
-    "global_avg_pool": _plain(lambda x: x.mean((2, 3), keepdim=True)),
+    "global_avg_pool": lambda attrs: _averaged((2, 3)),
     "global_max_pool": _plain(_global_max),
     "mean": _mean,
     "max": _max,
-    "concat": _plain(lambda *maps: torch.cat(maps, 1)),
+    "concat": _plain(_concat),
     "add": _add,
     "subtract": _plain(torch.sub),
     "multiply": _multiply,
@@ -254,7 +273,8 @@ def mix_function(start: int, kept: tuple[int, ...], combine: str) -> Function:
 
     def mix_sum(weights: tuple[Tensor, ...], *candidates: Tensor) -> Tensor:
         if candidates[0].is_meta:
-            return planned(PlannedMix, *(weights[p] for p in places), *candidates)
+            operands = (*(weights[p] for p in places), *candidates)
+            return planned(broadcast_shape(*candidates), *candidates, saved=operands)
         total = weights[places[0]] * candidates[0]
         for place, candidate in zip(places[1:], candidates[1:], strict=True):
             total = total + weights[place] * candidate

@@ -1,0 +1,133 @@
+"""Where a name of the library or of the primitives is defined, and what it is."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+
+from genolang.lang import syntax as s
+from genolang.lang.printer import print_expression
+from genolang.primitives import PRIMITIVES, REQUIRED, Field, Primitive
+from genolang.semantics.modules import library_module, library_names
+from genolang.semantics.values import DefinitionRef
+
+# The place of an expression leaves out the round brackets around it.
+_CLOSING = re.compile(r"(?:\s*\))*")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One thing that a name stands for. `kind` is `primitive`, `file`, or the definition's word."""
+
+    name: str
+    kind: str
+    file: str
+    line: int
+    signature: str
+    comment: str
+    text: str
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "name": self.name, "kind": self.kind, "file": self.file, "line": self.line,
+            "signature": self.signature, "comment": self.comment, "text": self.text,
+        }  # fmt: skip
+
+
+def find_entries(name: str) -> list[Entry]:
+    """Everything of that name: `cbam`, `std.attention.cbam`, `std.ops`, `conv`; shipped files too."""
+    path = tuple(name.replace("/", ".").removesuffix(".geno").split("."))
+    if path[0] == "specs":
+        path = path[1:]
+    if path in library_names():
+        return [_file(path)]
+    *folder, last = path
+    found = []
+    if not folder or folder == ["core"]:
+        found += [_primitive(PRIMITIVES[last])] if last in PRIMITIVES else []
+    for module in library_names():
+        if not folder or tuple(folder) == module:
+            ref = library_module(module).definitions.get(last)
+            # Specs of papers have their own cells and networks of the same few names.
+            if ref is not None and (folder or module[0] == "std" or ref.kind in ("op", "attention")):
+                found.append(_definition(ref, module))
+    return found
+
+
+def known_names() -> set[str]:
+    """Every name that `find_entries` finds, short and in full."""
+    names = set(PRIMITIVES)
+    for module in library_names():
+        shown = ".".join(module)
+        names.add(shown)
+        for ref in library_module(module).definitions.values():
+            names.add(f"{shown}.{ref.name}")
+            if module[0] == "std":
+                names.add(ref.name)
+    return names
+
+
+def definition_signature(definition: s.Definition) -> str:
+    """`sep_conv(k, stride=1)`, as the definition is written."""
+    if not definition.params:
+        return definition.name.id
+    return f"{definition.name.id}({', '.join(map(_param, definition.params))})"
+
+
+def _param(param: s.Param) -> str:
+    kind = f": {param.kind}" if param.kind else ""
+    return f"{param.name}{kind}" + (f"={print_expression(param.default)}" if param.default else "")
+
+
+def primitive_signature(primitive: Primitive) -> str:
+    """`conv(k, out, stride=1, ...)`; what has no default and is not first may be left out."""
+    shown = [_field(f) for f in primitive.fields if f.name != "constant"]
+    return f"{primitive.name}({', '.join(shown)})" if shown else primitive.name
+
+
+def _field(field: Field) -> str:
+    if field.default is REQUIRED or field.default is None:
+        return field.name
+    default = field.default
+    return f"{field.name}={str(default).lower() if isinstance(default, bool) else default}"
+
+
+def _primitive(primitive: Primitive) -> Entry:
+    maps = {0: "no feature map", 1: "one feature map", None: "one or more feature maps"}
+    takes = f"It takes {maps.get(primitive.maps, f'{primitive.maps} feature maps')}."
+    if any(f.kind == "map" for f in primitive.fields):
+        takes = ""
+    return Entry(primitive.name, "primitive", "genolang/primitives.py", 0, primitive_signature(primitive),
+                 f"{primitive.doc} {takes}".strip(), "")  # fmt: skip
+
+
+def _definition(ref: DefinitionRef, module: tuple[str, ...]) -> Entry:
+    span = ref.syntax.span
+    closing = _CLOSING.match(span.source.text, span.end)
+    assert closing is not None
+    return Entry(
+        ".".join((*module, ref.name)), ref.kind, "/".join(module) + ".geno", span.line,
+        definition_signature(ref.syntax), _comment_above(ref), span.source.text[span.start : closing.end()],
+    )  # fmt: skip
+
+
+def _comment_above(ref: DefinitionRef) -> str:
+    """The comment lines that end right above a definition, without their signs."""
+    source, line = ref.module.source, ref.syntax.span.line
+    found: list[str] = []
+    while line > 1 and source.line(line - 1).startswith("#"):
+        line -= 1
+        found.insert(0, source.line(line).lstrip("# ").rstrip())
+    return "\n".join(found)
+
+
+def _file(path: tuple[str, ...]) -> Entry:
+    module = library_module(path)
+    lines = itertools.takewhile(lambda line: line.startswith("#"), module.source.text.split("\n")[1:])
+    above = [line.lstrip("# ").rstrip() for line in lines]
+    text = "\n".join(
+        f"{ref.kind} {definition_signature(ref.syntax)}" for ref in module.definitions.values()
+    )
+    name = ".".join(path)
+    return Entry(name, "file", "/".join(path) + ".geno", 1, f"import {name}", "\n".join(above), text)
