@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from genolang.version import __version__
+from genolang.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from genolang.api import Network, Plan, Spec, check, load
