@@ -76,6 +76,7 @@ def test_a_hostile_pickle_is_refused_without_being_run(path, tmp_path, protocol,
         np.array(["a"]), np.zeros(2, dtype=np.int64), np.ma.zeros(2), Evil(np.ndarray, (3,)),
         Evil(np.dtype, "O"),
     ],
+    ids=lambda value: type(value).__name__,
     ids=repr,
 )
 def test_everything_outside_the_short_list_is_refused(path, value):
