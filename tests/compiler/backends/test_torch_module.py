@@ -34,7 +34,8 @@ network n(depth=2) {
   head  global_avg_pool -> linear(3)
 }
 """
-ATTENTION = [f"{name}(r=2)" for name in ("se", "ge", "bam", "bam_code", "cbam", "cbam_code")] + [
+ATTENTION = ["double_attention"]
+ATTENTION += [f"{name}(r=2)" for name in ("se", "ge", "bam", "bam_code", "cbam", "cbam_code")]
     "double_attention"
 ]
 

@@ -77,7 +77,6 @@ def test_a_hostile_pickle_is_refused_without_being_run(path, tmp_path, protocol,
         Evil(np.dtype, "O"),
     ],
     ids=lambda value: type(value).__name__,
-    ids=repr,
 )
 def test_everything_outside_the_short_list_is_refused(path, value):
     with refused("G606", path):
