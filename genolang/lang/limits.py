@@ -13,7 +13,7 @@ LIMITS: dict[str, tuple[int, str]] = {
     "bytes": (4_000_000, "bytes of one file"),
     "words": (100_000, "words, signs and comments in one file"),
     "chain": (1_000, "operands of one chain of `->`, `|`, `+` or `*`"),
-    "steps": (250_000, "steps that working out one file's definitions may take"),
+    "steps": (300_000, "steps that working out one file's definitions may take"),
     "parts": (50_000, "parts of one compile-time value: a list with its lists, an operation with its own"),
     "repeat": (10_000, "rounds of one `repeat`, numbers of one `range`"),
     "edges": (10_000, "edges of one cell"),

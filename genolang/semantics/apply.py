@@ -30,8 +30,6 @@ from genolang.semantics.values import (
     is_op,
 )
 
-MAX_DEPTH = 40
-
 
 class Applier(Evaluator):
     """The evaluator with everything that builds blocks."""
@@ -71,6 +69,7 @@ class Applier(Evaluator):
         self, op: PrimitiveOp, maps: list[MapValue], frame: Frame, span: Span
     ) -> MapValue:
         primitive = op.primitive
+        self.expansion.budget.spend(4, frame, span)
         if primitive.name == "identity":
             return maps[0]
         expected = primitive.maps
@@ -130,13 +129,7 @@ class Applier(Evaluator):
         given = dict(op.args)
         self.expansion.budget.spend(2 + op.size // 4, frame, span)
         inputs = self.bind_maps(ref, given, maps, frame, span)
-        if len(frame.uses) >= MAX_DEPTH:
-            raise problem(
-                frame, "G210", f"`{ref.name}` is used inside itself without end", span,
-                labels=[Label(ref.syntax.name.span, "defined here")],
-                help="end the recursion with `if levels == 0 then ... else ...`; inside a definition"
-                " that replaces a primitive, write `core.name` for the primitive",
-            )  # fmt: skip
+        self.limit_depth(ref, frame, span)
         if given and any(is_local(value) for value in given.values()):
             scope = frame.scope.child(ref.name)
             inner = Frame(ref.name, ref.module, frame.builder, scope, {}, self.uses(ref, frame, span),

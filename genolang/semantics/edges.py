@@ -27,9 +27,13 @@ def spell_out(edges: Sequence[s.Edge], inputs: Sequence[str], nodes: Sequence[st
     for edge in edges:
         found += ends_of(edge, inputs, numbers)
         if len(found) > limit("edges"):
-            raise fail("G507", f"a cell has at most {limit('edges'):,} edges", edge.span,
-                       notes=(limit_note("edges"),))  # fmt: skip
+            raise _too_many(edge)
     return found
+
+
+def _too_many(edge: s.Edge) -> GenoError:
+    return fail("G507", f"a cell has at most {limit('edges'):,} edges", edge.span,
+                notes=(limit_note("edges"),))  # fmt: skip
 
 
 def ends_of(edge: s.Edge, inputs: Sequence[str], numbers: Mapping[str, int]) -> list[EdgeEnds]:
@@ -60,7 +64,7 @@ def ends_of(edge: s.Edge, inputs: Sequence[str], numbers: Mapping[str, int]) -> 
             )  # fmt: skip
         found += [(each, target, edge) for each in starts]
         if len(found) > limit("edges"):
-            break
+            raise _too_many(edge)
     return found
 
 

@@ -37,6 +37,7 @@ from genolang.semantics.values import (
 
 # Expressions that put values together.
 _MAKERS = (s.Sequence, s.Infix, s.Pipeline, s.For, s.Call, s.Alternatives)
+MAX_DEPTH = 40
 _JOINS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
 
 
@@ -480,8 +481,18 @@ class Evaluator:
 
     # To be given by the applier
 
+    def limit_depth(self, ref: DefinitionRef, frame: Frame, span: Span) -> None:
+        if len(frame.uses) >= MAX_DEPTH:
+            raise problem(
+                frame, "G210", f"`{ref.name}` is used inside itself without end", span,
+                labels=[Label(ref.syntax.name.span, "defined here")],
+                help="end the recursion with `if levels == 0 then ... else ...`; inside a definition"
+                " that replaces a primitive, write `core.name` for the primitive",
+            )  # fmt: skip
+
     def inner_frame(self, ref: DefinitionRef, names: dict[str, Any], frame: Frame, span: Span) -> Frame:
         """A frame for a definition's own text that builds into the caller's block."""
+        self.limit_depth(ref, frame, span)
         return Frame(ref.name, ref.module, frame.builder, frame.scope, names,
                      (*frame.uses, Use(ref.name, span)), None, frame.edge)  # fmt: skip
 

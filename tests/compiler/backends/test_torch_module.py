@@ -36,8 +36,6 @@ network n(depth=2) {
 """
 ATTENTION = ["double_attention"]
 ATTENTION += [f"{name}(r=2)" for name in ("se", "ge", "bam", "bam_code", "cbam", "cbam_code")]
-    "double_attention"
-]
 
 
 def simple(stem: str, size: tuple[int, int] = (9, 7)) -> Any:
