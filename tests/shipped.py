@@ -11,6 +11,9 @@ from genolang.api import Network, load
 from genolang.diagnostics import GenoError
 from genolang.semantics.modules import library_names
 
+# Tests run side by side, on maps so small that threads cost more than they save.
+torch.set_num_threads(1)
+
 SMALL = {"channels": 4, "depth": 3, "classes": 3, "auxiliary": True}
 
 

@@ -37,7 +37,7 @@ op last = (x -> (none | zeros(1))) + x + none(x)
 NETWORKS: dict[str, Callable[[], Network]] = {
     "mixed": lambda: compiled(MIXED),
     "discrete": lambda: small("att_darts/found", "cifar", depth=3),
-    "supernet": lambda: small("quickstart", depth=2),
+    "supernet": lambda: small("quickstart", depth=1),
 }
 
 
