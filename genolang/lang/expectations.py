@@ -39,6 +39,8 @@ _FORMS = {
     "AUXILIARY": "auxiliary tower at 2/3 weight 0.4 when flag",
     "REQUIRE": 'require params < 3.5M, "what to say otherwise"',
 }
+# Words that belong to the form of a line.
+_LINE_WORDS = {"OF", "AT", "PER", "NODE", "BY", "EDGES", "WEIGHT", "AS"}
 _LOOPS = {"for", "while", "def", "let", "var", "const", "class", "if"}
 
 
@@ -102,8 +104,8 @@ def _help(
         return f"`{token.value}` is a word of the language: choose another name"
     if {"THEN", "ELSE"} & expected:
         return "a condition reads `if levels == 0 then relu else conv(3)`"
-    ends_here = "ARROW" not in expected or expected == {"ARROW"}
-    if form is not None and ends_here and not expected >= _EXPRESSION:
+    simple = "ARROW" not in expected or expected == {"ARROW"}
+    if form is not None and not expected >= _EXPRESSION and (simple or expected & _LINE_WORDS):
         return f"it reads `{form}`"
     if _value_before(before) and token.type in {"NAME", "NUMBER", "STRING"}:
         if first.type == "NODES":

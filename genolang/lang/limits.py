@@ -12,7 +12,7 @@ from functools import cache
 LIMITS: dict[str, tuple[int, str]] = {
     "bytes": (4_000_000, "bytes of one file"),
     "words": (100_000, "words, signs and comments in one file"),
-    "chain": (1_000, "operands of one chain of `->`, `|`, `+` or `*`"),
+    "chain": (1_000, "stages of one pipeline, alternatives of one choice, terms of one sum or product"),
     "steps": (300_000, "steps that working out one file's definitions may take"),
     "parts": (50_000, "parts of one compile-time value: a list with its lists, an operation with its own"),
     "repeat": (10_000, "rounds of one `repeat`, numbers of one `range`"),

@@ -11,7 +11,7 @@ from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Source, Span
 from genolang.lang import syntax
-from genolang.lang.tables import load_tables
+from genolang.lang.tables import Rule, load_tables
 from genolang.lang.tokens import KEYWORDS, Token, Tokens, tokenize
 from genolang.lang.tree import TreeBuilder
 
@@ -34,10 +34,6 @@ class _TooDeep(Exception):
 def _grows(value: Any) -> bool:
     """Whether a flat chain took in one more operand, which makes it no deeper."""
     return isinstance(value, syntax.Infix) and len(value.operands) > 2
-
-
-def _only_child(children: list[Any]) -> Any:
-    return children[0]
 
 
 def parse(source: Source) -> tuple[syntax.File, list[Diagnostic]]:
@@ -74,8 +70,10 @@ class _Run:
         tables = load_tables()
         builder = TreeBuilder(self.source)
         self.tables = tables
-        self.callbacks: list[Callable[[list[Any]], Any]] = [
-            _only_child if rule.method is None else getattr(builder, rule.method) for rule in tables.rules
+        # Every rule with the method that builds its value, and whether that adds a level.
+        self.actions: list[tuple[Rule, Callable[[list[Any]], Any] | None, bool]] = [
+            (rule, getattr(builder, rule.method) if rule.method else None, rule.method in _DEEPER)
+            for rule in tables.rules
         ]
         self.states = [tables.starts[self.start]]
         self.values: list[Any] = []
@@ -135,9 +133,10 @@ class _Run:
 
     def shift(self, token: Token) -> Any:
         """Reduce what the token ends, then push it; returns the tree at the end of the text."""
-        states, values, depths, tables = self.states, self.values, self.depths, self.tables
+        states, values, depths, table = self.states, self.values, self.depths, self.tables.states
+        kind = token.type
         while True:
-            action = tables.states[states[-1]].get(token.type)
+            action = table[states[-1]].get(kind)
             if action is None:
                 raise _Unexpected
             if action >= 0:
@@ -146,21 +145,24 @@ class _Run:
                 depths.append(0)
                 if len(states) > MAX_OPEN_STATES:
                     raise _TooDeep
-                return values[-2] if token.type == "$END" else None
-            rule = tables.rules[-1 - action]
-            first = len(values) - rule.size
-            value = self.callbacks[-1 - action](values[first:])
-            depth = max(depths[first:], default=0)
-            if rule.method in _DEEPER and not _grows(value):
-                depth += 1
-                if depth > MAX_DEPTH:
-                    raise _TooDeep
-            del values[first:], depths[first:]
-            del states[len(states) - rule.size :]
-            values.append(value)
-            depths.append(depth)
-            states.append(tables.states[states[-1]][rule.origin])
-            if token.type == "$END" and states[-1] == tables.ends[self.start]:
+                return values[-2] if kind == "$END" else None
+            rule, callback, deeper = self.actions[-1 - action]
+            if callback is None:
+                # The rule's one part is its value.
+                states[-1] = table[states[-2]][rule.origin]
+            else:
+                first = len(values) - rule.size
+                value = callback(values[first:])
+                depth = max(depths[first:], default=0)
+                if deeper and not _grows(value):
+                    depth += 1
+                    if depth > MAX_DEPTH:
+                        raise _TooDeep
+                values[first:] = (value,)
+                depths[first:] = (depth,)
+                del states[len(states) - rule.size :]
+                states.append(table[states[-1]][rule.origin])
+            if kind == "$END" and states[-1] == self.tables.ends[self.start]:
                 return values[-1]
 
     def unexpected(self, at: int) -> Diagnostic:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 
 from genolang.diagnostics import Diagnostic, Label, Source, Span
 from genolang.lang.limits import limit, limit_note
@@ -226,6 +225,8 @@ class _Tokenizer:
     def mismatched(self, token: Token, bracket: Token) -> None:
         closing = _OPEN[bracket.value]
         span = Span(self.source, token.start, token.end)
+        if self.in_string(bracket):
+            return
         outer = any(_OPEN[b.value] == token.value for b in self.open)
         if outer:
             self.report(
@@ -240,14 +241,20 @@ class _Tokenizer:
             labels=(Label(Span(self.source, bracket.start, bracket.end), "opened here"),),
         )  # fmt: skip
 
+    def in_string(self, bracket: Token) -> bool:
+        """Whether an unclosed string after a bracket took in what closes it."""
+        return any(d.code == "G012" and d.span is not None and d.span.start > bracket.start
+                   for d in self.out.diagnostics)  # fmt: skip
+
     def unclosed(self) -> None:
         """Report the bracket that the next definition, or the end of the file, finds open."""
         # A round or square bracket is what was forgotten; the brace around it is open because of it.
         bracket = next((b for b in self.open if b.value != "{"), self.open[-1])
-        self.report(
-            "G006", f"`{bracket.value}` is never closed", bracket.start, bracket.end,
-            help=f"add the matching `{_OPEN[bracket.value]}`",
-        )  # fmt: skip
+        if not self.in_string(bracket):
+            self.report(
+                "G006", f"`{bracket.value}` is never closed", bracket.start, bracket.end,
+                help=f"add the matching `{_OPEN[bracket.value]}`",
+            )  # fmt: skip
         self.give_up()
 
     def leave_out_statement(self) -> None:
@@ -334,6 +341,8 @@ class _Tokenizer:
 
 
 def _reasonable(value: str) -> bool:
+    from decimal import Decimal
+
     scale = {"k": 3, "M": 6, "G": 9}.get(value[-1], 0)
     number = Decimal(value[:-1] if scale else value)
     return number.is_zero() or -30 <= number.adjusted() + scale < 15 or number.scaleb(scale) == 10**15

@@ -9,12 +9,13 @@ from genolang.diagnostics import GenoError, Label, Span, did_you_mean
 from genolang.lang import syntax as s
 from genolang.lang.printer import print_expression
 from genolang.primitives import MapType, ShapeProblem, pair
-from genolang.semantics.arguments import complete, signature
+from genolang.semantics.arguments import complete
 from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.cells import CellBody
 from genolang.semantics.expand import Evaluator
 from genolang.semantics.frames import POISON, Frame, Poisoned, Use, history, problem
 from genolang.semantics.program import Block, Mix
+from genolang.semantics.signatures import definition_signature, reads
 from genolang.semantics.values import (
     ChoiceOp,
     DefinedOp,
@@ -159,7 +160,7 @@ class Applier(Evaluator):
             raise problem(
                 frame, "G215", f"`{ref.name}` takes {_maps(len(free))}, not {len(maps)}", span,
                 labels=[Label(ref.syntax.name.span, "defined here")],
-                help=signature(ref.name, params),
+                help=reads(definition_signature(ref.syntax)),
             )  # fmt: skip
         inputs = dict(zip(free, maps, strict=True))
         return {name: given.pop(name) if name in given else inputs[name] for name in params}
@@ -221,7 +222,7 @@ class Applier(Evaluator):
                 raise problem(
                     frame, "G201", f"`{ref.name}` needs `{param.name}`", span,
                     labels=[Label(param.span, "it has no default")],
-                    help=signature(ref.name, [p.name for p in ref.value_params]),
+                    help=reads(definition_signature(ref.syntax)),
                 )  # fmt: skip
 
     def result(self, ref: DefinitionRef, value: Any, span: Span, frame: Frame) -> MapValue:

@@ -9,6 +9,7 @@ from genolang.lang import syntax as s
 from genolang.primitives import REQUIRED, Field
 from genolang.semantics.arithmetic import simplify, whole
 from genolang.semantics.frames import Frame, problem
+from genolang.semantics.signatures import definition_signature, primitive_signature, reads
 from genolang.semantics.values import (
     Args,
     DefinitionRef,
@@ -36,7 +37,7 @@ def bind_primitive(
         if arg.name is not None and arg.name not in fields:
             raise problem(
                 frame, "G202", f"`{primitive.name}` has no argument `{arg.name}`", arg.span,
-                help=did_you_mean(arg.name, fields) or signature(primitive.name, list(fields)),
+                help=did_you_mean(arg.name, fields) or reads(primitive_signature(primitive)),
             )  # fmt: skip
         name = arg.name or (waiting[0] if waiting else None)
         words = fields[name].kind if name is not None else None
@@ -49,16 +50,12 @@ def bind_primitive(
                 continue
         if name is None:
             raise problem(frame, "G203", f"`{primitive.name}` takes no more arguments", arg.span,
-                          help=signature(primitive.name, list(fields)))  # fmt: skip
+                          help=reads(primitive_signature(primitive)))  # fmt: skip
         if name in bound:
             raise problem(frame, "G204", f"`{name}` is given twice", arg.span)
         bound[name] = check_field(primitive.name, fields[name], value, arg.value.span, frame)
         waiting = [n for n in waiting if n != name]
     return operands, tuple(bound.items())
-
-
-def signature(name: str, params: list[str]) -> str:
-    return f"it reads `{name}({', '.join(params)})`" if params else f"`{name}` takes no arguments"
 
 
 def check_field(owner: str, field: Field, value: Any, span: Span, frame: Frame) -> Any:
@@ -100,7 +97,7 @@ def complete(op: PrimitiveOp, span: Span, frame: Frame) -> dict[str, Any]:
         if value is REQUIRED:
             raise problem(
                 frame, "G201", f"`{op.primitive.name}` needs `{field.name}`", op.span,
-                help=signature(op.primitive.name, [f.name for f in op.primitive.fields]),
+                help=reads(primitive_signature(op.primitive)),
             )  # fmt: skip
         # Arguments handed on by a choice have not been looked at yet.
         if field.name in given and field.name != "constant" and value is not None:
@@ -127,7 +124,7 @@ def bind_definition(
                 raise problem(
                     frame, "G203", f"`{ref.name}` takes no more arguments", arg.span,
                     labels=[Label(ref.syntax.name.span, "defined here")],
-                    help=signature(ref.name, params),
+                    help=reads(definition_signature(ref.syntax)),
                 )  # fmt: skip
             if name in named:
                 raise problem(frame, "G204", f"`{name}` is given twice", arg.span)
@@ -138,7 +135,7 @@ def bind_definition(
             raise problem(
                 frame, "G202", f"`{ref.name}` has no parameter `{name}`", arg.span,
                 labels=[Label(ref.syntax.name.span, "defined here")],
-                help=did_you_mean(name, params) or signature(ref.name, params),
+                help=did_you_mean(name, params) or reads(definition_signature(ref.syntax)),
             )  # fmt: skip
         if name in bound:
             raise problem(frame, "G204", f"`{name}` is given twice", arg.span)

@@ -42,6 +42,9 @@ def ends_of(edge: s.Edge, inputs: Sequence[str], numbers: Mapping[str, int]) -> 
     nodes = list(numbers)
     if end not in ENDS and end not in numbers:
         raise _unknown_end(edge, inputs, nodes)
+    if start in ENDS and start not in STARTS:
+        raise fail("G401", f"`{start}` stands at the end of an edge only", edge.start.span,
+                   help="`edges earlier -> each : operation`")  # fmt: skip
     if start not in STARTS and start not in inputs and start not in numbers:
         raise _unknown(edge.start, [*inputs, *nodes], STARTS)
     targets = nodes if end in ENDS else [end]

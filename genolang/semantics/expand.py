@@ -192,7 +192,12 @@ class Evaluator:
         if expr.operator in ("and", "or"):
             wanted = expr.operator == "or"
             return wanted == any(self.condition(o, frame) == wanted for o in expr.operands)
-        values = [self.evaluate(operand, frame) for operand in expr.operands]
+        values: list[Any] = []
+        for operand in expr.operands:
+            if expr.operator == "<" and isinstance(operand, s.Prefix) and values and _flows(values[0]):
+                raise problem(frame, "G205", "`<` compares numbers, not operations or maps", expr.span,
+                              help="pipelines run to the right: `a -> b`")  # fmt: skip
+            values.append(self.evaluate(operand, frame))
         if any(isinstance(v, MapValue) for v in values):
             return self.join_maps(expr, values, frame)
         if any(is_op(v) for v in values):
@@ -251,9 +256,7 @@ class Evaluator:
 
     def join_ops(self, expr: s.Infix, values: list[Any], frame: Frame) -> ForkOp:
         if expr.operator not in _JOINS:
-            backwards = expr.operator == "<" and isinstance(expr.operands[1], s.Prefix)
-            raise problem(frame, "G205", f"`{expr.operator}` compares numbers, not operations", expr.span,
-                          help="pipelines run to the right: `a -> b`" if backwards else None)  # fmt: skip
+            raise problem(frame, "G205", f"`{expr.operator}` compares numbers, not operations", expr.span)
         ops: list[Op] = []
         constants = []
         for value, operand in zip(values, expr.operands, strict=True):
@@ -512,6 +515,10 @@ class Evaluator:
     ) -> MapValue:
         args = tuple(attrs.items())
         return self.apply_primitive(PrimitiveOp(PRIMITIVES[name], args, span), maps, frame, span)
+
+
+def _flows(value: object) -> bool:
+    return is_op(value) or isinstance(value, MapValue)
 
 
 def _hashable(value: object) -> bool:

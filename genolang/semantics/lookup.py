@@ -6,10 +6,9 @@ import itertools
 import re
 from dataclasses import dataclass
 
-from genolang.lang import syntax as s
-from genolang.lang.printer import print_expression
-from genolang.primitives import PRIMITIVES, REQUIRED, Field, Primitive
+from genolang.primitives import PRIMITIVES, Primitive
 from genolang.semantics.modules import library_module, library_names
+from genolang.semantics.signatures import definition_signature, primitive_signature
 from genolang.semantics.values import DefinitionRef
 
 # The place of an expression leaves out the round brackets around it.
@@ -66,31 +65,6 @@ def known_names() -> set[str]:
             if module[0] == "std":
                 names.add(ref.name)
     return names
-
-
-def definition_signature(definition: s.Definition) -> str:
-    """`sep_conv(k, stride=1)`, as the definition is written."""
-    if not definition.params:
-        return definition.name.id
-    return f"{definition.name.id}({', '.join(map(_param, definition.params))})"
-
-
-def _param(param: s.Param) -> str:
-    kind = f": {param.kind}" if param.kind else ""
-    return f"{param.name}{kind}" + (f"={print_expression(param.default)}" if param.default else "")
-
-
-def primitive_signature(primitive: Primitive) -> str:
-    """`conv(k, out, stride=1, ...)`; what has no default and is not first may be left out."""
-    shown = [_field(f) for f in primitive.fields if f.name != "constant"]
-    return f"{primitive.name}({', '.join(shown)})" if shown else primitive.name
-
-
-def _field(field: Field) -> str:
-    if field.default is REQUIRED or field.default is None:
-        return field.name
-    default = field.default
-    return f"{field.name}={str(default).lower() if isinstance(default, bool) else default}"
 
 
 def _primitive(primitive: Primitive) -> Entry:

@@ -131,7 +131,7 @@ def test_every_line_leads_on_from_its_start_to_its_end(what: Path | int) -> None
 
 
 def test_the_inside_of_a_long_edge_is_straight() -> None:
-    (picture,) = [lay_out(p) for p in pictures(LIBRARY / "std" / "attention.geno") if p.name == "se"]
+    (picture,) = [lay_out(p) for p in pictures(LIBRARY / "std" / "attention.geno") if p.name == "double_attention"]
     skip = next(r for r in picture.routes if len(r.pieces) > 6)
     assert len({round(x, 6) for piece in skip.pieces[1:-1] for x, _ in piece}) == 1
 

@@ -99,7 +99,7 @@ CASES = [
     # cells, choices, networks
     (cell("edges earlier -> n3 : skip"), "G401", "n3", "`n1`, `n2`"),
     (cell("edges earlierr -> each : skip"), "G401", "earlierr", "did you mean `earlier`?"),
-    (cell("edges each -> n2 : skip"), "G401", "each", "did you mean"),
+    (cell("edges each -> n2 : skip"), "G401", "each", "at the end of an edge only"),
     (cell("edges earlier -> prev1 : skip"), "G403", "earlier -> prev1 : skip", "leads into the input"),
     (cell("edges earlier -> n1 : skip"), "G402", "n2", "add one"),
     (cell("edges earlier -> each : operation(strid=1)"), "G406", "strid=1", "does not take `strid`"),
