@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from genolang.diagnostics import Diagnostic, Label, Source, Span
 from genolang.lang.limits import limit, limit_note
@@ -59,12 +60,7 @@ _PATTERN = re.compile(
     r"|(?P<quoted>'[^'\n]*')"
     r"|(?P<other>.)"
 )
-# A line that starts a definition, wherever the brackets before it stand.
-_ITEM_LINE = re.compile(
-    r"^(?:(?:op|attention|cell|choice|network)[ \t]+[A-Za-z_]|(?:search|train)[ \t]*\{"
-    r"|import[ \t]+[A-Za-z_]|geno[ \t]+[0-9])",
-    re.MULTILINE,
-)
+_ITEM_WORDS = frozenset("op attention cell choice network search train import geno".split())
 
 
 class Token:
@@ -136,7 +132,7 @@ class _Tokenizer:
             elif kind == "name":
                 if len(value) > MAX_NAME or not value.isascii():
                     self.wrong_name(value, start, end)
-                if self.open and self.line_end is not None and _ITEM_LINE.match(text, start):
+                if self.open and self.line_end is not None and self.starts_item(value, start):
                     self.unclosed()
                 self.add(Token(value.upper() if value in KEYWORDS else "NAME", value, start, end))
             elif kind == "sign":
@@ -160,6 +156,11 @@ class _Tokenizer:
                 self.out.stopped = True
                 return None
         return None
+
+    def starts_item(self, word: str, at: int) -> bool:
+        """Whether a line starts a definition, wherever the brackets before it stand."""
+        first_column = at == 0 or self.source.text[at - 1] == "\n"
+        return word in _ITEM_WORDS and first_column and bool(_item_line().match(self.source.text, at))
 
     def finish(self) -> Tokens:
         end = len(self.source.text)
@@ -284,7 +285,7 @@ class _Tokenizer:
 
     def resume(self, at: int) -> int | None:
         """Where the next item starts, at column 1."""
-        found = _ITEM_LINE.search(self.source.text, at)
+        found = _item_line().search(self.source.text, at)
         return None if found is None else found.start()
 
     # Wrong words
@@ -338,6 +339,15 @@ class _Tokenizer:
         self.out.diagnostics.append(
             Diagnostic(code, message, Span(self.source, start, end), labels, help, notes)
         )
+
+
+@cache
+def _item_line() -> re.Pattern[str]:
+    return re.compile(
+        r"^(?:(?:op|attention|cell|choice|network)[ \t]+[A-Za-z_]|(?:search|train)[ \t]*\{"
+        r"|import[ \t]+[A-Za-z_]|geno[ \t]+[0-9])",
+        re.MULTILINE,
+    )
 
 
 def _reasonable(value: str) -> bool:

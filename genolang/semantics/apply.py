@@ -7,12 +7,11 @@ from typing import Any
 
 from genolang.diagnostics import GenoError, Label, Span, did_you_mean
 from genolang.lang import syntax as s
-from genolang.lang.printer import print_expression
 from genolang.primitives import MapType, ShapeProblem, pair
 from genolang.semantics.arguments import complete
 from genolang.semantics.builder import Builder, Scope
+from genolang.semantics.calls import CallEvaluator
 from genolang.semantics.cells import CellBody
-from genolang.semantics.expand import Evaluator
 from genolang.semantics.frames import POISON, Frame, Poisoned, Use, history, problem
 from genolang.semantics.program import Block, Mix
 from genolang.semantics.signatures import definition_signature, reads
@@ -32,7 +31,7 @@ from genolang.semantics.values import (
 )
 
 
-class Applier(Evaluator):
+class Applier(CallEvaluator):
     """The evaluator with everything that builds blocks."""
 
     def apply(self, op: Op, value: MapValue, frame: Frame, span: Span) -> MapValue:
@@ -100,7 +99,7 @@ class Applier(Evaluator):
         for option in op.options:
             result = self.apply(option, value, inner, option.span)
             if results and result.type != results[0].type and op.combine == "sum":
-                first, other = (print_expression(op.syntax[i])[:60] for i in (0, len(results)))
+                first, other = (op.syntax[i].span.text[:60] for i in (0, len(results)))
                 raise problem(
                     frame, "G308",
                     f"the alternatives of a choice give one shape, but `{first}` gives {results[0].type}"

@@ -11,10 +11,8 @@ from typing import Any
 from genolang.diagnostics import Label, Span, did_you_mean
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit, limit_note
-from genolang.lang.printer import print_expression
 from genolang.primitives import PRIMITIVES
-from genolang.semantics.arguments import bind_definition, bind_primitive
-from genolang.semantics.arithmetic import NUMERIC_FUNCTIONS, arithmetic, whole
+from genolang.semantics.arithmetic import NUMERIC_FUNCTIONS, arithmetic
 from genolang.semantics.frames import POISON, Expansion, Frame, Poisoned, Use, problem
 from genolang.semantics.modules import Module, core_names
 from genolang.semantics.names import names_in_scope
@@ -29,7 +27,6 @@ from genolang.semantics.values import (
     PipeOp,
     PrimitiveOp,
     describe,
-    is_local,
     is_number,
     is_op,
     size_of,
@@ -217,7 +214,7 @@ class Evaluator:
             if is_op(value):
                 raise problem(
                     frame, "G214", "an operation stands here without its input", operand.span,
-                    help=f"feed it: `(x -> {print_expression(operand)[:40]})`",
+                    help=f"feed it: `(x -> {operand.span.text[:40]})`",
                 )  # fmt: skip
             if isinstance(value, MapValue):
                 maps.append(value)
@@ -277,7 +274,7 @@ class Evaluator:
             args = (("constant", product),)
         return ForkOp(PRIMITIVES[_JOINS[expr.operator]], tuple(ops), args, expr.span)
 
-    # Pipelines, choices, repetition
+    # Pipelines, repetition
 
     def eval_pipeline(self, expr: s.Pipeline, frame: Frame) -> Any:
         first = self.evaluate(expr.stages[0], frame)
@@ -297,57 +294,6 @@ class Evaluator:
             message = f"a pipeline begins with a map or an operation, not {describe(first)}"
             raise problem(frame, "G205", message, expr.stages[0].span)
         return PipeOp((first, *ops), expr.span)
-
-    def eval_alternatives(self, expr: s.Alternatives, frame: Frame) -> ChoiceOp:
-        return self.make_choice("choice", expr.options, "sum", (), frame, frame, expr.span)
-
-    def choice(self, ref: DefinitionRef, span: Span, extra: Any, frame: Frame) -> ChoiceOp:
-        """A use of a named choice; `extra` arguments go to every alternative."""
-        body, definition = ref.syntax.body, ref.syntax
-        known = (ref, tuple((name, type(value), value) for name, value, _ in extra))
-        ready = self.expansion.options.get(known) if _hashable(known) else None
-        if ready is not None:
-            combine = definition.combine.id if definition.combine is not None else "sum"
-            return self.place_choice(ref.name, ready, body.options, combine, extra, frame, span)  # type: ignore[union-attr]
-        inner = self.inner_frame(ref, dict(bind_definition(self, ref, (), (), span, frame)), frame, span)
-        options = body.options if isinstance(body, s.Alternatives) else (body,)
-        combine = definition.combine.id if definition.combine is not None else "sum"
-        if combine not in ("sum", "product"):
-            raise problem(frame, "G205", f"alternatives combine by sum or by product, not `{combine}`", span)
-        if isinstance(body, tuple) or len(options) < 2:
-            raise problem(
-                frame, "G407", f"the choice `{ref.name}` has fewer than two alternatives", span,
-                labels=[Label(definition.span, "defined here")],
-                help="write them with `|` between: `choice c = skip | sep_conv(3)`",
-            )  # fmt: skip
-        made = self.make_choice(ref.name, options, combine, extra, inner, frame, span)
-        if _hashable(known) and not any(is_local(op) for op in made.options):
-            self.expansion.options[known] = made.options
-        return made
-
-    def make_choice(
-        self, name: str, options: Any, combine: str, extra: Any, inner: Frame, frame: Frame, span: Span
-    ) -> ChoiceOp:
-        ops = []
-        for option in options:
-            op = self.evaluate(option, inner)
-            if not is_op(op):
-                raise problem(inner, "G205", f"an alternative is an operation, not {describe(op)}",
-                              option.span)  # fmt: skip
-            if isinstance(op, ChoiceOp):
-                raise problem(inner, "G414", "a choice cannot be an alternative of a choice", option.span,
-                              help="list its alternatives here")  # fmt: skip
-            ops.append(self.bind_more(op, extra, frame, span) if extra else op)
-        return self.place_choice(name, tuple(ops), options, combine, extra, frame, span)
-
-    def place_choice(
-        self, name: str, ops: tuple[Op, ...], options: tuple[s.Expr, ...], combine: str, extra: Any,
-        frame: Frame, span: Span,
-    ) -> ChoiceOp:  # fmt: skip
-        added = tuple(s.Arg(arg.span, name, arg.value) for name, _, arg in extra)
-        return ChoiceOp(
-            name, ops, options, added, combine, frame.definition, frame.edge, span.start, span
-        )
 
     def eval_for(self, expr: s.For, frame: Frame) -> PipeOp:
         values = self.evaluate(expr.values, frame)
@@ -369,120 +315,7 @@ class Evaluator:
             stages.append(op)
         return PipeOp(tuple(stages), expr.span)
 
-    # Calls
-
-    def eval_call(self, expr: s.Call, frame: Frame) -> Any:
-        callee = self.evaluate(expr.callee, frame)
-        if isinstance(callee, PrimitiveOp):
-            return self.call_primitive(callee, expr, frame)
-        args = [(a.name, self.evaluate(a.value, frame), a) for a in expr.args]
-        if isinstance(callee, Function):
-            return self.call_function(callee.name, expr, args, frame)
-        if isinstance(callee, ChoiceOp):
-            return self.call_choice(expr, args, frame)
-        maps = [a for a in args if a[0] is None and isinstance(a[1], MapValue)]
-        if isinstance(callee, NetworkValue):
-            bound = bind_definition(self, callee.ref, callee.args, args, expr.span, frame)
-            return NetworkValue(callee.ref, bound, expr.span)
-        if isinstance(callee, DefinedOp):
-            rest = [a for a in args if a not in maps]
-            bound = bind_definition(self, callee.ref, callee.args, rest, expr.span, frame)
-            op = DefinedOp(callee.ref, bound, expr.span)
-            if not maps:
-                return op
-            return self.apply_maps(op, [m[1] for m in maps], frame, expr.span)
-        if is_op(callee) and len(maps) == 1 and len(args) == 1:
-            return self.apply(callee, maps[0][1], frame, expr.span)
-        if is_op(callee):
-            raise problem(frame, "G215", "an operation is called with one feature map", expr.span,
-                          help="write `operation(x)` or `x -> operation`")  # fmt: skip
-        raise problem(frame, "G208", f"{describe(callee)} cannot be called", expr.callee.span)
-
-    def call_primitive(self, callee: PrimitiveOp, expr: s.Call, frame: Frame) -> Any:
-        name = callee.primitive.name
-        if name == "max" and isinstance(expr.callee, s.Name):
-            # `max(channels)` is over an axis, `max(channels, 2)` of a number that is called so.
-            first = self.evaluate(expr.args[0].value, frame) if len(expr.args) > 1 else None
-            if is_number(first) or isinstance(first, tuple):
-                args = [(a.name, self.evaluate(a.value, frame), a) for a in expr.args]
-                return self.call_function("max", expr, args, frame)
-        operands, bound = bind_primitive(self, callee, expr, frame)
-        if not operands:
-            return PrimitiveOp(callee.primitive, bound, expr.span)
-        if all(isinstance(o, MapValue) for o in operands):
-            return self.apply_primitive(
-                PrimitiveOp(callee.primitive, bound, expr.span), operands, frame, expr.span
-            )
-        for operand, arg in zip(operands, expr.args, strict=False):
-            if isinstance(operand, MapValue):
-                raise problem(frame, "G214", "feature maps and operations without input are mixed here",
-                              arg.span, help="feed every operation: `x -> ...`")  # fmt: skip
-        return ForkOp(callee.primitive, tuple(operands), bound, expr.span)
-
-    def call_choice(self, expr: s.Call, args: list[Any], frame: Frame) -> ChoiceOp:
-        ref = self.choice_ref(expr.callee, frame)
-        if ref is None:
-            raise problem(frame, "G208", "only a named choice takes arguments", expr.span)
-        for name, _, arg in args:
-            if name is None:
-                raise problem(frame, "G406", "a choice hands on named arguments only", arg.span,
-                              help="write `operation(stride=2)`")  # fmt: skip
-        extra = tuple((name, value, arg) for name, value, arg in args)
-        return self.choice(ref, expr.span, extra, frame)
-
-    def choice_ref(self, callee: s.Expr, frame: Frame) -> DefinitionRef | None:
-        if isinstance(callee, s.Name):
-            found = frame.module.lookup(callee.id)
-            return found[0] if found and found[0].kind == "choice" else None
-        if isinstance(callee, s.Attribute) and isinstance(callee.base, s.Name):
-            module = frame.module.aliases.get(callee.base.id)
-            ref = module.definitions.get(callee.name) if module else None
-            return ref if ref is not None and ref.kind == "choice" else None
-        return None
-
-    def bind_more(self, op: Op, extra: Any, frame: Frame, span: Span) -> Op:
-        """An alternative with the choice's arguments added; it must take every one of them."""
-        for name, _, arg in extra:
-            takes = (
-                {f.name for f in op.primitive.fields} - {"constant"}
-                if isinstance(op, PrimitiveOp)
-                else {p.name for p in op.ref.value_params} if isinstance(op, DefinedOp) else set()
-            )
-            if name not in takes or name in {n for n, _ in getattr(op, "args", ())}:
-                raise problem(
-                    frame, "G406", f"an alternative of this choice does not take `{name}`", arg.span,
-                    labels=[Label(op.span, "this one")],
-                    help=did_you_mean(name, takes) or f"give every alternative a parameter `{name}`",
-                )  # fmt: skip
-        args = [(name, value) for name, value, _ in extra]
-        if isinstance(op, DefinedOp):
-            bound = bind_definition(self, op.ref, op.args, extra, span, frame)
-            return DefinedOp(op.ref, bound, op.span)
-        assert isinstance(op, PrimitiveOp)
-        return PrimitiveOp(op.primitive, (*op.args, *args), op.span)
-
-    def call_function(self, name: str, expr: s.Call, args: list[Any], frame: Frame) -> Any:
-        values = [value for _, value, _ in args]
-        if name == "repeat":
-            if len(values) != 2 or not is_op(values[1]):
-                raise problem(frame, "G205", "`repeat` takes a number and an operation", expr.span,
-                              help="`repeat(3, unit)`")  # fmt: skip
-            count = whole(values[0], expr.args[0].span, frame, minimum=0)
-            if count > limit("repeat"):
-                raise problem(frame, "G507", f"`repeat` runs at most {limit('repeat')} times, not {count}",
-                              expr.span, notes=(limit_note("repeat"),))  # fmt: skip
-            return PipeOp((values[1],) * count, expr.span)
-        bad = next((a for a in args if a[0] is not None or not (is_number(a[1]) or isinstance(a[1], tuple))),
-                   None)  # fmt: skip
-        if bad is not None:
-            raise problem(frame, "G205", f"`{name}` computes with numbers, not with {describe(bad[1])}",
-                          bad[2].span)  # fmt: skip
-        try:
-            return NUMERIC_FUNCTIONS[name](*values)
-        except (TypeError, ValueError, OverflowError):
-            raise problem(frame, "G205", f"`{name}` does not take these arguments", expr.span) from None
-
-    # To be given by the applier
+    # Depth, and what subclasses give
 
     def limit_depth(self, ref: DefinitionRef, frame: Frame, span: Span) -> None:
         if len(frame.uses) >= MAX_DEPTH:
@@ -498,6 +331,9 @@ class Evaluator:
         self.limit_depth(ref, frame, span)
         return Frame(ref.name, ref.module, frame.builder, frame.scope, names,
                      (*frame.uses, Use(ref.name, span)), None, frame.edge)  # fmt: skip
+
+    def choice(self, ref: DefinitionRef, span: Span, extra: Any, frame: Frame) -> ChoiceOp:
+        raise AssertionError("given by ChoiceEvaluator")
 
     def apply(self, op: Op, value: MapValue, frame: Frame, span: Span) -> MapValue:
         raise AssertionError("given by Applier")
@@ -519,11 +355,3 @@ class Evaluator:
 
 def _flows(value: object) -> bool:
     return is_op(value) or isinstance(value, MapValue)
-
-
-def _hashable(value: object) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True

@@ -8,7 +8,6 @@ from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Label, Span, fail
 from genolang.lang.limits import limit, limit_note
-from genolang.lang.printer import print_expression
 from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.modules import Module
 from genolang.semantics.program import Block, CellSpace, ChoiceSet, Option, Place
@@ -117,6 +116,8 @@ class Expansion:
             number += 1
             key = f"{op.definition}.{op.name}_{number}"
         if key not in self.sets:
+            from genolang.lang.printer import print_expression
+
             texts = map(print_expression, op.syntax)
             options = tuple(Option(t, z) for t, z in zip(texts, zeros, strict=True))
             self.sets[key] = _OpenSet(key, op.name, options)

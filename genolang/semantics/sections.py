@@ -11,7 +11,6 @@ from typing import Any
 from genolang.diagnostics import Diagnostic, GenoError, Label, did_you_mean, fail
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit
-from genolang.lang.printer import print_expression
 from genolang.semantics.settings import (
     Augmentation,
     OptimizerSettings,
@@ -41,7 +40,7 @@ _METHODS = ("darts",)
 
 
 def _bad(expr: s.Expr, wanted: str, example: str) -> GenoError:
-    return fail("G503", f"{wanted} is needed here, not `{print_expression(expr)[:50]}`", expr.span,
+    return fail("G503", f"{wanted} is needed here, not `{expr.span.text[:50]}`", expr.span,
                 help=f"for example {example}")  # fmt: skip
 
 
@@ -79,7 +78,7 @@ def count(low: int, high: int = 10**9) -> Read:
         value = _number(expr)
         if not isinstance(value, int) or not low <= value <= high:
             raise fail("G503", f"a whole number from {low} to {high} is needed here, not"
-                       f" `{print_expression(expr)[:50]}`", expr.span)  # fmt: skip
+                       f" `{expr.span.text[:50]}`", expr.span)  # fmt: skip
         return value
 
     return read
@@ -122,7 +121,7 @@ def _arguments(expr: s.Call, names: tuple[str, ...]) -> dict[str, s.Expr]:
     for arg in expr.args:
         name = arg.name or (free[0] if free else None)
         if name is None or name not in names:
-            raise fail("G501", f"no argument `{arg.name or print_expression(arg.value)[:40]}` here", arg.span,
+            raise fail("G501", f"no argument `{arg.name or arg.value.span.text[:40]}` here", arg.span,
                        help=did_you_mean(arg.name or "", names)
                        or f"it takes {', '.join(names)}")  # fmt: skip
         if name in found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from genolang.lang import syntax as s
-from genolang.lang.printer import print_expression
 from genolang.primitives import REQUIRED, Field, Primitive
 
 
@@ -15,6 +14,8 @@ def definition_signature(definition: s.Definition) -> str:
 
 
 def _param(param: s.Param) -> str:
+    from genolang.lang.printer import print_expression
+
     kind = f": {param.kind}" if param.kind else ""
     return f"{param.name}{kind}" + (f"={print_expression(param.default)}" if param.default else "")
 
