@@ -8,6 +8,7 @@ from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Label, Span, fail
 from genolang.lang.limits import limit, limit_note
+from genolang.lang.syntax import Expr
 from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.modules import Module
 from genolang.semantics.program import Block, CellSpace, ChoiceSet, Option, Place
@@ -52,6 +53,7 @@ POISON = object()
 class _OpenSet:
     key: str
     name: str
+    syntax: tuple[Expr, ...]
     options: tuple[Option, ...]
     rows: dict[object, int] = field(default_factory=dict)
     places: list[Place] = field(default_factory=list)
@@ -111,16 +113,13 @@ class Expansion:
         """The choice set and row of a decision: one row per place in the text (and edge)."""
         key = f"{op.definition}.{op.name}"
         number = 1
-        # Two inline choices of one definition with different options are two sets.
-        while key in self.sets and len(self.sets[key].options) != len(zeros):
+        # Two choices written in place with different alternatives are two sets.
+        while key in self.sets and self.sets[key].syntax != op.syntax:
             number += 1
             key = f"{op.definition}.{op.name}_{number}"
         if key not in self.sets:
-            from genolang.lang.printer import print_expression
-
-            texts = map(print_expression, op.syntax)
-            options = tuple(Option(t, z) for t, z in zip(texts, zeros, strict=True))
-            self.sets[key] = _OpenSet(key, op.name, options)
+            options = tuple(Option(s, z) for s, z in zip(op.syntax, zeros, strict=True))
+            self.sets[key] = _OpenSet(key, op.name, op.syntax, options)
         found = self.sets[key]
         place = (op.edge, op.start, id(op.span.source))
         if place not in found.rows:

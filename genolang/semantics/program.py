@@ -132,10 +132,16 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One alternative: its text, and whether it computes zeros (and so can never be the answer)."""
+    """One alternative, and whether it computes zeros (and so can never be the answer)."""
 
-    text: str
+    syntax: Expr
     zero: bool
+
+    @property
+    def text(self) -> str:
+        from genolang.lang.printer import print_expression
+
+        return print_expression(self.syntax)
 
 
 @dataclass(frozen=True, slots=True)
