@@ -38,14 +38,16 @@ def check_source(source: Source, path: Path | None = None) -> Checked:
     checked = Checked(load_module(source, path))
     if len(checked.diagnostics) < limit("problems"):
         _check_module(checked)
-    checked.diagnostics.sort(key=_place)
+    checked.diagnostics.sort(key=lambda d: _place(d, source))
     _shorten(checked.diagnostics)
     return checked
 
 
-def _place(diagnostic: Diagnostic) -> tuple[bool, int]:
+def _place(diagnostic: Diagnostic, source: Source) -> tuple[bool, str, int]:
     """Diagnostics of this file in its order, those of other files after it."""
-    return diagnostic.span is None, 0 if diagnostic.span is None else diagnostic.span.start
+    if diagnostic.span is None:
+        return True, "", 0
+    return diagnostic.span.source is not source, diagnostic.span.source.name, diagnostic.span.start
 
 
 def _shorten(diagnostics: list[Diagnostic]) -> None:

@@ -16,6 +16,7 @@ from genolang.semantics.values import DefinitionRef
 LIBRARY = Path(__file__).parent.parent / "specs"
 VERSION = 1
 MAX_PATH = 10
+MAX_IMPORTS = 50
 RESERVED = frozenset(
     "x C H W searching true false earlier inputs nodes each later core repeat".split()
 )
@@ -247,6 +248,9 @@ class _Loader:
         resolved = path.resolve()
         if resolved in self.loading:
             raise self._cycle(resolved, span, shown)
+        if len(self.loading) >= MAX_IMPORTS:
+            raise fail("G007", f"files import each other more than {MAX_IMPORTS} deep", span,
+                       help="import what is needed where it is used")  # fmt: skip
         if resolved not in self.done:
             return self.load(read_source(str(path)), path)
         return self.done[resolved]

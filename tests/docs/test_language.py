@@ -13,6 +13,7 @@ from genolang.lang.parser import parse
 from genolang.lang.syntax import Section
 from genolang.primitives import PRIMITIVES
 from genolang.semantics.expand import MAX_DEPTH
+from genolang.semantics.modules import MAX_IMPORTS
 from genolang.semantics.sections import SEARCH, TRAIN, read_section
 from genolang.semantics.settings import SearchSettings, TrainSettings
 from genolang.semantics.signatures import primitive_signature
@@ -75,7 +76,7 @@ def test_every_limit_is_in_the_table() -> None:
 def test_limits_in_the_text_are_those_of_the_code() -> None:
     text = " ".join(TEXT[TEXT.index("## Limits") :].split())
     assert f"may be {MAX_DEPTH} levels deep" in text
-    assert f"expressions {parser.MAX_DEPTH} and brackets {tokens.MAX_NESTING}" in text
+    assert f"expressions {parser.MAX_DEPTH}, brackets {tokens.MAX_NESTING} and imports {MAX_IMPORTS}" in text
     assert f"names have {tokens.MAX_NAME} characters (G010), and numbers {tokens.MAX_NUMBER}" in text
 
 
