@@ -1,8 +1,9 @@
 # `make search` and `make test` set up everything they need in .venv.
 
 PYTHON ?= python3
-# Installed first, so that no other package pulls in another build of it.
+# Installed first, so that no other package pulls in another build of them.
 TORCH ?= torch==2.13.0
+TRITON ?= triton==3.7.1
 BIN := .venv/bin
 RUN ?= runs/quickstart
 SOAK_SECONDS ?= 600
@@ -13,7 +14,7 @@ install: .venv/installed
 
 .venv/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$(TORCH)" "$(TRITON)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "setuptools>=77"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation \
 		--config-settings editable_mode=compat -e ".[dev]"

@@ -10,9 +10,14 @@ from genolang.version import __version__ as __version__
 if TYPE_CHECKING:
     from genolang.api import Network, Plan, Spec, check, load
     from genolang.diagnostics import Diagnostic, GenoError
+    from genolang.train.pouring import pour
 
-__all__ = ["Diagnostic", "GenoError", "Network", "Plan", "Spec", "check", "load"]
-_HOMES = {"Diagnostic": "genolang.diagnostics", "GenoError": "genolang.diagnostics"}
+__all__ = ["Diagnostic", "GenoError", "Network", "Plan", "Spec", "check", "load", "pour"]
+_HOMES = {
+    "Diagnostic": "genolang.diagnostics",
+    "GenoError": "genolang.diagnostics",
+    "pour": "genolang.train.pouring",
+}
 
 
 def __getattr__(name: str) -> Any:

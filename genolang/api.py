@@ -89,12 +89,13 @@ class Network:
         return Plan(
             program.name, program.params, program.buffers, macs, plain,
             driver.activation_bytes(program, batch), batch, count_choices(program),
-            str(count_genotypes(program)), program.input, (program.output.C,),
+            str(count_genotypes(program)), program.input, program.answer,
         )  # fmt: skip
 
     def module(self, fused: bool = True) -> NetworkModule:
         """A torch module: (B, C, H, W) -> logits (B, classes), in training with an auxiliary head
-        a pair (logits, auxiliary logits). `fused` false gives the plain reference, layer by layer as
+        a pair (logits, auxiliary logits). A network that ends in `resize(like=input)` gives a map
+        (B, classes, H, W). `fused` false gives the plain reference, layer by layer as
         written; both have the same state dict."""
         from genolang.compiler import driver
 

@@ -26,6 +26,11 @@ class MapType(NamedTuple):
     def size(self) -> int:
         return self.C * self.H * self.W
 
+    @property
+    def is_vector(self) -> bool:
+        """Whether it has a single position, as what `linear` takes."""
+        return self.H == self.W == 1
+
 
 class ShapeProblem(Exception):
     """A shape rule that does not hold; the checker adds the places."""
@@ -177,9 +182,43 @@ def _pool(attrs: Attrs, types: Types) -> MapType:
     return MapType(types[0].C, *_windows(attrs, types[0]))
 
 
+# The axes of (B, C, H, W) that a word stands for.
+REDUCED = {"channels": (1,), "space": (2, 3), "height": (2,), "width": (3,)}
+
+
 def _reduced(attrs: Attrs, types: Types) -> MapType:
     x = types[0]
-    return MapType(1, x.H, x.W) if attrs["over"] == "channels" else MapType(x.C, 1, 1)
+    C, H, W = (1 if axis in REDUCED[attrs["over"]] else size for axis, size in zip((1, 2, 3), x, strict=True))
+    return MapType(C, H, W)
+
+
+def _mean(attrs: Attrs, types: Types) -> MapType:
+    x, groups = types[0], attrs["groups"]
+    if groups == 1:
+        return _reduced(attrs, types)
+    if attrs["over"] != "channels":
+        raise ShapeProblem("G205", "`groups` of `mean` are groups of channels, not of positions",
+                           f"write mean(channels, groups={groups})")  # fmt: skip
+    if x.C % groups:
+        raise ShapeProblem("G303", f"{groups} groups do not divide {x.C} channels",
+                           "groups must divide the channels")  # fmt: skip
+    return MapType(groups, x.H, x.W)
+
+
+def _slice(attrs: Attrs, types: Types) -> MapType:
+    x, start, stop = types[0], attrs["start"], attrs["stop"]
+    if not start < stop <= x.C:
+        raise ShapeProblem("G207", f"there are no channels from {start} to before {stop} in {x}",
+                           f"channels are counted from 0 to {x.C}")  # fmt: skip
+    return MapType(stop - start, x.H, x.W)
+
+
+def _pad_channels(attrs: Attrs, types: Types) -> MapType:
+    x, out = types[0], attrs["out"]
+    if out < x.C:
+        raise ShapeProblem("G207", f"`pad_channels` adds channels, but {x} has more than {out}",
+                           f"`conv(1, {out})` gives a map fewer channels")  # fmt: skip
+    return MapType(out, x.H, x.W)
 
 
 def _concat(attrs: Attrs, types: Types) -> MapType:
@@ -224,6 +263,11 @@ def _resize(attrs: Attrs, types: Types) -> MapType:
     return MapType(x.C, *pair(attrs["size"]))
 
 
+def _padded(attrs: Attrs, types: Types) -> MapType:
+    x, before, after = types[0], pair(attrs["before"]), pair(attrs["after"])
+    return MapType(x.C, before[0] + x.H + after[0], before[1] + x.W + after[1])
+
+
 def _subsampled(attrs: Attrs, types: Types) -> MapType:
     x, stride = types[0], attrs["stride"]
     return MapType(x.C, -(-x.H // stride), -(-x.W // stride))
@@ -255,6 +299,7 @@ _K = Field("k", "size", REQUIRED)
 _STRIDE = Field("stride", "size", 1)
 _PAD = Field("pad", "size0")
 _OVER = Field("over", ("channels", "space"), REQUIRED)
+_ALONG = Field("over", tuple(REDUCED), REQUIRED)
 
 
 def _activation(name: str, doc: str) -> Primitive:
@@ -285,6 +330,19 @@ _TABLE = (
          Field("eps", "number", 1e-5)), _same,
         lambda a, t: Weights(2 * t[0].C if a["affine"] else 0, 2 * t[0].C),
     ),
+    Primitive("scale", "A learnable gain and shift per channel, which begin at these values.",
+              (Field("gain", "number", 1), Field("shift", "number", 0)), _same,
+              lambda a, t: Weights(2 * t[0].C)),
+    Primitive("standardize",
+              "Minus the mean, over the unbiased standard deviation plus `eps`; a single value gives 0.",
+              (_OVER, Field("eps", "number", 1e-5)), _same),
+    Primitive(
+        "layer_norm",
+        "Layer normalisation over the channels of each position, with a learnable gain and shift per"
+        " channel.", (Field("eps", "number", 1e-5),), _same, lambda a, t: Weights(2 * t[0].C),
+    ),
+    Primitive("l2_norm", "Divided by the Euclidean norm, or by `eps` where that is larger.",
+              (_OVER, Field("eps", "number", 1e-12)), _same),
     _activation("relu", "max(x, 0)."),
     _activation("sigmoid", "1 / (1 + exp(-x))."),
     _activation("tanh", "Hyperbolic tangent."),
@@ -299,18 +357,30 @@ _TABLE = (
               lambda a, t: MapType(t[0].C, 1, 1)),
     Primitive("global_max_pool", "Maximum over all positions.", (),
               lambda a, t: MapType(t[0].C, 1, 1)),
-    Primitive("mean", "Mean over the channels or over the positions.", (_OVER,), _reduced),
-    Primitive("max", "Maximum over the channels or over the positions.", (_OVER,), _reduced),
+    Primitive("mean", "Mean over the channels, or those of each group, the positions, or one axis of them.",
+              (_ALONG, Field("groups", "positive", 1)), _mean),
+    Primitive("max", "Maximum over the channels, the positions, or one axis of them.", (_ALONG,), _reduced),
     Primitive("concat", "Maps one behind the other along the channels.", (), _concat, maps=None),
+    Primitive("slice", "The channels from `start` to before `stop`.",
+              (Field("start", "int0", REQUIRED), Field("stop", "positive", REQUIRED)), _slice),
+    Primitive("repeat_channels", "Each channel `times` times, one behind the other.",
+              (Field("times", "positive", REQUIRED),),
+              lambda a, t: MapType(t[0].C * a["times"], t[0].H, t[0].W)),
+    Primitive("pad_channels", "Channels of zeros up to `out`: half of them, rounded down, in front.",
+              (Field("out", "positive", REQUIRED),), _pad_channels),
     Primitive("add", "Element-wise sum, written `+`.", (Field("constant", "number", 0),),
               _elementwise, maps=None),
     Primitive("subtract", "Element-wise difference, written `-`.", (), _elementwise, maps=2),
     Primitive("multiply", "Element-wise product, written `*`.", (Field("constant", "number", 1),),
               _elementwise, maps=None),
     Primitive("divide", "Element-wise quotient, written `/`.", (), _elementwise, maps=2),
-    Primitive("resize", "To another height and width: those of the map `like`, or `size`.",
+    Primitive("resize",
+              "To the height and width of the map `like`, or `size`: by `nearest`, `bilinear`,"
+              " `bilinear_corners` (corners stay corners) or `area`.",
               (Field("like", "map"), Field("size", "size"),
-               Field("mode", ("nearest", "bilinear"), "nearest")), _resize),
+               Field("mode", ("nearest", "bilinear", "bilinear_corners", "area"), "nearest")), _resize),
+    Primitive("pad_space", "Zeros around a map: `before` its first rows and columns, `after` its last.",
+              (Field("before", "size0", 0), Field("after", "size0", 0)), _padded),
     Primitive("subsample", "Every `stride`-th row and column from `offset` on; rounds the size up.",
               (Field("stride", "positive", 2), Field("offset", "int0", 0)), _subsampled),
     Primitive("zeros", "A map of zeros, subsampled by `stride`.",

@@ -108,7 +108,7 @@ def build_and_run(network: Network) -> NetworkModule:
             raise
         raise fail("G507", f"the network `{program.name}` does not fit into memory",
                    help="`genoc plan` says what it needs; make it smaller with --set") from None  # fmt: skip
-    assert logits.shape == (BATCH, program.output.C), f"{program.name} gives {tuple(logits.shape)}"
+    assert logits.shape == (BATCH, *program.answer), f"{program.name} gives {tuple(logits.shape)}"
     return module
 
 

@@ -14,6 +14,9 @@ COMMANDS: dict[str, str] = {
     "compile": "Build a network and write it in other forms.",
     "search": "Run a spec's search and write the answer back as a spec.",
     "train": "Train a discrete network from scratch.",
+    "diff": "What changed between two specs, by meaning.",
+    "import": "Turn another notation into a spec: DARTS, NAS-Bench-201, EAN.",
+    "export": "Print a spec in another notation.",
     "show": "Draw cells, modules and networks.",
     "explain": "The page of an error code, or where a name is defined.",
 }

@@ -39,9 +39,9 @@ class ConsoleReporter:
 
     def epoch_done(self, record: EpochRecord) -> None:
         self.durations.append(record.seconds)
-        parts = [f"train loss {record.train_loss:.4f} accuracy {record.train_accuracy:.4f}"]
-        if record.val_loss is not None and record.val_accuracy is not None:
-            parts.append(f"val loss {record.val_loss:.4f} accuracy {record.val_accuracy:.4f}")
+        parts = [f"train loss {record.train_loss:.4f}{_metrics(record, 'train')}"]
+        if record.val_loss is not None:
+            parts.append(f"val loss {record.val_loss:.4f}{_metrics(record, 'val')}")
         self.epoch = record.epoch
         self.message(f"{self._where()}  {'  '.join(parts)}  {record.seconds:.1f} s{self._left()}")
 
@@ -63,6 +63,14 @@ class ConsoleReporter:
     def _write(self, text: str) -> None:
         sys.stderr.write(text)
         sys.stderr.flush()
+
+
+def _metrics(record: EpochRecord, part: str) -> str:
+    values = {f"{part}_accuracy": getattr(record, f"{part}_accuracy"), **record.metrics}
+    return "".join(
+        f" {name.removeprefix(f'{part}_').replace('_', ' ')} {value:.4f}"
+        for name, value in values.items() if name.startswith(part) and value is not None
+    )
 
 
 def _duration(seconds: float) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from genolang.semantics.check import Checked
     from genolang.semantics.program import Program
+    from genolang.semantics.settings import TaskKind
     from genolang.train.datasets import Dataset
     from genolang.train.run_folder import RunFolder
 
@@ -30,7 +31,8 @@ def run_options(function: F) -> F:
             click.argument("spec"),
             network_option,
             click.option("--data", metavar="NAME", help="digits, cluttered_digits, cifar10:DIR,"
-                         " cifar100:DIR, folder:DIR or npz:FILE; else the spec's."),
+                         " cifar100:DIR, folder:DIR or npz:FILE; for other tasks digit_segments,"
+                         " segments:DIR, digit_counts or counts:DIR; else the spec's."),
             click.option("--out", metavar="DIR", help="The run's folder; new or empty."),
             click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Instead of the spec's."),
             click.option("--resume", metavar="DIR", help="Go on with the run in this folder."),
@@ -59,11 +61,12 @@ class Request:
     device: str
     threads: int | None
     values: Mapping[str, str]
+    init: str | None = None
 
     def command(self) -> list[str]:
         """The command, without `--resume`, `--out` and `--json`, for the run's records."""
         words = ["genoc", self.verb, self.spec]
-        for name in ("network", "data", "seed", "threads"):
+        for name in ("network", "data", "seed", "threads", "init"):
             value = getattr(self, name)
             if value is not None:
                 words += [f"--{name}", str(value)]
@@ -125,11 +128,18 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def read_data(name: str, program: Program) -> Dataset:
-    """The data, which must fit the network's input and output. Errors: G605, G604, and the data's."""
-    from genolang.train.datasets import load_data
+def read_data(name: str, program: Program, task: TaskKind = "classification") -> Dataset:
+    """The data, which must be made for the task and fit the network's input and output.
 
+    Errors: G309, G604, G605, G608, and the data's.
+    """
+    from genolang.train.datasets import data_for, load_data
+
+    _check_end(program, task)
     data = load_data(name)
+    if data.task != task:
+        raise fail("G608", f"the data `{name}` is made for {data.task}, not for {task}",
+                   help=f"write `task {data.task}` in `train`, or take {' or '.join(data_for(task))}")  # fmt: skip
     shape = tuple(data.image_shape)
     if shape != tuple(program.input):
         raise fail(
@@ -143,6 +153,20 @@ def read_data(name: str, program: Program) -> Dataset:
             f" {program.output.C} apart", help=f"--set classes={data.classes}",
         )  # fmt: skip
     return data
+
+
+def _check_end(program: Program, task: TaskKind) -> None:
+    """Whether a network answers as a task asks: for every pixel or once. Error: G309."""
+    for output in program.block.outputs:
+        end = program.block.nodes[output].type
+        if task == "classification" and not end.is_vector:
+            raise fail("G309", f"for {task} a network ends in one value per class, but"
+                       f" `{program.name}` ends in {end}",
+                       help="say another task in `train`, as `task segmentation`")  # fmt: skip
+        if task != "classification" and end.is_vector:
+            raise fail("G309", f"for {task} a network ends in a map of its image's size, but"
+                       f" `{program.name}` ends in {end}",
+                       help="end it with `resize(like=input)`, as `fcn_head` and `density_head` do")  # fmt: skip
 
 
 def open_run(request: Request, text: str) -> RunFolder:

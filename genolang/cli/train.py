@@ -11,6 +11,8 @@ from genolang.cli.runs import Request, run_options
 
 @click.command("train")
 @run_options
+@click.option("--init", metavar="FILE", help="Begin with these weights: a published torch file,"
+              " poured in by position, or a run's own.")  # fmt: skip
 def train(as_json: bool, **asked: Any) -> None:
     """Train a discrete network from scratch, as the spec's `train` section says.
 
@@ -30,11 +32,11 @@ def train(as_json: bool, **asked: Any) -> None:
     if as_json:
         print_json(result)
         return
-    for key in ("train_accuracy", "val_accuracy", "test_accuracy"):
-        if result[key] is not None:
-            click.echo(f"{key.replace('_', ' '):15} {result[key]:.4f}")
-    click.echo(f"{'parameters':15} {result['params']:,}")
-    click.echo(f"{'run':15} {result['run']}")
+    for key, value in result.items():
+        if key.startswith(("train_", "val_", "test_")) and value is not None:
+            click.echo(f"{key.replace('_', ' '):20} {value:.4f}")
+    click.echo(f"{'parameters':20} {result['params']:,}")
+    click.echo(f"{'run':20} {result['run']}")
 
 
 def _run(request: Request, quiet: bool) -> dict[str, Any]:
@@ -47,6 +49,7 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     from genolang.semantics.check import expand_network
     from genolang.semantics.sections import train_settings
     from genolang.semantics.settings import TrainSettings
+    from genolang.train.pouring import pour
     from genolang.train.training import train_network
 
     runs.use_threads(request.threads)
@@ -61,11 +64,13 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
         raise fail("G506", f"the network `{program.name}` has open choices: {', '.join(program.choices)}",
                    help=f"let a search make them: genoc search {request.spec}")  # fmt: skip
     device = runs.choose_device(request.device)
-    data = runs.read_data(request.data or settings.data, program)
+    data = runs.read_data(request.data or settings.data, program, settings.task)
     seed = settings.seed if request.seed is None else request.seed
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         module = driver.to_module(program)
+    if request.init is not None:
+        pour(module, request.init)
     with runs.open_run(request, checked.module.source.text) as run:
         reporter = ConsoleReporter(quiet=quiet)
         reporter.message(f"training `{program.name}` ({program.params:,} parameters) on {data.name},"
@@ -74,6 +79,7 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
                                resume=request.resume is not None, reporter=reporter)  # fmt: skip
         return {
             "train_accuracy": result.train_accuracy, "val_accuracy": result.val_accuracy,
-            "test_accuracy": result.test_accuracy, "params": result.params,
-            "seconds": result.seconds, "run": str(run.path),
+            "test_accuracy": result.test_accuracy, **result.metrics, "task": result.task,
+            "metric": result.metric, "params": result.params, "seconds": result.seconds,
+            "run": str(run.path),
         }  # fmt: skip

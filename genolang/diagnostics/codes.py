@@ -72,6 +72,10 @@ CODES: dict[str, str] = {
     "G414": "choice-in-choice",
     "G415": "choice-not-settable",
     "G416": "choice-in-another-file",
+    "G417": "unknown-slot",
+    "G418": "plug-in-changes-shape",
+    "G419": "scheme-does-not-fit",
+    "G420": "state-changes-shape",
     # G5: settings, limits, budgets
     "G501": "unknown-setting",
     "G502": "setting-twice",
@@ -89,6 +93,9 @@ CODES: dict[str, str] = {
     "G605": "data-shape",
     "G606": "data-format",
     "G607": "data-needs-extra",
+    "G608": "data-for-another-task",
+    "G609": "not-in-notation",
+    "G610": "notation-not-understood",
     # G7: runs
     "G701": "loss-not-finite",
     "G702": "loss-exploded",
@@ -103,4 +110,5 @@ CODES: dict[str, str] = {
     "G711": "batch-too-large",
     "G712": "run-folder-in-use",
     "G713": "package-missing",
+    "G714": "weights-do-not-fit",
 }

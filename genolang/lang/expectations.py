@@ -19,7 +19,7 @@ _OPERATORS = {"ARROW", "BAR", "PLUS", "STAR", "SLASH", "MINUS", "COMPARE", "OR",
               "LBRACKET"}  # fmt: skip
 _ITEMS = {"OP", "ATTENTION", "CELL", "CHOICE", "NETWORK", "IMPORT", "GENO", "SEARCH", "TRAIN"}
 _STATEMENTS = ("return", "require", "nodes", "edges", "inputs", "keep", "cells", "input", "stem", "body",
-               "head", "auxiliary")  # fmt: skip
+               "stages", "head", "auxiliary")  # fmt: skip
 # How a line reads that begins with a word.
 _FORMS = {
     "GENO": "geno 1",
@@ -29,6 +29,7 @@ _FORMS = {
     "CELL": "cell name(prev2, prev1, channels=16) { ... }",
     "CHOICE": "choice operation = skip | sep_conv(3) | max_pool(3)",
     "NETWORK": "network name(channels=16, classes=10) { ... }",
+    "STAGES": "stages for out, stride in [(16, 1), (32, 2)] : unit(out, stride)",
     "SEARCH": "search { ... }",
     "TRAIN": "train { ... }",
     "INPUTS": "inputs s0 = prev2 -> fit(16, like=prev1), s1 = prev1 -> relu_conv_bn(16)",
@@ -59,7 +60,7 @@ def explain_unexpected(
     first = tokens[start] if start < at else None
     return Diagnostic(
         "G005", f"{_wanted(expected)}, but found {found}", span,
-        help=_help(token, before, first, expected, tokens, at),
+        help=_help(token, before, first, expected, tokens, at, start),
     )  # fmt: skip
 
 
@@ -80,7 +81,8 @@ def _wanted(expected: set[str]) -> str:
 
 
 def _help(
-    token: Token, before: Token | None, first: Token | None, expected: set[str], tokens: list[Token], at: int
+    token: Token, before: Token | None, first: Token | None, expected: set[str], tokens: list[Token], at: int,
+    start: int,
 ) -> str | None:
     if token.type == "ASSIGN" and tokens[at + 1].value == ">" and tokens[at + 1].start == token.end:
         return "write `->`"
@@ -98,6 +100,8 @@ def _help(
     if first.type == "NAME" and at and tokens[at - 1] is first:
         return _first_word_help(first, token, expected)
     form = _FORMS.get(first.type)
+    if first.type == "NETWORK" and any(word.type == "WITH" for word in tokens[start:at]):
+        form = "network a = b(depth=20) with se(r=16) at residual shared per stage where all"
     if first.type in ("FOR", "IF") and "ASSIGN" in expected:
         return "an expression is handed back (`return for n in [1, 2] : conv(n)`) or named (`y = ...`)"
     if "NAME" in expected and len(expected) <= 2 and token.value in KEYWORDS:

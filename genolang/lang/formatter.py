@@ -189,6 +189,8 @@ class _Formatter:
         if item.params:
             closing = self.comments.brackets(item.params[-1])[1]
             head = concat(head, self.printer.listed("(", item.params, self.param, closing, ")"))
+        if item.states:
+            head = concat(head, " state ", ", ".join(name.id for name in item.states))
         if isinstance(item.body, tuple):
             columns = self.columns(item.body)
             return self.block(
@@ -196,7 +198,20 @@ class _Formatter:
                 lambda node, at: self.statement(node, columns[id(node)], at),
             )  # fmt: skip
         combine = f" combine {item.combine.id}" if item.combine is not None else ""
-        return lay_out(concat(head, " =", self.value(item.body), combine), indent)
+        plugs = [self.plug(plug) for plug in item.plugs]
+        return lay_out(concat(head, " =", self.value(item.body), combine, *plugs), indent)
+
+    def plug(self, plug: s.Plug) -> Doc:
+        line = self.comments.breaking(self.comments.start(plug), LINE)
+        docs: list[Doc] = ["with ", self.expression(plug.module), f" at {plug.slot.id}"]
+        if plug.shared is not None:
+            docs.append(f" shared per {plug.shared.id}")
+        where = plug.where
+        if where is not None:
+            docs.append(" where" if where.kind == "bits" else f" where {where.kind}")
+            docs += [" ", self.expression(where.value)] if where.value is not None else []
+            docs += [" from ", self.expression(where.start)] if where.start is not None else []
+        return group(nest(line, *docs))
 
     def param(self, param: s.Param) -> Doc:
         name = param.name if param.kind is None else f"{param.name}: {param.kind}"

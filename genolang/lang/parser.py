@@ -112,7 +112,9 @@ class _Run:
         if token.type in _SOFT:
             actions = self.tables.states[self.states[-1]]
             # A word of the language is a plain name wherever it could not be anything else.
-            if token.type not in actions or (following == "ASSIGN" and "NAME" in actions):
+            # `slot` is one only in front of a name.
+            plain = following == "ASSIGN" or (token.type == "SLOT" and following != "NAME")
+            if token.type not in actions or (plain and "NAME" in actions):
                 token = Token("NAME", token.value, token.start, token.end)
         found = self.shift(token)
         if token.type == "NEWLINE":

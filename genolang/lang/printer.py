@@ -111,6 +111,8 @@ class Printer:
                 return self.if_(expr)
             case s.For():
                 return self.for_(expr)
+            case s.Slot():
+                return f"slot {expr.name}"
 
     def at_least(self, expr: s.Expr, minimum: int) -> Doc:
         """An expression, in brackets if it binds more loosely than its place asks for."""

@@ -149,9 +149,16 @@ class For(Node):
     body: Expr
 
 
+@node
+class Slot(Node):
+    """`slot residual`: a place where a network may plug a module in; the map itself where none does."""
+
+    name: str
+
+
 Expr = Union[
     Number, String, Bool, Name, Call, Attribute, Index, Sequence, Pipeline, Alternatives, Infix,
-    Prefix, If, For,
+    Prefix, If, For, Slot,
 ]  # fmt: skip
 
 
@@ -212,7 +219,7 @@ class Keep(Node):
 
 @node
 class Part(Node):
-    """A network's `input`, `stem`, `body` or `head`."""
+    """A network's `input`, `stem`, `body`, `stages` or `head`."""
 
     keyword: str
     value: Expr
@@ -276,14 +283,39 @@ class Param(Node):
 
 
 @node
+class Where(Node):
+    """At which slots a module is plugged in: `all`, `every 2 from 1`, `search`, or `bits` (strings)."""
+
+    kind: str
+    value: Expr | None = None
+    start: Expr | None = None
+
+
+@node
+class Plug(Node):
+    """`with se at residual shared per stage where all`; `shared` is None for a module per slot."""
+
+    module: Expr
+    slot: Name
+    shared: Name | None
+    where: Where | None
+
+
+@node
 class Definition(Node):
-    """`op`, `attention`, `cell`, `choice` or `network`, with an expression or statements as body."""
+    """`op`, `attention`, `cell`, `choice` or `network`, with an expression or statements as body.
+
+    `plugs` are the modules that a network puts into the slots of another, `states` the maps that a
+    definition hands on from one use to the next.
+    """
 
     kind: str
     name: Name
     params: tuple[Param, ...]
     body: Expr | tuple[Statement, ...]
     combine: Name | None = None
+    plugs: tuple[Plug, ...] = ()
+    states: tuple[Name, ...] = ()
 
 
 @node

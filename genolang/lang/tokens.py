@@ -23,7 +23,7 @@ MAX_LEXICAL_ERRORS = 40
 KEYWORDS = frozenset(
     "geno import as op attention cell choice network search train combine return require inputs nodes"
     " edges keep per node by input stem body head cells of at auxiliary weight when if then else for"
-    " in or and not true false".split()
+    " in or and not true false with shared where all every from slot state stages".split()
 )
 _TYPES = {
     ",": "COMMA", ".": "DOT", ":": "COLON", "=": "ASSIGN", "->": "ARROW", "|": "BAR", "+": "PLUS",
@@ -32,6 +32,8 @@ _TYPES = {
     **dict.fromkeys(("==", "!=", "<=", ">=", "<", ">"), "COMPARE"),
 }  # fmt: skip
 _CONTINUES_BEFORE = frozenset("ARROW BAR PLUS MINUS STAR SLASH COMPARE THEN ELSE AND OR".split())
+# In `network a = b with ...`, outside of brackets, a line may begin with one of these and go on.
+_PLUGS = frozenset(("WITH", "SHARED", "WHERE"))
 _CONTINUES_AFTER = _CONTINUES_BEFORE | {"ASSIGN", "COMMA", "COLON", "NOT", "OF", "IN"}
 _OPEN = {"(": ")", "[": "]", "{": "}"}
 # Signs of other notations, and what they are read as after they have been reported.
@@ -181,6 +183,8 @@ class _Tokenizer:
 
     def ends_statement(self, before: Token, after: Token) -> bool:
         if self.open and self.open[-1].value != "{":
+            return False
+        if after.type in _PLUGS and not self.open and self.out.tokens[self.item].type == "NETWORK":
             return False
         return after.type not in _CONTINUES_BEFORE and before.type not in _CONTINUES_AFTER
 

@@ -76,10 +76,13 @@ class TreeBuilder:
     kind = section_kind = part_keyword = first
 
     def definition(self, c: list[Any]) -> s.Definition:
-        kind, name, params, (body, combine, last) = c
+        kind, name, params, states, (body, combine, plugs, last) = c
         return s.Definition(
-            self.span(kind, last), kind.value, self.name_of(name), params, body, combine
+            self.span(kind, last), kind.value, self.name_of(name), params, body, combine, plugs, states
         )
+
+    def states(self, c: list[Any]) -> tuple[s.Name, ...]:
+        return tuple(self.name_of(t) for t in c[1]) if c else ()
 
     def params(self, c: list[Any]) -> tuple[s.Param, ...]:
         return tuple(c[1]) if len(c) > 2 else ()
@@ -89,12 +92,32 @@ class TreeBuilder:
         default = c[-1] if len(c) > 2 and c[-2].type == "ASSIGN" else None
         return s.Param(self.over(c), c[0].value, kind, default)
 
-    def definition_body(self, c: list[Any]) -> tuple[Any, s.Name | None, Any]:
+    def definition_body(self, c: list[Any]) -> tuple[Any, s.Name | None, tuple[s.Plug, ...], Any]:
         if len(c) == 1:
             statements, last = c[0]
-            return tuple(statements), None, last
+            return tuple(statements), None, (), last
+        if len(c) == 3:
+            return c[1], None, tuple(c[2]), c[2][-1]
         combine = self.name_of(c[3]) if len(c) == 4 else None
-        return c[1], combine, c[-1]
+        return c[1], combine, (), c[-1]
+
+    plugs = grow
+
+    def plug(self, c: list[Any]) -> s.Plug:
+        sharing, where = c[4], c[5]
+        last = where or sharing or c[3]
+        return s.Plug(self.span(c[0], last), c[1], self.name_of(c[3]), sharing, where)
+
+    def sharing(self, c: list[Any]) -> s.Name | None:
+        return self.name_of(c[2]) if c else None
+
+    def placement(self, c: list[Any]) -> s.Where | None:
+        if not c:
+            return None
+        if isinstance(c[1], Token):
+            start = c[4] if len(c) == 5 else None
+            return s.Where(self.span(c[1], c[-1]), c[1].value, c[2] if len(c) > 2 else None, start)
+        return s.Where(c[1].span, "bits", c[1])
 
     def block(self, c: list[Any]) -> tuple[list[s.Statement], Token]:
         return c[1], c[2]
@@ -203,6 +226,9 @@ class TreeBuilder:
 
     def name(self, c: list[Any]) -> s.Name:
         return self.name_of(c[0])
+
+    def slot(self, c: list[Any]) -> s.Slot:
+        return s.Slot(self.over(c), c[1].value)
 
     def number(self, c: list[Any]) -> s.Number:
         text = c[0].value

@@ -120,6 +120,15 @@ def _answer(
     return Genotype(tuple(cells), others)
 
 
+def schemes(program: Program, genotype: Genotype) -> dict[str, str]:
+    """Which slots are connected, by choice set: a bit per block, the first block first."""
+    found: dict[str, str] = {}
+    for (key, _), option in genotype.others:
+        if program.choices[key].plug:
+            found[key] = found.get(key, "") + str(option)
+    return found
+
+
 def describe_genotype(program: Program, genotype: Genotype) -> dict[str, list[str]]:
     """Every cell's kept edges as text, `s0 -> n1 : sep_conv(3), se`, and other decisions by name."""
     spaces = {cell.definition: cell for cell in program.cells}
@@ -129,6 +138,9 @@ def describe_genotype(program: Program, genotype: Genotype) -> dict[str, list[st
             edge = spaces[name].edges[chosen.edge]
             texts = [program.choices[key].options[o].text for key, o in chosen.options]
             found.setdefault(name, []).append(f"{edge.start} -> {edge.end} : {', '.join(texts)}")
+    found |= {key: [bits] for key, bits in schemes(program, genotype).items()}
     for (key, row), option in genotype.others:
+        if program.choices[key].plug:
+            continue
         found.setdefault(key, []).append(f"[{row}] {program.choices[key].options[option].text}")
     return found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from genolang.semantics.program import Program
 from genolang.semantics.settings import SearchSettings
 from genolang.train.datasets import Dataset
 from genolang.train.reporter import EpochRecord, Reporter
@@ -60,24 +61,34 @@ class SearchEpoch(EpochRecord):
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """The end of one search: the last epoch's logits, the supernet's validation accuracy then."""
+    """The end of one search: the last epoch's logits, the supernet's validation accuracy then.
+
+    Of a sampled search they are the answer's, and `history` is the supernet's training; `seconds` is
+    the time spent beyond it, `evaluations` how many schemes were asked for, `schemes` how many
+    different ones.
+    """
 
     logits: Logits
     val_accuracy: float
     history: tuple[SearchEpoch, ...]
+    seconds: float = 0.0
+    evaluations: int = 0
+    schemes: int = 0
 
 
 class Strategy(Protocol):
     """One search under one seed, by one method.
 
     It moves the module to `device`, journals and saves under `phase` where there is a run folder,
-    and with `resume` goes on from the phase's checkpoint to the same answer, bit for bit.
+    and with `resume` goes on from the phase's checkpoint to the same answer, bit for bit. `program`
+    is the one that the module was built from; with `trained` the supernet's weights are ready.
     """
 
     def __call__(
         self, module: NetworkModule, settings: SearchSettings, data: Dataset,
         run: RunFolder | None = None, *, seed: int, device: torch.device, phase: str = "search",
         resume: bool = False, reporter: Reporter | None = None, save_every_s: float = 60.0,
+        program: Program | None = None, trained: bool = False,
     ) -> Searched: ...
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from genolang.diagnostics import GenoError, Source, fail
 from genolang.lang import syntax as s
 from genolang.lang.formatter import format_file, format_source
-from genolang.search.space import ChosenEdge, Genotype
+from genolang.search.space import ChosenEdge, Genotype, schemes
 from genolang.semantics.check import Checked, check_source, expand_network
 from genolang.semantics.modules import LIBRARY, Module
 from genolang.semantics.program import CellSpace, Program
@@ -82,8 +82,12 @@ class _Writer:
         self.used: list[tuple[str, s.Expr]] = []
         self.others = {
             self._start(key, row): self._option(key, row, option)
-            for (key, row), option in genotype.others
+            for (key, row), option in genotype.others if not program.choices[key].plug
         }
+        # The bits of the slots by the place of their `where search`, a string per stage.
+        self.schemes: dict[int, list[str]] = {}
+        for key, bits in schemes(program, genotype).items():
+            self.schemes.setdefault(self._start(key, 0), []).append(bits)
 
     def _start(self, key: str, row: int) -> int:
         return self.program.choices[key].rows[row].span.start
@@ -95,10 +99,19 @@ class _Writer:
     def definition(self, item: s.Definition) -> s.Definition:
         if item.name.id in self.cells and isinstance(item.body, tuple):
             item = replace(item, body=self.cell(item.name.id, item.body))
+        if self.schemes and item.plugs:
+            item = replace(item, plugs=tuple(self.plug(plug) for plug in item.plugs))
         if item.kind == "choice" or not self.others:
             return item
         changed: s.Definition = self.rewrite(item, self.others)
         return changed
+
+    def plug(self, plug: s.Plug) -> s.Plug:
+        where = plug.where
+        if where is None or where.span.start not in self.schemes:
+            return plug
+        strings = tuple(s.String(where.span, bits) for bits in self.schemes[where.span.start])
+        return replace(plug, where=s.Where(where.span, "bits", s.Sequence(where.span, strings, True)))
 
     def cell(self, name: str, body: tuple[s.Statement, ...]) -> tuple[s.Statement, ...]:
         found: list[s.Statement] = []

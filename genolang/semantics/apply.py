@@ -12,9 +12,11 @@ from genolang.semantics.arguments import complete
 from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.calls import CallEvaluator
 from genolang.semantics.cells import CellBody
+from genolang.semantics.dense import image_maps
 from genolang.semantics.frames import POISON, Frame, Poisoned, Use, history, problem
 from genolang.semantics.program import Block, Mix
 from genolang.semantics.signatures import definition_signature, reads
+from genolang.semantics.slots import fill_slot, zero_state
 from genolang.semantics.values import (
     ChoiceOp,
     DefinedOp,
@@ -25,6 +27,7 @@ from genolang.semantics.values import (
     PipeOp,
     PrimitiveOp,
     SharedOp,
+    SlotOp,
     describe,
     is_local,
     is_op,
@@ -53,6 +56,8 @@ class Applier(CallEvaluator):
             case SharedOp():
                 # Naming starts afresh at each use, so that every use finds the same weights.
                 return self.apply(op.op, value, replace(frame, scope=Scope(op.path)), span)
+            case SlotOp():
+                return fill_slot(self, op, value, frame)
 
     def apply_pipe(self, op: PipeOp, value: MapValue, frame: Frame) -> MapValue:
         identity = False
@@ -130,11 +135,9 @@ class Applier(CallEvaluator):
         self.expansion.budget.spend(2 + op.size // 4, frame, span)
         inputs = self.bind_maps(ref, given, maps, frame, span)
         self.limit_depth(ref, frame, span)
-        if given and any(is_local(value) for value in given.values()):
-            scope = frame.scope.child(ref.name)
-            inner = Frame(ref.name, ref.module, frame.builder, scope, {}, self.uses(ref, frame, span),
-                          None, None)  # fmt: skip
-            return self.body(ref, given, inputs, inner, span)
+        local = bool(given) and any(is_local(value) for value in given.values())
+        if local or ref.syntax.states or self.expansion.plugs.concerns(op):
+            return self.in_place(ref, given, inputs, frame, frame.scope.child(ref.name), span)
         block = self.block(ref, given, inputs, frame, span)
         if block.nodes[block.outputs[0]].kind == "input":
             return list(inputs.values())[block.outputs[0]]
@@ -147,6 +150,15 @@ class Applier(CallEvaluator):
         except GenoError as error:
             raise at_place(frame, error, span) from None
 
+    def in_place(
+        self, ref: DefinitionRef, given: dict[str, Any], inputs: dict[str, MapValue], frame: Frame,
+        scope: Scope, span: Span,
+    ) -> MapValue:  # fmt: skip
+        """The definition expanded in the caller's block, its weights named under a scope."""
+        inner = Frame(ref.name, ref.module, frame.builder, scope, {}, self.uses(ref, frame, span),
+                      None, None)  # fmt: skip
+        return self.body(ref, given, inputs, inner, span)
+
     def bind_maps(
         self, ref: DefinitionRef, given: dict[str, Any], maps: list[MapValue], frame: Frame, span: Span
     ) -> dict[str, MapValue]:
@@ -154,6 +166,7 @@ class Applier(CallEvaluator):
         params = ref.map_params
         if len(params) == len(maps) == 1 and params[0] not in given:
             return {params[0]: maps[0]}
+        given |= image_maps(ref, given, len(maps), frame)
         free = [name for name in params if name not in given]
         if len(maps) != len(free):
             raise problem(
@@ -206,10 +219,44 @@ class Applier(CallEvaluator):
             frame.main = inputs["x"]
             del frame.names["x"]
         self.bind_params(ref, given, frame, span)
+        states = ref.syntax.states
+        if states:
+            self.read_states(states, inputs, frame)
         text = ref.syntax.body
-        if not isinstance(text, tuple):
-            return self.result(ref, self.evaluate(text, frame), text.span, frame)
-        return self.statements(ref, text, frame, span)
+        if isinstance(text, tuple):
+            found = self.statements(ref, text, frame, span)
+        else:
+            found = self.result(ref, self.evaluate(text, frame), text.span, frame)
+        if states:
+            self.write_states(states, frame)
+        return found
+
+    def read_states(
+        self, states: tuple[s.Name, ...], inputs: dict[str, MapValue], frame: Frame
+    ) -> None:
+        """What the last use of this instance left, zeros before the first."""
+        held = frame.builder.states.get(frame.scope.path)
+        if held is None:
+            first = next(iter(inputs.values()))
+            zero = zero_state(self, first, frame, states[0].span)
+            held = frame.builder.states[frame.scope.path] = (zero,) * len(states)
+        frame.names.update({name.id: value for name, value in zip(states, held, strict=True)})
+
+    def write_states(self, states: tuple[s.Name, ...], frame: Frame) -> None:
+        held = frame.builder.states[frame.scope.path]
+        now = []
+        for name, old in zip(states, held, strict=True):
+            value = frame.names[name.id]
+            if value is POISON:
+                raise Poisoned
+            if not isinstance(value, MapValue) or value.type != old.type:
+                raise problem(
+                    frame, "G420", f"the state `{name.id}` is {old.type} and becomes {describe(value)}",
+                    name.span, help="a state is one number per channel of the first map, before and after",
+                    labels=[history(value)] if isinstance(value, MapValue) else [],
+                )  # fmt: skip
+            now.append(value)
+        frame.builder.states[frame.scope.path] = tuple(now)
 
     def bind_params(self, ref: DefinitionRef, given: dict[str, Any], frame: Frame, span: Span) -> None:
         for param in ref.value_params:
@@ -340,6 +387,12 @@ def _does_nothing(name: str, attrs: dict[str, Any], type: MapType) -> bool:
         return bool(attrs["constant"] == (0 if name == "add" else 1))
     if name == "subsample":
         return bool(attrs["stride"] == 1 and attrs["offset"] == 0)
+    if name == "slice":
+        return bool((attrs["start"], attrs["stop"]) == (0, type.C))
+    if name == "pad_channels":
+        return bool(attrs["out"] == type.C)
+    if name == "repeat_channels":
+        return bool(attrs["times"] == 1)
     return bool(name == "resize" and attrs["size"] is not None and type[1:] == pair(attrs["size"]))
 
 

@@ -37,6 +37,8 @@ class Builder:
         self.zeros: set[int] = set()
         self.owners: dict[Path, BlockNode] = {}
         self.expanded = 0
+        # The maps that operations with state hand on, by the place of the operation.
+        self.states: dict[Path, tuple[MapValue, ...]] = {}
 
     def add(self, node: BlockNode, *, zero: bool = False) -> MapValue:
         self.expanded += 1 if node.body is None else node.body.expanded_nodes

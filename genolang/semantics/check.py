@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Label, Source, did_you_mean, fail
+from genolang.lang import syntax as s
 from genolang.lang.limits import limit
 from genolang.lang.parser import parse_expression
 from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.frames import Budget, Frame, Poisoned
 from genolang.semantics.modules import Module, load_module
 from genolang.semantics.names import check_names
-from genolang.semantics.networks import NetworkBuilder, reach, searching
+from genolang.semantics.networks import NetworkBuilder
 from genolang.semantics.program import Block, Program
+from genolang.semantics.reach import reach, searching
 from genolang.semantics.sections import read_section
 from genolang.semantics.values import DefinitionRef, MapValue
 
@@ -175,8 +177,15 @@ def expand_network(checked: Checked, name: str | None, given: Mapping[str, Any])
     return program
 
 
+def _takes_text(ref: DefinitionRef, key: str) -> bool:
+    """Whether a network, or one that it stands for, has text as a parameter's default."""
+    networks = (found.syntax for found in reach(ref) if found.kind == "network")
+    return any(p.name == key and isinstance(p.default, s.String) for n in networks for p in n.params)
+
+
 def _value(builder: NetworkBuilder, ref: DefinitionRef, key: str, value: Any) -> Any:
-    """A parameter from Python or the command line; text is an expression of the language."""
+    """A parameter from Python or the command line; text is an expression of the language, but a bare
+    word stands for itself where the parameter's default is text."""
     if isinstance(value, float):
         value = repr(value)
     if not isinstance(value, str):
@@ -184,8 +193,11 @@ def _value(builder: NetworkBuilder, ref: DefinitionRef, key: str, value: Any) ->
             return value
         raise fail("G205", f"`{key}` is a number, true, false or text, not {type(value).__name__}")
     source = Source(f"--set {key}", value)
+    expr = parse_expression(source)
+    if isinstance(expr, s.Name) and _takes_text(ref, key):
+        return expr.id
     frame = Frame(ref.name, ref.module, Builder(ref.name), Scope(), {}, (), None, None)
-    found = builder.applier.evaluate(parse_expression(source), frame)
+    found = builder.applier.evaluate(expr, frame)
     if isinstance(found, MapValue):
         raise fail("G205", f"`{key}` cannot be a feature map")
     return found

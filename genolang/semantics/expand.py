@@ -26,6 +26,7 @@ from genolang.semantics.values import (
     Op,
     PipeOp,
     PrimitiveOp,
+    SlotOp,
     describe,
     is_number,
     is_op,
@@ -151,6 +152,9 @@ class Evaluator:
 
     eval_bool = eval_number
 
+    def eval_slot(self, expr: s.Slot, frame: Frame) -> SlotOp:
+        return SlotOp(expr.name, expr.span)
+
     def eval_sequence(self, expr: s.Sequence, frame: Frame) -> Any:
         return tuple(self.evaluate(item, frame) for item in expr.items)
 
@@ -197,6 +201,9 @@ class Evaluator:
             values.append(self.evaluate(operand, frame))
         if any(isinstance(v, MapValue) for v in values):
             return self.join_maps(expr, values, frame)
+        if expr.operator in ("==", "!=") and all(is_op(v) for v in values):
+            # The same definition (or primitive) with the same arguments.
+            return bool((values[0] == values[1]) == (expr.operator == "=="))
         if any(is_op(v) for v in values):
             return self.join_ops(expr, values, frame)
         for value in values:

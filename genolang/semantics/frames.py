@@ -8,9 +8,10 @@ from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Label, Span, fail
 from genolang.lang.limits import limit, limit_note
-from genolang.lang.syntax import Expr
+from genolang.lang.syntax import Expr, Name
 from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.modules import Module
+from genolang.semantics.plugs import Plugs
 from genolang.semantics.program import Block, CellSpace, ChoiceSet, Option, Place
 from genolang.semantics.values import ChoiceOp, MapValue, Op
 
@@ -57,6 +58,7 @@ class _OpenSet:
     options: tuple[Option, ...]
     rows: dict[object, int] = field(default_factory=dict)
     places: list[Place] = field(default_factory=list)
+    plug: bool = False
 
 
 @dataclass(slots=True)
@@ -93,6 +95,7 @@ class Expansion:
         self.said: set[object] = set()
         self.sets: dict[str, _OpenSet] = {}
         self.cells: dict[str, CellSpace] = {}
+        self.plugs = Plugs()
 
     def report(self, error: GenoError) -> None:
         for diagnostic in error.diagnostics:
@@ -127,9 +130,21 @@ class Expansion:
             found.places.append(Place(op.definition, op.span, op.edge, op.syntax, op.added))
         return key, found.rows[place]
 
+    def plug_row(self, key: str, slot: str, index: int, network: str, span: Span) -> int:
+        """The row of a slot whose module a search may switch off."""
+        if key not in self.sets:
+            words = Name(span, "off"), Name(span, "on")
+            options = Option(words[0], False), Option(words[1], False)
+            self.sets[key] = _OpenSet(key, slot, words, options, plug=True)
+        found = self.sets[key]
+        found.rows[index] = index
+        found.places.append(Place(network, span, None, found.syntax, ()))
+        return index
+
     def choices(self) -> dict[str, ChoiceSet]:
         return {
-            key: ChoiceSet(key, s.name, s.options, tuple(s.places)) for key, s in self.sets.items()
+            key: ChoiceSet(key, s.name, s.options, tuple(s.places), s.plug)
+            for key, s in self.sets.items()
         }
 
 

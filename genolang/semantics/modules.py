@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Label, Source, Span, did_you_mean, fail
 from genolang.lang import syntax
@@ -38,7 +39,7 @@ class Module:
         # Names that such text may have brought in, and whether it may have brought in any at all.
         self.lost: set[str] = set(file.lost)
         self.open_ended = False
-        self.references: dict[DefinitionRef, tuple[tuple[DefinitionRef, ...], bool]] = {}
+        self.references: dict[DefinitionRef, Any] = {}
 
     @property
     def source(self) -> Source:

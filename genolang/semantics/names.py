@@ -32,8 +32,8 @@ _ALLOWED = {
 }
 _ALLOWED["attention"] = _ALLOWED["op"]
 _PLACES = {
-    "network": "a network has `input`, `stem`, `body`, `cells`, `auxiliary`, `head`, `require` and named"
-    " values",
+    "network": "a network has `input`, `stem`, `body`, `stages`, `cells`, `auxiliary`, `head`, `require` and"
+    " named values",
     **dict.fromkeys(("op", "attention", "cell"), "that belongs into a `network`"),
 }
 _STATEMENT_WORDS = {
@@ -91,6 +91,10 @@ class _DefinitionCheck:
         if definition.kind in ("op", "attention"):
             implicit |= {"x", "C", "H", "W"}
         known = implicit | set(self.local)
+        known |= {name.id for name in definition.states}
+        if definition.states and definition.kind not in ("op", "attention"):
+            self.report("G411", f"a {definition.kind} has no state", definition.states[0].span,
+                        help="state belongs to an `op` or an `attention` module")  # fmt: skip
         if definition.kind == "choice":
             self._choice(definition)
         if isinstance(definition.body, tuple):
@@ -101,7 +105,20 @@ class _DefinitionCheck:
                 self.report("G411", "a cell is written in braces, with a `return`", definition.name.span,
                             help=f"`cell {definition.name.id}(prev) {{ return prev -> ... }}`")  # fmt: skip
             self._expr(definition.body, known)
+        self._plugs(definition, known)
         return self.found
+
+    def _plugs(self, definition: s.Definition, known: set[str]) -> None:
+        if definition.kind != "network" and definition.plugs:
+            self.report("G411", "only a network plugs modules into slots", definition.plugs[0].span,
+                        help="a definition marks a slot: `-> slot name`")  # fmt: skip
+        self.wanted = _OPERATIONS
+        for plug in definition.plugs:
+            self._expr(plug.module, known)
+            if plug.where is not None:
+                for expr in (plug.where.value, plug.where.start):
+                    if expr is not None:
+                        self._expr(expr, known)
 
     def report(self, code: str, message: str, span: Span, **more: Any) -> None:
         self.found.append(Diagnostic(code, message, span, **more))
@@ -141,8 +158,13 @@ class _DefinitionCheck:
             seen.add(param.name)
             known.add(param.name)
             self.local[param.name] = param.span
-            if param.default is not None and not is_map_param(param, definition.kind):
+            if param.default is None:
+                continue
+            if not is_map_param(param, definition.kind):
                 self._expr(param.default, known)
+            elif not (isinstance(param.default, s.Name) and param.default.id == "input"):
+                self.report("G205", f"the feature map `{param.name}` can only default to `input`, the image"
+                            " of the network", param.default.span, help="leave the default out")  # fmt: skip
 
     def _statements(self, definition: s.Definition, known: set[str]) -> None:
         body = definition.body
@@ -173,8 +195,9 @@ class _DefinitionCheck:
                         help="end it with `return` and a map or an operation")  # fmt: skip
         if not any(d.code in ("G411", "G412") for d in self.found):
             self.found += check_edges(self.ref, body)
+        states = {name.id for name in definition.states}
         for name, span in assigned.items():
-            if name not in self.used:
+            if name not in self.used and name not in states:
                 self.report("G108", f"`{name}` is never used", span, severity="warning",
                             help="remove it, or return it")  # fmt: skip
 
@@ -209,6 +232,7 @@ class _DefinitionCheck:
                 self._expr(statement.condition, known | {"params", "macs"})
             case s.Part(keyword="input"):
                 self._expr(statement.value, known | {"image"})
+                known.add("input")
             case _:
                 for expr in _expressions(statement):
                     self._expr(expr, known)

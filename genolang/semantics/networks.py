@@ -14,14 +14,19 @@ from genolang.semantics.apply import Applier
 from genolang.semantics.arguments import bind_definition, complete
 from genolang.semantics.arithmetic import whole
 from genolang.semantics.builder import Builder, Scope
+from genolang.semantics.dense import IMAGE, answers_every_pixel
 from genolang.semantics.frames import Budget, Expansion, Frame, Poisoned, Use, history, problem
 from genolang.semantics.modules import Module
 from genolang.semantics.program import Block, Program
+from genolang.semantics.reach import slots
+from genolang.semantics.slots import begin_network, begin_stage, check_plugs, read_plugs
 from genolang.semantics.values import (
     DefinedOp,
     DefinitionRef,
     MapValue,
     NetworkValue,
+    Op,
+    PipeOp,
     PrimitiveOp,
     describe,
     is_number,
@@ -70,6 +75,7 @@ class NetworkBuilder:
             frame = self.frame(ref)
             own = {p.name for p in ref.value_params}
             self.applier.bind_params(ref, {k: v for k, v in given.items() if k in own}, frame, span)
+            read_plugs(self.applier, ref, frame)
             target = self.applier.evaluate(body, frame)
             if not isinstance(target, NetworkValue):
                 raise problem(frame, "G205", f"a network is another network, not {describe(target)}",
@@ -95,6 +101,7 @@ class NetworkBuilder:
                     help=did_you_mean(key, params) or f"it has {', '.join(params) or 'none'}",
                 )  # fmt: skip
         self.applier.bind_params(ref, given, frame, span)
+        begin_network(self.expansion.plugs, frame)
         run = _NetworkRun(self.applier, ref, frame)
         return run.finish(name, self.expansion) if run.statements() else None
 
@@ -115,6 +122,7 @@ class _NetworkRun:
         self.cells: list[MapValue] = []
         self.auxiliary: MapValue | None = None
         self.weight = 0.0
+        self.stages = 0
 
     def statements(self) -> bool:
         body = self.ref.syntax.body
@@ -153,11 +161,24 @@ class _NetworkRun:
         if not is_op(op):
             raise problem(self.frame, "G205", f"`{statement.keyword}` holds an operation, not {describe(op)}",
                           statement.value.span)  # fmt: skip
+        if statement.keyword == "stages":
+            return self.place_stages(op, statement.value.span)
         frame = self.frame.under(statement.keyword)
         self.current = self.applier.apply(op, current, frame, statement.value.span)
         if statement.keyword == "stem":
             self.stems.append(self.current)
         return None
+
+    def place_stages(self, op: Op, span: Span) -> None:
+        """One stage after the other: each step of the pipeline is one."""
+        plugs = self.applier.expansion.plugs
+        for stage in op.stages if isinstance(op, PipeOp) else (op,):
+            self.stages += 1
+            frame = self.frame.under(f"stage{self.stages}")
+            begin_stage(plugs, self.stages, frame)
+            assert self.current is not None
+            self.current = self.applier.apply(stage, self.current, frame, span)
+        plugs.stage = 0
 
     def set_input(self, statement: s.Part) -> None:
         expr = statement.value
@@ -174,6 +195,7 @@ class _NetworkRun:
         attrs = complete(PrimitiveOp(PRIMITIVES["image"], bound, expr.span), expr.span, self.frame)
         self.input = MapType(attrs["channels"], attrs["height"], attrs["width"])
         self.current = self.frame.builder.input(self.input, statement.span)
+        self.frame.names.setdefault(IMAGE, self.current)
 
     def need_input(self, span: Span) -> MapValue:
         if self.current is None:
@@ -211,6 +233,9 @@ class _NetworkRun:
     ) -> MapValue:
         ref, given = op.ref, dict(op.args)
         inputs = dict(zip(ref.map_params, maps, strict=True))
+        if self.applier.expansion.plugs.concerns(op):
+            scope = Scope((*frame.scope.path, str(index)))
+            return self.applier.in_place(ref, given, inputs, self.frame, scope, placed.value.span)
         block = self.applier.block(ref, given, inputs, self.frame, placed.value.span)
         if block.nodes[block.outputs[0]].kind == "input":
             return maps[block.outputs[0]]
@@ -260,7 +285,7 @@ class _NetworkRun:
             raise problem(self.frame, "G205", f"`cells` places cells, not {describe(op)}", placed.value.span)
         names.update(op.args)
         params = [p.name for p in op.ref.value_params]
-        given = {p: names[p] for p in params if p in names}
+        given = {p: names[p] for p in params if p in names and not isinstance(names[p], MapValue)}
         return DefinedOp(op.ref, tuple(given.items()), op.span)
 
     # Heads
@@ -285,22 +310,25 @@ class _NetworkRun:
         current = self.need_input(span)
         outputs = [current] + ([self.auxiliary] if self.auxiliary is not None else [])
         for value in outputs:
-            if value.type[1:] != (1, 1):
+            if not value.type.is_vector and not answers_every_pixel(value):
                 expansion.report(problem(
                     self.frame, "G309", f"a network ends in one value per class, not in {value.type}", span,
-                    help="end it with `head global_avg_pool -> linear(classes)`", labels=[history(value)],
+                    help="end it with `head global_avg_pool -> linear(classes)`, or with"
+                    " `resize(like=input)` for a value per class and pixel", labels=[history(value)],
                 ))  # fmt: skip
                 return None
         assert self.input is not None
         block = self.frame.builder.finish(outputs)
         arguments = {k: v for k, v in self.frame.names.items() if isinstance(v, (int, float, str))}
         program = Program(name, block, self.input, current.type, self.weight, expansion.choices(),
-                          tuple(expansion.cells.values()), arguments)  # fmt: skip
+                          tuple(expansion.cells.values()), arguments, expansion.plugs.used())  # fmt: skip
         if program.params > limit("parameters"):
             raise fail("G507", f"`{name}` has {program.params:,} learnable numbers", span,
                        help="fewer channels or smaller windows",
                        notes=(limit_note("parameters"),))  # fmt: skip
         self.requirements(program)
+        for error in check_plugs(expansion.plugs, slots(self.ref), self.stages):
+            expansion.report(error)
         return program
 
     def requirements(self, program: Program) -> None:
@@ -314,55 +342,4 @@ class _NetworkRun:
                 except GenoError as error:
                     self.applier.expansion.report(error)
 
-
-def searching(module: Module, ref: DefinitionRef) -> bool:
-    """Whether a network has open choices: whether its text reaches a choice by any name."""
-    return any(found.kind == "choice" or _direct(found)[1] for found in reach(ref))
-
-
-def reach(ref: DefinitionRef) -> set[DefinitionRef]:
-    """Every definition that a definition's text leads to by any name, itself included."""
-    seen: set[DefinitionRef] = set()
-    stack: list[DefinitionRef] = [ref]
-    while stack:
-        current = stack.pop()
-        if current not in seen:
-            seen.add(current)
-            stack += _direct(current)[0]
-    return seen
-
-
-def _direct(ref: DefinitionRef) -> tuple[tuple[DefinitionRef, ...], bool]:
-    """The definitions that a text names, and whether alternatives stand in it; worked out once."""
-    known = ref.module.references.get(ref)
-    if known is not None:
-        return known
-    found: dict[DefinitionRef, None] = {}
-    alternatives = False
-    for expr in _walk(ref.syntax):
-        if isinstance(expr, s.Alternatives):
-            alternatives = True
-        elif isinstance(expr, s.Name):
-            found.update(dict.fromkeys(ref.module.lookup(expr.id)))
-        elif isinstance(expr, s.Attribute) and isinstance(expr.base, s.Name):
-            alias = ref.module.aliases.get(expr.base.id)
-            if alias is not None and expr.name in alias.definitions:
-                found[alias.definitions[expr.name]] = None
-    ref.module.references[ref] = tuple(found), alternatives
-    return ref.module.references[ref]
-
-
-def _walk(node: Any) -> Any:
-    from dataclasses import fields
-
-    stack = [node]
-    while stack:
-        current = stack.pop()
-        if isinstance(current, tuple):
-            stack += current
-        elif isinstance(current, s.Node):
-            yield current
-            stack += [getattr(current, f.name) for f in fields(current) if f.name != "span"]
-
-
-__all__ = ["Diagnostic", "NetworkBuilder", "reach", "searching"]
+__all__ = ["Diagnostic", "NetworkBuilder"]

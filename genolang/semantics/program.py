@@ -169,12 +169,16 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceSet:
-    """All decisions of one named choice in one definition: a row of logits each."""
+    """All decisions of one named choice in one definition: a row of logits each.
+
+    With `plug` set they are the slots of one stage, each `off` or `on`, in the order of the blocks.
+    """
 
     key: str
     name: str
     options: tuple[Option, ...]
     rows: tuple[Place, ...]
+    plug: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +202,19 @@ class CellSpace:
 
 
 @dataclass(frozen=True, slots=True)
+class Plugged:
+    """What a network plugs into a slot, and where: by stage (0 outside of any) a sign per place of the
+    slot, in order: `1` connected, `0` not, `?` left to a search. `shared`: block, stage or network."""
+
+    slot: str
+    module: str
+    shared: str
+    scheme: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
-    """A network, expanded: its root block, its input and output, and its open decisions."""
+    """A network, expanded: its root block, its input and output, its open decisions, its plug-ins."""
 
     name: str
     block: Block
@@ -209,6 +224,12 @@ class Program:
     choices: Mapping[str, ChoiceSet]
     cells: tuple[CellSpace, ...]
     arguments: Mapping[str, Any]
+    plugs: tuple[Plugged, ...] = ()
+
+    @property
+    def answer(self) -> tuple[int, ...]:
+        """The shape of one image's logits: (classes,), or (classes, H, W) for every pixel."""
+        return tuple(self.output[:1] if self.output.is_vector else self.output)
 
     @property
     def params(self) -> int:

@@ -8,8 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from genolang.semantics.methods import MethodSettings
+
 ScheduleKind = Literal["constant", "cosine", "linear", "step", "exponential"]
 OptimizerKind = Literal["sgd", "adam", "adamw", "rmsprop"]
+TaskKind = Literal["classification", "segmentation", "counting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,12 @@ class TrainSettings:
 
     `split` is the share of the training set that is held out for validation; `seed` the default
     seed; `drop_path` a schedule of probabilities; `patience` epochs without a better validation (or
-    training, where nothing is held out) accuracy before stopping, None for never; `precision`
-    "auto" is mixed precision (bfloat16 or float16 with loss scaling) on a GPU and float32 on a CPU.
+    training, where nothing is held out) result before stopping, None for never: accuracy, mean
+    intersection over union or mean absolute error, by the task; `precision` "auto" is mixed
+    precision (bfloat16 or float16 with loss scaling) on a GPU and float32 on a CPU.
     """
 
+    task: TaskKind = "classification"
     data: str = "digits"
     epochs: int = 20
     batch: int = 64
@@ -78,18 +83,22 @@ class TrainSettings:
 
 @dataclass(frozen=True, slots=True)
 class SearchSettings:
-    """A differentiable search (DARTS and its attention form).
+    """A search: differentiable (DARTS and its attention form) or by samples from a trained supernet.
 
-    `order` 1 or 2; `split` the share of the training set that trains the weights (the rest trains
-    the choices); `init` the standard deviation of the initial logits; `choices_start` the first epoch
-    in which logits move; `fresh_validation` draws a new random validation batch each step (as
-    DARTS), otherwise one pass per epoch (as Att-DARTS). `seeds` searches are run and the best kept;
-    each answer, and `random` random genotypes as the control, is trained from scratch for
+    `order` 1 or 2 is that of `darts`; `sampling` what the other methods are told, None for `darts`.
+    `epochs` is the length of a differentiable search, or of the pre-training of a supernet that is
+    sampled, which connects a slot with probability `connect` at every step. `split` the share of
+    the training set that trains the weights (the rest trains the choices, or measures schemes).
+    `init` the standard deviation of the initial logits; `choices_start` the first epoch in which
+    logits move; `fresh_validation` draws a new random validation batch each step (as DARTS),
+    otherwise one pass per epoch (as Att-DARTS). `seeds` searches are run and the best kept; each
+    answer, and `random` random genotypes as the control, is trained from scratch for
     `score_epochs` on the weights' half with `score` and measured on the other half.
     """
 
-    method: Literal["darts"] = "darts"
+    method: str = "darts"
     order: Literal[1, 2] = 1
+    sampling: MethodSettings | None = None
     data: str = "digits"
     epochs: int = 50
     batch: int = 64
@@ -108,4 +117,5 @@ class SearchSettings:
     random: int = 3
     score: OptimizerSettings = OptimizerSettings(decay=3e-4, clip=5.0)
     score_epochs: int = 5
+    connect: float = 0.5
     precision: Literal["float32", "auto"] = "auto"

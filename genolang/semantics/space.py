@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
-from genolang.semantics.program import CellSpace, Program
+from genolang.primitives import PRIMITIVES
+from genolang.semantics.program import Block, CellSpace, Program
 
 
 def usable(program: Program, key: str) -> list[int]:
@@ -61,3 +63,53 @@ def _kept(ways: list[int], keep: int) -> int:
         for size in range(keep, 0, -1):
             sums[size] += sums[size - 1] * way
     return sums[keep]
+
+
+def selected_macs(program: Program, options: Mapping[str, Sequence[int]]) -> int:
+    """Multiply-accumulates of one image in evaluation with one alternative per row of every set.
+
+    An alternative of zeros leaves out everything up to the sum that it would enter.
+    """
+    chosen: dict[tuple[str, int], int | None] = {
+        (key, row): None if program.choices[key].options[option].zero else option
+        for key, rows in options.items() for row, option in enumerate(rows)
+    }  # fmt: skip
+    return _selected(program.block, chosen, {}) or 0
+
+
+def _selected(
+    block: Block, chosen: Mapping[tuple[str, int], int | None], known: dict[int, int | None]
+) -> int | None:
+    """The block's cost, None where its output is left out; a body is counted once, then looked up."""
+    if id(block) in known:
+        return known[id(block)]
+    if not block.open:
+        return block.macs[0]
+    reads: dict[int, tuple[int, ...]] = {}
+    costs: dict[int, int] = {}
+    for index, node in enumerate(block.nodes):
+        there = tuple(i for i in node.inputs if i in reads)
+        cost: int | None = 0
+        if node.mix is not None:
+            option = chosen[node.mix.key, node.mix.row]
+            there = there if option is None else (node.inputs[option],)
+            cost = None if option is None or there[0] not in reads else 0
+        elif node.layer == "add" and node.attrs == {"constant": 0}:
+            cost = 0 if there else None
+        elif there != node.inputs:
+            cost = None
+        elif node.body is not None:
+            cost = _selected(node.body, chosen, known)
+        elif node.kind == "layer":
+            types = tuple(block.nodes[i].type for i in node.inputs)
+            cost = PRIMITIVES[node.layer].macs(node.attrs or {}, types, node.type)
+        if cost is not None:
+            reads[index], costs[index] = there, cost
+    needed, waiting = set(), [block.outputs[0]] if block.outputs[0] in reads else []
+    while waiting:
+        index = waiting.pop()
+        if index not in needed:
+            needed.add(index)
+            waiting += reads[index]
+    known[id(block)] = sum(costs[i] for i in needed) if needed else None
+    return known[id(block)]

@@ -136,6 +136,15 @@ class SharedOp:
 
 
 @dataclass(frozen=True, slots=True)
+class SlotOp:
+    """A slot: what the network plugs in, or the map itself."""
+
+    name: str
+    span: Span = field(compare=False)
+    size: int = field(init=False, compare=False, repr=False, default=0)
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkValue:
     """A network with some of its arguments."""
 
@@ -144,8 +153,8 @@ class NetworkValue:
     span: Span = field(compare=False)
 
 
-Op = Union[PrimitiveOp, DefinedOp, PipeOp, ForkOp, ChoiceOp, SharedOp]
-OPS = (PrimitiveOp, DefinedOp, PipeOp, ForkOp, ChoiceOp, SharedOp)
+Op = Union[PrimitiveOp, DefinedOp, PipeOp, ForkOp, ChoiceOp, SharedOp, SlotOp]
+OPS = (PrimitiveOp, DefinedOp, PipeOp, ForkOp, ChoiceOp, SharedOp, SlotOp)
 NUMBERS = (int, Fraction, float)
 
 
@@ -203,6 +212,8 @@ def parts(value: Any) -> Iterator[Any]:
         inner = (*value.operands, *(v for _, v in value.args))
     elif isinstance(value, ChoiceOp):
         inner = value.options
+    elif isinstance(value, SharedOp):
+        inner = (value.op,)
     elif isinstance(value, tuple):
         inner = value
     for part in inner:

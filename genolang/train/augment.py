@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genolang.semantics.settings import Augmentation
+from genolang.train.tasks import IGNORED
 
 
 def augment(
@@ -23,17 +24,36 @@ def augment(
     before normalisation; cutout acts after it and leaves the channels' means. Source: the CIFAR
     recipe of quark0/darts.
     """
+    images = normalise(_placed(images, augmentations, generator), mean, std)
+    for change in augmentations:
+        if change.kind == "cutout":
+            images = cutout(images, int(change.amount), generator)
+    return images
+
+
+def augment_labels(
+    labels: Tensor, augmentations: Sequence[Augmentation], generator: torch.Generator
+) -> Tensor:
+    """Labels per pixel (B, H, W) moved as `augment` moves their images.
+
+    The generator is in the state that it had for the images. What comes into view from outside of
+    an image counts for nothing: class numbers (uint8) are `IGNORED` there, densities 0.
+    """
+    outside = IGNORED if labels.dtype == torch.uint8 else 0
+    return _placed(labels[:, None], augmentations, generator, outside)[:, 0]
+
+
+def _placed(
+    images: Tensor, augmentations: Sequence[Augmentation], generator: torch.Generator,
+    outside: int | None = None,
+) -> Tensor:
     for change in augmentations:
         if change.kind == "flip":
             images = flip(images, generator)
         elif change.kind == "crop":
-            images = crop(images, int(change.amount), generator)
+            images = crop(images, int(change.amount), generator, outside or 0)
         elif change.kind == "shift":
-            images = shift(images, change.amount, generator)
-    images = normalise(images, mean, std)
-    for change in augmentations:
-        if change.kind == "cutout":
-            images = cutout(images, int(change.amount), generator)
+            images = shift(images, change.amount, generator, outside)
     return images
 
 
@@ -51,23 +71,29 @@ def flip(images: Tensor, generator: torch.Generator) -> Tensor:
     return torch.where(mirrored.view(-1, 1, 1, 1), images.flip(3), images)
 
 
-def crop(images: Tensor, pad: int, generator: torch.Generator) -> Tensor:
-    """A random window of the same size out of each image, padded with `pad` zeros on all sides."""
+def crop(images: Tensor, pad: int, generator: torch.Generator, outside: int = 0) -> Tensor:
+    """A random window of the same size out of each image, padded by `pad` on all sides.
+
+    `outside` is the value of the padding.
+    """
     offsets = torch.randint(-pad, pad + 1, (2, len(images)), generator=generator).to(images.device)
     moved, inside = _moved(images, offsets[0], offsets[1])
-    return torch.where(inside, moved, torch.zeros((), dtype=images.dtype, device=images.device))
+    return torch.where(inside, moved, moved.new_full((), outside))
 
 
-def shift(images: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
+def shift(
+    images: Tensor, fraction: float, generator: torch.Generator, outside: int | None = None
+) -> Tensor:
     """Each image moved by whole pixels, up to `fraction` of its height and width either way.
 
-    What comes into view repeats the nearest pixel of the edge.
+    What comes into view repeats the nearest pixel of the edge, or is `outside` where that is given.
     """
     # The small addend keeps 0.29 * 100 at 29 in spite of rounding.
     most_y, most_x = (int(fraction * size + 1e-9) for size in images.shape[2:])
     rows = torch.randint(-most_y, most_y + 1, (len(images),), generator=generator)
     columns = torch.randint(-most_x, most_x + 1, (len(images),), generator=generator)
-    return _moved(images, rows.to(images.device), columns.to(images.device))[0]
+    moved, inside = _moved(images, rows.to(images.device), columns.to(images.device))
+    return moved if outside is None else torch.where(inside, moved, moved.new_full((), outside))
 
 
 def cutout(images: Tensor, size: int, generator: torch.Generator) -> Tensor:

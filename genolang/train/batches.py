@@ -13,7 +13,7 @@ from torch import Tensor
 
 from genolang.diagnostics import fail
 from genolang.semantics.settings import Augmentation
-from genolang.train.augment import augment, normalise
+from genolang.train.augment import augment, augment_labels, normalise
 
 # Image sets up to this size are kept on the device; larger ones are sent batch by batch.
 RESIDENT_BYTES = 1 << 30
@@ -28,6 +28,7 @@ def generator_for(*key: int | str) -> torch.Generator:
 class Batches:
     """Shuffled, augmented training batches of those images (N, C, H, W) that `indices` (M,) names.
 
+    Labels are one per image (N,), or one per pixel (N, H, W) and moved together with the images.
     `batch` images each; the last of an epoch may be smaller but has at least two: a single image
     left over is dropped, since batch normalisation cannot train on one. `stream` keeps the draws
     apart from those of other parts of the data under one seed. `len` is the steps per epoch. Raises
@@ -41,7 +42,7 @@ class Batches:
     ) -> None:
         assert batch > 0, "a batch holds at least one image"
         assert len(images) == len(labels), "one label per image"
-        home = device if images.nbytes <= RESIDENT_BYTES else images.device
+        home = device if images.nbytes + labels.nbytes <= RESIDENT_BYTES else images.device
         self._images = images.to(home)
         self._labels = labels.to(home)
         self._indices = indices.cpu()
@@ -64,7 +65,7 @@ class Batches:
         return self._steps
 
     def batch(self, epoch: int, step: int) -> tuple[Tensor, Tensor]:
-        """Images (B, C, H, W), float32, normalised and augmented, and labels (B,), on the device.
+        """Images (B, C, H, W), float32, normalised and augmented, and their labels, on the device.
 
         Depends on seed, stream, epoch and step alone; the steps of an epoch share no image.
         """
@@ -92,6 +93,10 @@ class Batches:
         there = chosen.to(self._images.device)
         images = self._images[there].to(self._device)
         labels = self._labels[there].to(self._device)
+        if labels.dim() > 1:
+            same = torch.Generator()
+            same.set_state(generator.get_state())
+            labels = augment_labels(labels, self._augmentations, same)
         changed = augment(images, self._augmentations, self._mean, self._std, generator)
         return changed, labels
 

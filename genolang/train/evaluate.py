@@ -7,40 +7,46 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from genolang.train.network import TrainableNetwork, logits_of
+from genolang.train.tasks import CLASSIFICATION, Metrics, Task, correct_answers
+
+__all__ = ["Evaluation", "correct_answers", "evaluate"]
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Mean cross-entropy and the share (0 to 1) of right answers over `count` images."""
+    """The mean loss and the task's metrics over `count` images."""
 
     loss: float
-    accuracy: float
+    metrics: Metrics
     count: int
 
+    @property
+    def accuracy(self) -> float:
+        """The share (0 to 1) of right answers; over pixels, where every pixel has one."""
+        return self.metrics["accuracy"]
 
-def evaluate(module: TrainableNetwork, batches: Iterable[tuple[Tensor, Tensor]]) -> Evaluation:
-    """Runs the network in float32 over images (B, C, H, W) and labels (B,), without gradients.
+
+def evaluate(
+    module: TrainableNetwork, batches: Iterable[tuple[Tensor, Tensor]], task: Task = CLASSIFICATION
+) -> Evaluation:
+    """Runs the network in float32 over images (B, C, H, W) and their labels, without gradients.
 
     The module is left in evaluation mode.
     """
     module.eval()
-    sums: list[Tensor] = []
+    losses: list[Tensor] = []
+    tallies: list[Tensor] = []
     count = 0
     with torch.no_grad():
         for images, labels in batches:
-            logits, _ = logits_of(module, images)
-            loss = cross_entropy(logits, labels, reduction="sum")
-            sums.append(torch.stack([loss, correct_answers(logits, labels)]))
+            output, _ = logits_of(module, images)
+            losses.append(torch.stack(task.loss_sum(output, labels)))
+            tallies.append(task.tally(output, labels))
             count += labels.shape[0]
     assert count > 0, "an evaluation needs images"
-    # One transfer at the end; summed in double precision, so that the batch size hardly matters.
-    loss_sum, correct = torch.stack(sums).cpu().double().sum(0).tolist()
-    return Evaluation(loss_sum / count, correct / count, count)
-
-
-def correct_answers(logits: Tensor, labels: Tensor) -> Tensor:
-    """The number of right answers, as a float32 scalar on the device."""
-    return (logits.argmax(1) == labels).sum().float()
+    # Transfers at the end; summed in double precision, so that the batch size hardly matters.
+    loss_sum, terms = torch.stack(losses).cpu().double().sum(0).tolist()
+    tally = torch.stack(tallies).cpu().double().sum(0).tolist()
+    return Evaluation(loss_sum / max(terms, 1.0), task.metrics(tally), count)

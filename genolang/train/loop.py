@@ -16,13 +16,12 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from genolang.diagnostics import GenoError, fail
 from genolang.semantics.settings import TrainSettings
 from genolang.train.batches import generator_for
-from genolang.train.evaluate import correct_answers, evaluate
+from genolang.train.evaluate import evaluate
 from genolang.train.interrupt import Interrupt, interrupted, interruptible
 from genolang.train.network import TrainableNetwork, logits_of
 from genolang.train.optimizers import build_optimizer, clip_gradients, set_lr
@@ -31,6 +30,7 @@ from genolang.train.reporter import EpochRecord, Reporter, SilentReporter
 from genolang.train.run_folder import RunFolder
 from genolang.train.schedules import step_value
 from genolang.train.state import copies, pack_state, select, unpack_state
+from genolang.train.tasks import TASKS, Task, known, named
 
 SAVE_EVERY_S = 60.0
 """The longest time between checkpoints inside an epoch."""
@@ -56,13 +56,14 @@ class TrainingBatches(Protocol):
 class Fitted:
     """The end of a training: its epochs and the weights of the best one, on the CPU.
 
-    Best is the highest validation accuracy, or training accuracy where nothing is held out; of
-    equals the earliest. The module itself holds the last weights.
+    Best is the highest score of the task on the validation images, or in training where nothing is
+    held out: for classification the accuracy. Of equals it is the earliest. The module itself holds
+    the last weights.
     """
 
     history: tuple[EpochRecord, ...]
     best_epoch: int
-    best_accuracy: float
+    best_score: float
     best_weights: dict[str, Tensor]
 
 
@@ -73,11 +74,11 @@ class _Progress:
     epoch: int = 0
     step: int = 0
     loss_sum: float = 0.0
-    correct: float = 0.0
+    tally: list[float] = field(default_factory=list)
     images: int = 0
     seconds: float = 0.0
     best_epoch: int = -1
-    best_accuracy: float = -1.0
+    best_score: float = 0.0
     history: list[EpochRecord] = field(default_factory=list)
 
 
@@ -104,7 +105,7 @@ def fit(
     ):
         loop.run_epochs(interrupt)
     progress = loop.progress
-    return Fitted(tuple(progress.history), progress.best_epoch, progress.best_accuracy, loop.best)
+    return Fitted(tuple(progress.history), progress.best_epoch, progress.best_score, loop.best)
 
 
 def seed_step(device: torch.device, seed: int, epoch: int, step: int) -> None:
@@ -132,10 +133,11 @@ class _Loop:
     steps: int = field(init=False)
     optimizer: Optimizer = field(init=False)
     precision: Precision = field(init=False)
+    task: Task = field(init=False)
     best: dict[str, Tensor] = field(init=False)
     progress: _Progress = field(default_factory=_Progress)
-    # Per step, the number of images, and on the device the loss and the number of right answers.
-    unread: list[tuple[int, Tensor]] = field(default_factory=list)
+    # Per step, the number of images, and on the device the loss and the tally of the metrics.
+    unread: list[tuple[int, Tensor, Tensor]] = field(default_factory=list)
     loss_limit: float = math.inf
     started: float = field(default_factory=time.monotonic)
     saved: float = field(default_factory=time.monotonic)
@@ -145,6 +147,7 @@ class _Loop:
         assert self.steps > 0, "training needs a batch"
         self.optimizer = build_optimizer(self.settings.optimizer, self.module.parameters())
         self.precision = Precision(self.device, self.settings.precision)
+        self.task = TASKS[self.settings.task]
         self.best = copies(self.module.state_dict())
 
     def run_epochs(self, interrupt: Interrupt) -> None:
@@ -177,33 +180,34 @@ class _Loop:
         self.module.set_drop_path(step_value(settings.drop_path, *at))
         images, labels = self.batches.batch(progress.epoch, progress.step)
         try:
-            loss, correct = self._update(images, labels)
+            loss, tally = self._update(images, labels)
         except torch.OutOfMemoryError as error:
             raise fail(
                 "G711", f"a batch of {settings.batch} images does not fit into the GPU's memory",
                 help="set a smaller `batch`",
             ) from error
-        self.unread.append((labels.shape[0], torch.stack([loss, correct])))
+        self.unread.append((labels.shape[0], loss, tally))
         progress.step += 1
         if self.device.type != "cuda" or progress.step % GPU_LOOK_STEPS == 0:
             self._read_losses()
 
     def _update(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One gradient step; the loss and the number of right answers before it."""
+        """One gradient step; the loss and the tally of the metrics before it."""
         smoothing = self.settings.label_smoothing
         with self.precision.autocast():
-            logits, auxiliary = logits_of(self.module, images)
-        loss = cross_entropy(logits.float(), labels, label_smoothing=smoothing)
+            output, auxiliary = logits_of(self.module, images)
+        output = output.float()
+        loss = self.task.loss(output, labels, smoothing)
         if auxiliary is not None:
-            extra = cross_entropy(auxiliary.float(), labels, label_smoothing=smoothing)
+            extra = self.task.loss(auxiliary.float(), labels, smoothing)
             loss = loss + self.module.auxiliary_weight * extra
         self.optimizer.zero_grad()
         self.precision.backward(loss, self.optimizer)
         clip_gradients(self.optimizer, self.settings.optimizer.clip)
         self.precision.step(self.optimizer)
-        guessing = math.log(max(logits.shape[1], 2)) * (1 + self.module.auxiliary_weight)
+        guessing = self.task.guessing(output) * (1 + self.module.auxiliary_weight)
         self.loss_limit = EXPLODED * guessing
-        return loss.detach(), correct_answers(logits.detach(), labels)
+        return loss.detach(), self.task.tally(output.detach(), labels)
 
     def _check(self) -> None:
         """Raises unless the state is good, before it becomes a record or a checkpoint."""
@@ -218,38 +222,43 @@ class _Loop:
         if not self.unread:
             return
         progress = self.progress
-        counts, values = zip(*self.unread, strict=True)
-        for count, (loss, correct) in zip(counts, torch.stack(values).tolist(), strict=True):
+        counts, losses, tallies = zip(*self.unread, strict=True)
+        read = torch.stack(losses).tolist(), torch.stack(tallies).tolist()
+        for count, loss, tally in zip(counts, *read, strict=True):
             if not math.isfinite(loss):
                 raise self._lost("G701", f"the loss is {loss}")
             if loss > self.loss_limit:
                 raise self._lost("G702", f"the loss has grown to {loss:.3g}")
             progress.loss_sum += loss * count
-            progress.correct += correct
+            held = progress.tally or [0.0] * len(tally)
+            progress.tally = [sum(pair) for pair in zip(held, tally, strict=True)]
             progress.images += count
         self.unread.clear()
 
     def _finish_epoch(self) -> EpochRecord:
-        progress, settings = self.progress, self.settings
-        held_out = None if self.held_out is None else evaluate(self.module, self.held_out())
+        progress, settings, task = self.progress, self.settings, self.task
+        held_out = None if self.held_out is None else evaluate(self.module, self.held_out(), task)
+        trained = task.metrics(progress.tally)
+        train, val = known(trained), known(held_out.metrics) if held_out else {}
         record = EpochRecord(
             epoch=progress.epoch,
             train_loss=progress.loss_sum / progress.images,
-            train_accuracy=progress.correct / progress.images,
+            train_accuracy=train.pop("accuracy", None),
             # A validation loss may overflow where training did not; JSON has no infinity.
             val_loss=held_out.loss if held_out and math.isfinite(held_out.loss) else None,
-            val_accuracy=held_out.accuracy if held_out else None,
+            val_accuracy=val.pop("accuracy", None),
             lr=step_value(settings.optimizer.lr, progress.epoch, settings.epochs,
                           self.steps - 1, self.steps),
             seconds=self._seconds() - sum(done.seconds for done in progress.history),
+            metrics=named("train", train) | named("val", val),
         )
-        accuracy = held_out.accuracy if held_out else record.train_accuracy
-        if accuracy > progress.best_accuracy:
-            progress.best_epoch, progress.best_accuracy = progress.epoch, accuracy
+        score = task.score(held_out.metrics if held_out else trained)
+        if progress.best_epoch < 0 or score > progress.best_score:
+            progress.best_epoch, progress.best_score = progress.epoch, score
             self.best = copies(self.module.state_dict())
         progress.history.append(record)
         progress.epoch, progress.step = progress.epoch + 1, 0
-        progress.loss_sum, progress.correct, progress.images = 0.0, 0.0, 0
+        progress.loss_sum, progress.tally, progress.images = 0.0, [], 0
         if self.run is not None:
             self.run.append(self.phase, asdict(record))
         return record

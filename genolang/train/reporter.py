@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -12,17 +13,20 @@ class EpochRecord:
 
     `train_loss` is what was minimised (smoothing and auxiliary loss included) and `train_accuracy`
     the share of right answers, both running means over the augmented batches; the validation pair
-    is plain cross-entropy and accuracy in evaluation mode, None where nothing is held out. `lr` is
-    that of the last step; `seconds` wall-clock time.
+    is the plain loss and accuracy in evaluation mode, None where nothing is held out. Accuracies
+    are over pixels where every pixel has a label, and None where there are no classes; `metrics`
+    are the task's others (`train_miou`, `val_mae`). `lr` is that of the last step; `seconds`
+    wall-clock time.
     """
 
     epoch: int
     train_loss: float
-    train_accuracy: float
+    train_accuracy: float | None
     val_loss: float | None
     val_accuracy: float | None
     lr: float
     seconds: float
+    metrics: Mapping[str, float | None] = field(default_factory=dict, kw_only=True)
 
 
 class Reporter(Protocol):

@@ -90,11 +90,15 @@ def test_reductions_and_softmaxes_are_torch_s(x: MapType) -> None:
     pairs = [
         (run("softmax", channels, x), image.softmax(1)),
         (run("softmax", space, x), image.flatten(2).softmax(2).view_as(image)),
-        (run("mean", channels, x), image.mean(1, keepdim=True)),
-        (run("mean", space, x), image.mean((2, 3), keepdim=True)),
+        (run("mean", attributes("mean", **channels), x), image.mean(1, keepdim=True)),
+        (run("mean", attributes("mean", **space), x), image.mean((2, 3), keepdim=True)),
         (run("global_avg_pool", {}, x), image.mean((2, 3), keepdim=True)),
         (run("max", channels, x), image.amax(1, keepdim=True)),
         (run("max", space, x), image.amax((2, 3), keepdim=True)),
+        (run("mean", attributes("mean", over="height"), x), image.mean(2, keepdim=True)),
+        (run("mean", attributes("mean", over="width"), x), image.mean(3, keepdim=True)),
+        (run("max", {"over": "height"}, x), image.amax(2, keepdim=True)),
+        (run("max", {"over": "width"}, x), image.amax(3, keepdim=True)),
         (run("global_max_pool", {}, x), image.amax((2, 3), keepdim=True)),
     ]
     for here, there in pairs:
@@ -182,9 +186,9 @@ def test_an_image_is_what_it_says() -> None:
     assert shape("image", {"channels": 3, "height": 9, "width": 7}) == (3, 9, 7)
 
 
-def test_only_convolutions_linear_layers_and_batch_norms_own_anything() -> None:
+def test_only_convolutions_linear_layers_norms_and_scales_own_anything() -> None:
     owners = {name for name, rule in PRIMITIVES.items() if rule.has_weights}
-    assert owners == {"conv", "linear", "batch_norm"}
+    assert owners == {"conv", "linear", "batch_norm", "scale", "layer_norm"}
     x = MapType(3, 5, 7)
     for name, rule in PRIMITIVES.items():
         if name not in owners:

@@ -131,13 +131,14 @@ def test_zeros_are_a_subsampled_map_of_zeros(x: MapType, stride: int) -> None:
 
 
 @QUICK
-@given(MAPS, sizes(1, 9), st.sampled_from(["nearest", "bilinear"]))
+@given(MAPS, sizes(1, 9), st.sampled_from(["nearest", "bilinear", "bilinear_corners", "area"]))
 def test_resize_gives_the_size_asked_for_or_that_of_its_partner(x: MapType, size: Any, mode: str) -> None:
     fixed = run("resize", attributes("resize", size=size, mode=mode), x)
     rows, columns = size if isinstance(size, tuple) else (size, size)
     partner = MapType(2, rows, columns)
     liked = run("resize", attributes("resize", like=True, mode=mode), x, partner)
-    corners = None if mode == "nearest" else False
+    corners = mode == "bilinear_corners" if "bilinear" in mode else None
+    mode = mode.removesuffix("_corners")
     expected = F.interpolate(map_of(x), (rows, columns), mode=mode, align_corners=corners)
     assert torch.equal(fixed, expected) and torch.equal(liked, expected)
 

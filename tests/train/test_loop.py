@@ -68,7 +68,7 @@ def test_a_run_learns():
     settings = replace(SETTINGS, epochs=25, drop_path=Schedule(), label_smoothing=0.0)
     _, result = fitted(settings=settings)
     assert result.history[-1].train_loss < 0.7 * result.history[0].train_loss
-    assert result.best_accuracy > 0.6
+    assert result.best_score > 0.6
 
 
 def test_a_run_stopped_at_any_boundary_goes_on_to_the_same_end(tmp_path):
@@ -205,23 +205,23 @@ def test_weights_that_are_lost_while_the_loss_is_finite_are_not_saved(tmp_path):
 
 def test_best_is_the_earliest_of_equals(monkeypatch):
     accuracies = iter([0.5, 0.75, 0.75, 0.25])
-    monkeypatch.setattr(loop, "evaluate", lambda module, batches: loop_evaluation(accuracies))
+    monkeypatch.setattr(loop, "evaluate", lambda module, batches, task: loop_evaluation(accuracies))
     _, result = fitted(settings=replace(SETTINGS, epochs=4))
-    assert (result.best_epoch, result.best_accuracy) == (1, 0.75)
+    assert (result.best_epoch, result.best_score) == (1, 0.75)
     _, alone = fitted(settings=replace(SETTINGS, epochs=4), held=None)
-    assert alone.best_accuracy == max(record.train_accuracy for record in alone.history)
+    assert alone.best_score == max(record.train_accuracy for record in alone.history)
     assert alone.history[0].val_loss is None
 
 
 def loop_evaluation(accuracies):
     from genolang.train.evaluate import Evaluation
 
-    return Evaluation(1.0, next(accuracies), 9)
+    return Evaluation(1.0, {"accuracy": next(accuracies)}, 9)
 
 
 def test_patience_counts_epochs_without_a_better_accuracy(monkeypatch):
     accuracies = iter([0.5, 0.75, 0.75, 0.5, 0.9])
-    monkeypatch.setattr(loop, "evaluate", lambda module, batches: loop_evaluation(accuracies))
+    monkeypatch.setattr(loop, "evaluate", lambda module, batches, task: loop_evaluation(accuracies))
     _, result = fitted(settings=replace(SETTINGS, epochs=9, patience=2))
     assert len(result.history) == 4
 

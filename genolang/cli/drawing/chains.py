@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass, field
 
 from genolang.cli.drawing.blocks import layer_text
@@ -44,6 +45,12 @@ class _Chain:
         self.statements = [st for st in body if isinstance(st, (s.Part, s.Cells, s.Auxiliary))]
         self.boxes: list[_Box] = []
         self.home: dict[int, int] = {}
+        # Every stage with the names of its blocks.
+        self.stages: dict[str, list[str]] = {}
+        for path in program.block.order:
+            if re.fullmatch(r"stage\d+", path[0]):
+                blocks = self.stages.setdefault(path[0], [])
+                blocks += [path[1]] if path[1] not in blocks else []
 
     def picture(self) -> Picture:
         self.gather()
@@ -64,11 +71,16 @@ class _Chain:
         wanted = self.program.block.needed(self.program.block.outputs)
         homes = self.statement_of(wanted)
         branches = self.branches(homes)
-        split = 0
+        split, stage = 0, "stage1"
         for index in wanted:
             statement, node = homes[index], self.nodes[index]
             what: object = None
             label = statement.keyword if isinstance(statement, s.Part) else "auxiliary"
+            if label == "stages":
+                # A layer without weights belongs to the stage of the layers before it.
+                if node.path and node.path[0] in self.stages:
+                    stage = node.path[0]
+                label = what = stage
             if self.is_run(statement, homes):
                 label = node.layer if node.kind == "call" else "layers"
                 # Calls of one definition with equal shapes are one repeated cell.
@@ -114,6 +126,8 @@ class _Chain:
         return None
 
     def by_path(self, node: BlockNode) -> Statement | None:
+        if node.path and node.path[0] in self.stages:
+            return next(st for st in self.statements if _keyword(st) == "stages")
         match = re.fullmatch(r"([a-z]+)(?:_(\d+))?", node.path[0]) if node.path else None
         if match is None:
             return None
@@ -149,6 +163,8 @@ class _Chain:
         if box.what is None:
             details += self.contents(statement)
         label, kind = box.label, "layer"
+        if box.what in self.stages:
+            return self.stage(id, box, params.get(number, 0), tip)
         if first.kind == "call" and box.what is not None:
             kind = "cell"
             label += f" x{len(box.nodes)}" if len(box.nodes) > 1 else ""
@@ -160,6 +176,18 @@ class _Chain:
         if params.get(number):
             details.append(f"{_count(params[number])} params")
         return Node(id, label, "cell" if kind == "cell" else "layer", tuple(details), tip)
+
+    def stage(self, id: str, box: _Box, params: int, tip: str) -> Node:
+        """A stage: its blocks, and how many of its slots a search decides on or a scheme connects."""
+        slots = {plug.slot for plug in self.program.plugs}
+        kinds = Counter(re.sub(r"_\d+$", "", name) for name in self.stages[box.label])
+        details = [f"{name} x{count}" for name, count in kinds.items() if name not in slots]
+        for plug in self.program.plugs:
+            scheme = plug.scheme.get(int(box.label.removeprefix("stage")), "")
+            count = "? of" if "?" in scheme else f"{scheme.count('1')} of"
+            if scheme:
+                details.append(f"{short(plug.module, 24)} at {count} {len(scheme)}")
+        return Node(id, box.label, "cell", (*details, f"{_count(params)} params"), tip)
 
     def contents(self, statement: Statement) -> list[str]:
         """The operations of a stem or head, a few to a line."""

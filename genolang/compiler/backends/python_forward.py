@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from genolang.compiler.backends.python_layers import function
+from genolang.compiler.backends.python_layers import HELPERS, function
 from genolang.compiler.backends.python_names import OURS, variable
 from genolang.compiler.backends.python_text import (
     Arg,
@@ -106,7 +106,7 @@ class Forward:
         ):  # fmt: skip
             return maps[0]
         expr = function(node.layer, node.attrs, maps)
-        if isinstance(expr, Call) and expr.function in ("subsample", "matmul"):
+        if isinstance(expr, Call) and expr.function in HELPERS:
             self.helpers.add(expr.function)
         topic = self.common(maps) if len(maps) > 1 else self.about(maps[0])
         return self.add(expr, topic, "infix" if isinstance(expr, Infix) else node.layer)

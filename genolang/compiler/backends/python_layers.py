@@ -17,7 +17,7 @@ from genolang.compiler.backends.python_text import (
     Text,
 )
 from genolang.compiler.backends.torch_layers import number
-from genolang.primitives import padding, pair
+from genolang.primitives import REDUCED, padding, pair
 from genolang.semantics.program import Leaf
 
 Attrs = Mapping[str, Any]
@@ -56,6 +56,23 @@ HELPERS: dict[str, str] = {
     def forward(self, x: Tensor) -> Tensor:
         return F.linear(x.flatten(1), self.weight, self.bias)[:, :, None, None]
 ''',
+    "Scale": '''class Scale(nn.Module):
+    """A gain and a shift per channel."""
+
+    def __init__(self, channels: int, gain: float = 1.0, shift: float = 0.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels,), gain))
+        self.bias = nn.Parameter(torch.full((channels,), shift))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.addcmul(self.bias[:, None, None], x, self.weight[:, None, None])
+''',
+    "LayerNorm": '''class LayerNorm(nn.LayerNorm):
+    """Layer norm over the channels at each position of (B, C, H, W)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+''',
     "DropPath": '''class DropPath(nn.Module):
     """Drops whole samples with probability `p`, in training, and scales the others."""
 
@@ -75,6 +92,18 @@ HELPERS: dict[str, str] = {
     rows, columns = -(-x.shape[2] // stride), -(-x.shape[3] // stride)
     y = x[:, :, offset::stride, offset::stride]
     return F.pad(y, (0, columns - y.shape[3], 0, rows - y.shape[2]))
+''',
+    "standardize": '''def standardize(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
+    """Minus the mean, over the standard deviation plus eps, in float32 at least."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    count = x.shape[1] if dims == (1,) else x.shape[2] * x.shape[3]
+    deviation, mean = torch.std_mean(wide, dims, correction=min(1, count - 1), keepdim=True)
+    return ((wide - mean) / (deviation + eps)).to(x.dtype)
+''',
+    "pad_channels": '''def pad_channels(x: Tensor, out: int) -> Tensor:
+    """Channels of zeros up to `out`, half of them in front."""
+    more = out - x.shape[1]
+    return F.pad(x, (0, 0, 0, 0, more // 2, more - more // 2))
 ''',
     "matmul": '''def matmul(a: Tensor, b: Tensor) -> Tensor:
     """The product of two maps, each a matrix of channels by positions."""
@@ -126,6 +155,11 @@ def constructor(leaf: Leaf) -> Call:
     if leaf.layer == "linear":
         return _call("Linear", Hole("in_channels", C), Hole("out_channels", attrs["out"]),
                      _optional("bias", "bias", attrs["bias"], True))  # fmt: skip
+    if leaf.layer == "scale":
+        return _call("Scale", Hole("channels", C), _optional("gain", "gain", float(attrs["gain"]), 1.0),
+                     _optional("shift", "shift", float(attrs["shift"]), 0.0))  # fmt: skip
+    if leaf.layer == "layer_norm":
+        return _call("LayerNorm", Hole("channels", C), _optional("eps", "eps", attrs["eps"], 1e-5))
     assert leaf.layer == "batch_norm", leaf.layer
     return _call(
         "BatchNorm", Hole("channels", C), _optional("momentum", "momentum", attrs["momentum"], 0.1),
@@ -153,11 +187,30 @@ def function(layer: str, attrs: Attrs, maps: tuple[Expr, ...]) -> Expr:
         case "softmax":
             matrix = _call("softmax", Text("2"), base=_call("flatten", Text("2"), base=x))
             return _call("view_as", x, base=matrix)
+        case "mean" if attrs["groups"] > 1:
+            grouped = _call("unflatten", Text("1"), Items((Hole("groups", attrs["groups"]), Text("-1"))),
+                            base=x)  # fmt: skip
+            return _call("mean", Text("2"), base=grouped)
+        case "standardize":
+            return _call("standardize", x, Text("(1,)" if channels else "(2, 3)"), Hole("eps", attrs["eps"]))
+        case "l2_norm":
+            dims = Arg(Text("1" if channels else "(2, 3)"), "dim")
+            return _call("F.normalize", x, dims, _optional("eps", "eps", attrs["eps"], 1e-12))
+        case "pad_space":
+            (top, left), (bottom, right) = pair(attrs["before"]), pair(attrs["after"])
+            return _call("F.pad", x, Hole("padding", (left, right, top, bottom)))
+        case "slice":
+            start, stop = attrs["start"], attrs["stop"]
+            return _call("narrow", Text("1"), Hole("start", start), Hole("length", stop - start), base=x)
+        case "repeat_channels":
+            return _call("repeat_interleave", Hole("times", attrs["times"]), Arg(Text("1"), "dim"), base=x)
+        case "pad_channels":
+            return _call("pad_channels", x, Hole("out_channels", attrs["out"]))
         case "global_avg_pool" | "mean":
-            axes = Text("1") if channels else Text("(2, 3)")
-            return _call("mean", axes, keep, base=x)
-        case "max" if channels:
-            largest = _call("max", Arg(Text("1"), "dim"), keep, base=x)
+            axes = REDUCED[attrs.get("over", "space")]
+            return _call("mean", Text(str(axes) if len(axes) > 1 else str(axes[0])), keep, base=x)
+        case "max" if attrs["over"] != "space":
+            largest = _call("max", Arg(Text(str(REDUCED[attrs["over"]][0])), "dim"), keep, base=x)
             return Member(largest, "values")
         case "global_max_pool" | "max":
             return _call("F.adaptive_max_pool2d", x, Text("1"))
@@ -211,7 +264,7 @@ def _resize(attrs: Attrs, maps: tuple[Expr, ...]) -> Expr:
         size: Expr = Member(maps[1], "shape[-2:]")
     else:
         size = Hole("size", pair(attrs["size"]))
-    bilinear = attrs["mode"] == "bilinear"
-    mode = Arg(Text('"bilinear"' if bilinear else '"nearest"'), "mode")
-    corners = (Arg(Text("False"), "align_corners"),) if bilinear else ()
-    return _call("F.interpolate", maps[0], Arg(size, "size"), mode, *corners)
+    word, _, corners = attrs["mode"].partition("_")
+    mode = Arg(Text(f'"{word}"'), "mode")
+    aligned = (Arg(Text("True" if corners else "False"), "align_corners"),) if word == "bilinear" else ()
+    return _call("F.interpolate", maps[0], Arg(size, "size"), mode, *aligned)

@@ -12,7 +12,9 @@ from torch import nn
 from genolang.semantics.program import Path
 
 # Names that the generated text uses itself.
-OURS = frozenset("self torch nn F Tensor weights mix mix_product subsample matmul super".split())
+OURS = frozenset(
+    "self torch nn F Tensor weights mix mix_product subsample matmul standardize pad_channels super".split()
+)
 _ATTRIBUTES = frozenset((*dir(nn.Module()), *dir(nn.ModuleList()))) | frozenset(
     ("choices", "set_drop_path", "auxiliary_weight", "forward")
 )

@@ -20,7 +20,8 @@ class NetworkText:
 
     def docstring(self, graph: Graph) -> list[str]:
         image, result = graph.node(graph.inputs[0]).type, graph.node(graph.outputs[0]).type
-        text = [f'    """(B, {image.C}, {image.H}, {image.W}) -> logits (B, {result.C}).']
+        answer = ", ".join(map(str, result[:1] if result.is_vector else result))
+        text = [f'    """(B, {image.C}, {image.H}, {image.W}) -> logits (B, {answer}).']
         if len(graph.outputs) == 2:
             text += ["", "    In training also the logits of the auxiliary head, whose share of the loss is",
                      "    `auxiliary_weight`."]  # fmt: skip

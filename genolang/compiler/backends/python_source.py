@@ -332,11 +332,15 @@ def _forward(template: Template, fill: Iterator[Expr], network: NetworkText | No
     ends = [filled(output, fill) for output in outputs]
     if network is None:
         return [*found, *lines("return ", ends[0], resolve, 8)]
-    flattened = [Call("flatten", (Arg(Text("1")),), end) for end in ends]
-    if len(flattened) == 2:
-        pair = ", ".join(flat(end, resolve) for end in flattened)
+    types = [template.graph.node(output).type for output in template.graph.outputs]
+    answers = [
+        Call("flatten", (Arg(Text("1")),), end) if type.is_vector else end
+        for end, type in zip(ends, types, strict=True)
+    ]
+    if len(answers) == 2:
+        pair = ", ".join(flat(end, resolve) for end in answers)
         found += ["        if self.training:", f"            return {pair}"]
-    return [*found, *lines("return ", flattened[0], resolve, 8)]
+    return [*found, *lines("return ", answers[0], resolve, 8)]
 
 
 def to_python(graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: float, version: str) -> str:

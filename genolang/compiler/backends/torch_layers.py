@@ -16,7 +16,7 @@ from genolang.compiler.backends.planned import (
     planned_pooled,
     planned_product,
 )
-from genolang.primitives import MapType, padding, pair
+from genolang.primitives import REDUCED, MapType, padding, pair
 from genolang.semantics.program import Leaf
 
 Attrs = Mapping[str, Any]
@@ -73,6 +73,25 @@ class Linear(nn.Linear):
         return F.linear(flat, self.weight, self.bias)[:, :, None, None]
 
 
+class Scale(nn.Module):
+    """A gain and a shift per channel."""
+
+    def __init__(self, channels: int, gain: float, shift: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((channels,), gain))
+        self.bias = nn.Parameter(torch.full((channels,), shift))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.addcmul(self.bias[:, None, None], x, self.weight[:, None, None])
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer norm over the channels at each position of (B, C, H, W)."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
 class Dropout(nn.Module):
     """Dropout of single values, in training."""
 
@@ -112,6 +131,10 @@ def make_leaf(leaf: Leaf) -> nn.Module:
         )  # fmt: skip
     if leaf.layer == "linear":
         return Linear(x.C, attrs["out"], attrs["bias"])
+    if leaf.layer == "scale":
+        return Scale(x.C, float(attrs["gain"]), float(attrs["shift"]))
+    if leaf.layer == "layer_norm":
+        return LayerNorm(x.C, attrs["eps"])
     assert leaf.layer == "batch_norm", leaf.layer
     return BatchNorm(x.C, attrs)
 
@@ -161,8 +184,9 @@ def _avg_pool(attrs: Attrs) -> Function:
 
 
 def _resize(attrs: Attrs) -> Function:
-    mode, like, size = attrs["mode"], attrs["like"], attrs["size"]
-    corners = False if mode == "bilinear" else None
+    like, size = attrs["like"], attrs["size"]
+    mode, _, aligned = attrs["mode"].partition("_")
+    corners = bool(aligned) if mode == "bilinear" else None
     fixed = None if like else list(pair(size))
 
     def resize(x: Tensor, partner: Tensor | None = None) -> Tensor:
@@ -186,6 +210,16 @@ def _subsample(attrs: Attrs) -> Function:
     return lambda x: _subsampled(x, stride, offset)
 
 
+def _pad_space(attrs: Attrs) -> Function:
+    (top, left), (bottom, right) = pair(attrs["before"]), pair(attrs["after"])
+    return lambda x: F.pad(x, (left, right, top, bottom))
+
+
+def _l2_norm(attrs: Attrs) -> Function:
+    dims, eps = _axes(attrs), number(attrs["eps"])
+    return lambda x: F.normalize(x, dim=dims, eps=eps)  # type: ignore[arg-type]
+
+
 def _zeros(attrs: Attrs) -> Function:
     stride = attrs["stride"]
     return lambda x: torch.zeros_like(x[:, :, ::stride, ::stride])
@@ -198,7 +232,54 @@ def _softmax(attrs: Attrs) -> Function:
 
 
 def _mean(attrs: Attrs) -> Function:
-    return _averaged((1,) if attrs["over"] == "channels" else (2, 3))
+    groups = attrs["groups"]
+    if groups == 1:
+        return _averaged(_axes(attrs))
+
+    def mean(x: Tensor) -> Tensor:
+        B, C, *size = x.shape
+        if x.is_meta:
+            return planned(Size((B, groups, *size)), x)
+        return x.view(B, groups, C // groups, *size).mean(2)
+
+    return mean
+
+
+def _axes(attrs: Attrs) -> tuple[int, ...]:
+    return REDUCED[attrs["over"]]
+
+
+def _standardize(attrs: Attrs) -> Function:
+    dims, eps = _axes(attrs), number(attrs["eps"])
+
+    def standardize(x: Tensor) -> Tensor:
+        # Squares of half-precision numbers may not fit; a single value has no deviation.
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        count = x.shape[1] if dims == (1,) else x.shape[2] * x.shape[3]
+        deviation, mean = torch.std_mean(wide, dims, correction=min(1, count - 1), keepdim=True)
+        return ((wide - mean) / (deviation + eps)).to(x.dtype)
+
+    return standardize
+
+
+def _slice(attrs: Attrs) -> Function:
+    start, stop = attrs["start"], attrs["stop"]
+    return lambda x: x[:, start:stop]
+
+
+def _repeat_channels(attrs: Attrs) -> Function:
+    times = attrs["times"]
+    return lambda x: x.repeat_interleave(times, dim=1)
+
+
+def _pad_channels(attrs: Attrs) -> Function:
+    out = attrs["out"]
+
+    def pad_channels(x: Tensor) -> Tensor:
+        more = out - x.shape[1]
+        return F.pad(x, (0, 0, 0, 0, more // 2, more - more // 2))
+
+    return pad_channels
 
 
 def _averaged(dims: tuple[int, ...]) -> Function:
@@ -219,9 +300,10 @@ def _global_max(x: Tensor) -> Tensor:
 
 
 def _max(attrs: Attrs) -> Function:
-    if attrs["over"] == "channels":
-        return lambda x: x.max(dim=1, keepdim=True).values
-    return _global_max
+    if attrs["over"] == "space":
+        return _global_max
+    (axis,) = _axes(attrs)
+    return lambda x: x.max(dim=axis, keepdim=True).values
 
 
 def _matmul(a: Tensor, b: Tensor) -> Tensor:
@@ -243,6 +325,8 @@ _FUNCTIONS: dict[str, Callable[[Attrs], Function]] = {
     "tanh": _plain(torch.tanh),
     "silu": _plain(F.silu),
     "softmax": _softmax,
+    "standardize": _standardize,
+    "l2_norm": _l2_norm,
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
     "global_avg_pool": lambda attrs: _averaged((2, 3)),
@@ -250,11 +334,15 @@ _FUNCTIONS: dict[str, Callable[[Attrs], Function]] = {
     "mean": _mean,
     "max": _max,
     "concat": _plain(_concat),
+    "slice": _slice,
+    "repeat_channels": _repeat_channels,
+    "pad_channels": _pad_channels,
     "add": _add,
     "subtract": _plain(torch.sub),
     "multiply": _multiply,
     "divide": _plain(torch.div),
     "resize": _resize,
+    "pad_space": _pad_space,
     "subsample": _subsample,
     "zeros": _zeros,
     "matmul": _plain(_matmul),

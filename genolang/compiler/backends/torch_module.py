@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genolang.compiler.backends.selection import (
+    ABSENT,
+    Planned,
+    Selection,
+    Step,
+    checked_selection,
+    pruned,
+)
 from genolang.compiler.backends.torch_layers import (
     Dropout,
     DropPath,
@@ -21,7 +30,10 @@ from genolang.diagnostics import did_you_mean, fail
 from genolang.semantics.program import ChoiceSet, Path
 
 Weights = tuple[Tensor, ...]
-Step = tuple[int, tuple[int, ...], int, tuple[int, ...]]
+Run = tuple[tuple[Step, ...], tuple[int, ...]]
+
+# Selections whose steps a graph keeps: a cell of few rows keeps all of them, random ones do not pile up.
+_SELECTIONS = 64
 
 
 class Choices(MutableMapping[str, Tensor]):
@@ -89,10 +101,30 @@ class GraphModule(Container):
     def __init__(self) -> None:
         super().__init__()
         self._operations: list[Callable[..., Any]] = []
-        self._steps: tuple[Step, ...] = ()
+        self._plan: tuple[Planned, ...] = ()
         self._keys: tuple[str, ...] = ()
         self._size = 0
         self._outputs: tuple[int, ...] = ()
+        # What runs for the first output alone and, where there are two, for both.
+        self._runs: tuple[Run, ...] = ()
+        self._selected: OrderedDict[object, tuple[Run, ...]] = OrderedDict()
+
+    def _select(self, selection: Selection) -> None:
+        """Take the steps that a selection leaves, here and in every graph that is called from here."""
+        calls = {number: op for number, op in enumerate(self._operations) if isinstance(op, GraphModule)}
+        for module in dict.fromkeys(calls.values()):
+            module._select(selection)
+        mixes = [item.mix for item in self._plan if item.mix is not None]
+        chosen = {(m.key, m.row): selection[m.key][m.row] for m in mixes if m.key in selection}
+        absent = {number: module._runs[0][1] == (ABSENT,) for number, module in calls.items()}
+        known = (tuple(chosen.items()), tuple(absent.values()))
+        if known not in self._selected:
+            ends = [self._outputs[:1], *([self._outputs] if len(self._outputs) > 1 else [])]
+            self._selected[known] = tuple(pruned(self._plan, chosen, absent, end) for end in ends)
+            if len(self._selected) > _SELECTIONS:
+                self._selected.popitem(last=False)
+        self._selected.move_to_end(known)
+        self._runs = self._selected[known]
 
     def run(
         self, steps: tuple[Step, ...], inputs: tuple[Tensor, ...], weights: Mapping[str, Weights]
@@ -113,12 +145,13 @@ class GraphModule(Container):
         """Inputs first, then the weights of every choice set in `_keys`."""
         count = len(arguments) - len(self._keys)
         weights = dict(zip(self._keys, arguments[count:], strict=True))
-        found: Tensor = self.run(self._steps, arguments[:count], weights)[self._outputs[0]]
+        steps, (output,) = self._runs[0]
+        found: Tensor = self.run(steps, arguments[:count], weights)[output]
         return found
 
 
 class NetworkModule(GraphModule):
-    """A whole network: (B, C, H, W) -> logits (B, classes).
+    """A whole network: (B, C, H, W) -> logits (B, classes), or (B, classes, H, W) for every pixel.
 
     In training with an auxiliary head the result is (logits, auxiliary logits); `auxiliary_weight`
     is that head's share of the loss, 0.0 without one. `choices` holds a supernet's logits.
@@ -128,7 +161,21 @@ class NetworkModule(GraphModule):
         super().__init__()
         self.choices = Choices(sets)
         self.auxiliary_weight = auxiliary_weight
-        self._training_steps: tuple[Step, ...] = ()
+        # Which outputs have one value per class, the others one per class and pixel.
+        self._vectors: tuple[bool, ...] = ()
+
+    def select(self, options: Mapping[str, Sequence[int]] | None) -> None:
+        """Compute one alternative of each row, and no other; None goes back to the mixture.
+
+        `options` has an alternative's number for every row of a choice set; sets that it does not
+        name stay mixed. An alternative of zeros leaves out its whole edge. The selection holds in
+        training and evaluation until the next one. Errors: KeyError for an unknown set, G415 for
+        numbers that do not fit, and where a node that is used keeps no edge.
+        """
+        self._select(checked_selection(self.choices.sets, options or {}))
+        if any(ABSENT in ends for _, ends in self._runs):
+            self._select({})
+            raise fail("G415", "a selection of zeros leaves nothing at a place that needs a map")
 
     def set_drop_path(self, p: float) -> None:
         """Set the probability with which every `drop_path` drops a sample, 0 to below 1."""
@@ -140,9 +187,13 @@ class NetworkModule(GraphModule):
         (image,) = arguments
         weights = self.choices.weights() if len(self.choices) else {}
         two = self.training and len(self._outputs) == 2
-        values = self.run(self._training_steps if two else self._steps, (image,), weights)
-        logits = values[self._outputs[0]].flatten(1)
-        return (logits, values[self._outputs[1]].flatten(1)) if two else logits
+        steps, outputs = self._runs[-1 if two else 0]
+        values = self.run(steps, (image,), weights)
+        answers = [
+            values[output].flatten(1) if vector else values[output]
+            for output, vector in zip(outputs, self._vectors, strict=False)
+        ]
+        return tuple(answers) if two else answers[0]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> NetworkModule:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
@@ -153,6 +204,7 @@ class NetworkModule(GraphModule):
 def build_network(graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: float) -> NetworkModule:
     """The module of a network's graph; weights in torch's default initialisation, logits zero."""
     network = NetworkModule(sets, auxiliary_weight)
+    network._vectors = tuple(graph.node(output).type.is_vector for output in graph.outputs)
     _Assembly(network, graph).run()
     return network
 
@@ -190,7 +242,7 @@ class _Assembly:
         inputs = {number: place for place, number in enumerate(graph.inputs)}
         keys = {key: len(inputs) + place for place, key in enumerate(graph.keys)}
         slots = dict(inputs)
-        plan: list[tuple[int, int, tuple[int, ...]]] = []
+        plan: list[Planned] = []
         next_slot = len(inputs) + len(keys)
         for number, node, arguments in graph:
             if node.kind == "input":
@@ -203,13 +255,15 @@ class _Assembly:
             elif node.body is not None:
                 places += tuple(keys[key] for key in node.body.keys)
             module._operations.append(self.operation(module, node, graph, arguments, prefix))
-            plan.append((number, len(module._operations) - 1, places))
+            sums = node.layer == "add" and node.attrs == {"constant": 0}
+            plan.append(
+                Planned(len(module._operations) - 1, places, slots[number], node.mix, node.kept, sums)
+            )
+        module._plan = tuple(plan)
         module._keys = graph.keys
         module._size = next_slot
         module._outputs = tuple(slots[o] for o in graph.outputs)
-        module._steps = _steps(plan, slots, graph, graph.outputs[:1], module._outputs[:1])
-        if isinstance(module, NetworkModule):
-            module._training_steps = _steps(plan, slots, graph, graph.outputs, module._outputs)
+        module._select({})
 
     def operation(
         self, owner: GraphModule, node: Node, graph: Graph, arguments: tuple[int, ...], prefix: Path
@@ -233,7 +287,7 @@ class _Assembly:
         if node.path and self.bodies[path] is body:
             module = self.modules[path]
             assert isinstance(module, GraphModule)
-            if module._steps:
+            if module._plan:
                 return module
         else:
             # No weights of its own, or weights that another body of the same path already owns.
@@ -241,20 +295,3 @@ class _Assembly:
             owner._modules[f"{body.name}#{len(owner._operations)}"] = module
         self.assemble(module, body, path if node.path else prefix)
         return module
-
-
-def _steps(
-    plan: list[tuple[int, int, tuple[int, ...]]], slots: dict[int, int], graph: Graph,
-    outputs: tuple[int, ...], kept: tuple[int, ...],
-) -> tuple[Step, ...]:  # fmt: skip
-    """The steps that some outputs need, each with the values that nothing reads after it."""
-    needed = graph.needed(outputs)
-    chosen = [step for step in plan if step[0] in needed]
-    last: dict[int, int] = {}
-    for at, (number, _, places) in enumerate(chosen):
-        last.update(dict.fromkeys((*places, slots[number]), at))
-    return tuple(
-        (operation, places, slots[number],
-         tuple(sorted(s for s in {*places, slots[number]} if last[s] == at and s not in kept)))
-        for at, (number, operation, places) in enumerate(chosen)
-    )  # fmt: skip

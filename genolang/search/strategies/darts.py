@@ -37,6 +37,7 @@ from genolang.search.strategy import (
     logits_of_choices,
     summarise,
 )
+from genolang.semantics.program import Program
 from genolang.semantics.settings import SearchSettings
 from genolang.train.batches import Batches, generator_for
 from genolang.train.datasets import Dataset
@@ -75,6 +76,7 @@ def search_one(
     module: NetworkModule, settings: SearchSettings, data: Dataset, run: RunFolder | None = None,
     *, seed: int, device: torch.device, phase: str = "search", resume: bool = False,
     reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
+    program: Program | None = None, trained: bool = False,
 ) -> Searched:
     """Searches from the module's present weights and from fresh logits drawn by `seed`.
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from functools import cache
+from typing import get_args
 
 from genolang.diagnostics import did_you_mean, fail
+from genolang.semantics.settings import TaskKind
 from genolang.train.datasets._base import Dataset, DataSource
 
-__all__ = ["DataSource", "Dataset", "known_data", "load_data"]
+__all__ = ["DataSource", "Dataset", "data_for", "known_data", "load_data"]
 
 
 @cache
@@ -21,14 +23,19 @@ def _sources() -> dict[str, DataSource]:
 
 def known_data() -> tuple[str, ...]:
     """The names that `load_data` takes, sorted, such as `digits` and `cifar10:DIR`."""
-    return tuple(sorted(source.usage for source in _sources().values()))
+    return data_for(*get_args(TaskKind))
+
+
+def data_for(*tasks: TaskKind) -> tuple[str, ...]:
+    """The names of the data that are made for some tasks, sorted."""
+    return tuple(sorted(s.usage for s in _sources().values() if s.task in tasks))
 
 
 def load_data(name: str, *, seed: int = 0) -> Dataset:
     """The data set of that name, wholly in memory; the same name and seed give the same one.
 
     `seed` chooses the test images where the data has no test set of its own (digits, folder, npz)
-    and draws the cluttered digits; leave it alone so that runs with different seeds of their own
+    and draws the generated images; leave it alone so that runs with different seeds of their own
     share one test set. Raises G601 for an unknown name, G602 for a wrong path, G603 for a cut-off
     file, G604 for labels, G605 for shapes, G606 for formats and G607 for a missing package.
     """

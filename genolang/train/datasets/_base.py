@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genolang.diagnostics import fail
+from genolang.semantics.settings import TaskKind
 
 TEST_SHARE = 0.2
 MAX_BYTES = 1 << 34
@@ -18,9 +19,11 @@ MAX_BYTES = 1 << 34
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Images (N, C, H, W), uint8 or float32 on the scale 0 to 1, with labels (N,), int64.
+    """Images (N, C, H, W), uint8 or float32 on the scale 0 to 1, with the labels of a task.
 
-    uint8 stands for value / 255. `mean` and `std` are per channel on the scale 0 to 1, in the order
+    Labels are a class per image (N,), int64; for segmentation a class per pixel (N, H, W), uint8,
+    `IGNORED` where there is none; for counting a density map (N, H, W), float32, whose sum is the
+    number of objects. uint8 images stand for value / 255. `mean` and `std` are per channel on the scale 0 to 1, in the order
     of the channels; nothing here is normalised yet. All tensors are on the CPU.
     """
 
@@ -33,6 +36,7 @@ class Dataset:
     class_names: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    task: TaskKind = "classification"
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -51,6 +55,7 @@ class DataSource:
     name: str
     argument: str | None
     load: Callable[[str, int], Dataset]
+    task: TaskKind = "classification"
 
     @property
     def usage(self) -> str:
@@ -114,11 +119,11 @@ def split_off_test(
 
 def with_statistics(
     name: str, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor],
-    class_names: tuple[str, ...],
+    class_names: tuple[str, ...], task: TaskKind = "classification",
 ) -> Dataset:
     """A data set whose mean and standard deviation are those of its training images."""
     mean, std = channel_statistics(train[0])
-    return Dataset(name, *train, *test, len(class_names), class_names, mean, std)
+    return Dataset(name, *train, *test, len(class_names), class_names, mean, std, task)
 
 
 def user_path(text: str) -> Path:

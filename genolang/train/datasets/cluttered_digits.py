@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, max_pool2d
+from torch.nn.functional import interpolate
 
 from genolang.train.datasets._base import (
     TEST_SHARE,
@@ -18,6 +18,7 @@ from genolang.train.datasets._base import (
     stratified_split,
     with_statistics,
 )
+from genolang.train.datasets._canvas import fade, paste, windows
 from genolang.train.datasets.digits import CLASS_NAMES, digit_images
 
 CANVAS = 32
@@ -57,17 +58,15 @@ def clutter(
     )[:count]
     canvas = torch.zeros(count, CANVAS, CANVAS)
     for _ in range(PIECES):
-        pieces = _windows(
+        pieces = windows(
             digits[_of_other_classes(labels, chosen, generator)],
             torch.randint(size - PIECE + 1, (2, count), generator=generator), PIECE,
         )
         places = torch.randint(CANVAS - PIECE + 1, (2, count), generator=generator)
-        _paste(canvas, pieces, places)
+        paste(canvas, pieces, places)
     places = torch.randint(CANVAS - size + 1, (2, count), generator=generator)
-    whole = digits[chosen]
-    around = max_pool2d(whole[:, None], 2 * GAP + 1, stride=1, padding=GAP)[:, 0]
-    canvas[_index(places, size)] *= 1 - around
-    _paste(canvas, whole, places)
+    fade(canvas, digits[chosen], places, GAP)
+    paste(canvas, digits[chosen], places)
     return (canvas * 255).round().to(torch.uint8)[:, None], labels[chosen]
 
 
@@ -80,24 +79,6 @@ def _of_other_classes(labels: Tensor, chosen: Tensor, generator: torch.Generator
     others = len(labels) - counts[own]
     rank = (torch.rand(len(chosen), generator=generator, dtype=torch.float64) * others).long()
     return by_class[torch.where(rank < starts[own], rank, rank + counts[own])]
-
-
-def _index(places: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
-    count = torch.arange(places.shape[1])[:, None, None]
-    along = torch.arange(size)
-    rows = places[0][:, None, None] + along[:, None]
-    columns = places[1][:, None, None] + along
-    return count, rows, columns
-
-
-def _windows(images: Tensor, places: Tensor, size: int) -> Tensor:
-    return images[_index(places, size)]
-
-
-def _paste(canvas: Tensor, pieces: Tensor, places: Tensor) -> None:
-    """Lays each piece over its canvas, the brighter pixel winning."""
-    index = _index(places, pieces.shape[-1])
-    canvas[index] = torch.maximum(canvas[index], pieces)
 
 
 SOURCES = (DataSource("cluttered_digits", None, load),)

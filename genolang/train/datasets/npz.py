@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ WHOLE = ("x_train", "y_train", "x_test", "y_test")
 def load(argument: str, seed: int) -> Dataset:
     """The arrays of the file; from x and y a stratified fifth becomes the test set."""
     path = user_path(argument)
-    arrays = _read(path)
+    arrays = read_arrays(path, _wanted)
     parts = (("x_train", "y_train"), ("x_test", "y_test")) if "x_train" in arrays else (("x", "y"),)
     channel_axis = _channel_axis(f"{path}: {parts[0][0]}", arrays[parts[0][0]].shape)
     classes = _class_count(f"{path}: {parts[0][1]}", _labels(path, parts[0][1], arrays))
@@ -51,7 +52,13 @@ def load(argument: str, seed: int) -> Dataset:
     return split_off_test(path.stem, *read[0], names, seed)
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(
+    path: Path, choose: Callable[[Path, dict[str, int]], tuple[str, ...]]
+) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz file that `choose` names, given the path and the arrays' bytes.
+
+    Raises G602, G603, and G606 for anything but plain arrays.
+    """
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing" if not path.exists() else "no plain file"
         raise fail("G602", f"{path}: expected an .npz file, found {found}")
@@ -63,8 +70,8 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {m.filename.removesuffix(".npy"): m.file_size for m in archive.infolist()}
-        wanted = _wanted(path, members)
-        if sum(members[name] for name in wanted) > MAX_BYTES:
+        wanted = choose(path, members)
+        if sum(members.get(name, 0) for name in wanted) > MAX_BYTES:
             raise fail("G606", f"{path}: expected arrays of at most {MAX_BYTES} bytes, found more")
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in wanted}

@@ -186,6 +186,21 @@ def test_weights_with_batch_counters_load_into_the_generated_class(tmp_path: Pat
 
 
 PIECES = {
+    "groups of channels": """op pair {
+  a = x -> pad_channels(7) -> slice(1, 7) -> standardize(space) -> scale(gain=2, shift=-0.5)
+  b = mean(a, channels, groups=3) -> standardize(channels, eps=0.1) -> scale -> repeat_channels(2)
+  return a * b + (b -> resize(size=(4, 2), mode=area) -> resize(like=x))
+}""",
+    "attention modules": """import std.attention
+op pair {
+  cell = dia(2)
+  return x -> ge_minus(2) -> ge_theta(4) -> ge_plus -> ge_minus_code -> sge(2) -> cell -> eca -> cell -> non_local
+}""",
+    "norms without statistics": """op pair {
+  a = x -> layer_norm -> pad_space(1, after=(0, 2)) -> layer_norm(eps=0.1) -> l2_norm(space)
+  b = x -> l2_norm(channels, eps=0.5) -> resize(like=a, mode=bilinear_corners)
+  return a + b
+}""",
     "a shared operation at two sizes": """op pair {
   h = conv(3, bias=true)
   return h(x) + (h(x -> subsample(2)) -> resize(like=x))

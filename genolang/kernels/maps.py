@@ -1,0 +1,20 @@
+"""How maps (B, C, H, W) lie in memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def layout(x: Tensor) -> torch.memory_format:
+    """channels_last where the map is that and nothing else, else contiguous."""
+    last = x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
+    return torch.channels_last if last else torch.contiguous_format
+
+
+def maps_like(x: Tensor, count: int, memory_format: torch.memory_format | None = None) -> Tensor:
+    """An uninitialised buffer (count, B, C, H, W) of maps in the layout of x, or in the given one."""
+    if (memory_format or layout(x)) != torch.channels_last:
+        return x.new_empty((count, *x.shape))
+    batch, channels, height, width = x.shape
+    return x.new_empty((count, batch, height, width, channels)).permute(0, 1, 4, 2, 3)

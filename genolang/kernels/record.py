@@ -1,0 +1,44 @@
+"""What the package knows of a kernel: what it computes, for what, how exactly, how it is launched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+FLOATS = frozenset({torch.float16, torch.bfloat16, torch.float32})
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """How one Triton function is launched: block sizes (elements), warps, pipeline stages."""
+
+    blocks: Mapping[str, int]
+    warps: int = 4
+    stages: int = 2
+
+
+def no_obstacle(inputs: Sequence[Tensor]) -> str:
+    """The answer of a kernel that takes whatever its dtypes allow."""
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One operation and its implementations.
+
+    `pattern` is the operation as `.geno` text. `obstacle` says in a clause why the fused kernel cannot
+    take these inputs, or nothing. `tolerance` is the largest distance from the float64 reference,
+    relative to the largest magnitude. `configurations` is the whole launch table: nothing is tuned at
+    run time.
+    """
+
+    name: str
+    pattern: str
+    implementations: frozenset[str]
+    tolerance: Mapping[torch.dtype, float]
+    configurations: Mapping[str, Configuration]
+    dtypes: frozenset[torch.dtype] = FLOATS
+    obstacle: Callable[[Sequence[Tensor]], str] = field(default=no_obstacle)

@@ -1,0 +1,38 @@
+"""2D relative self-attention for programs that run without this package, in PyTorch's own operations.
+
+The bias of key j is one number by its row and one by its column: with these H + W numbers behind the query,
+and behind the key ones where its row and its column stand, plain attention computes all of it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from genolang.kernels.relative_attention.sizes import axis_products, centre, sizes
+
+
+def relative_attention(
+    qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int
+) -> Tensor:
+    """(B, 2 * key + value, H, W) to (B, value, H, W), with nothing of the size HWxHW in memory."""
+    s = sizes(qkv, relative_height, relative_width, heads)
+    widths = [heads * s.key, heads * s.key, heads * s.value]
+    query, key, value = (
+        part.unflatten(1, (heads, -1)).flatten(3).mT for part in qkv.split(widths, dim=1)
+    )
+    query = query * s.scale
+    grid = query.flatten(0, 1).unflatten(1, (s.height, s.width))
+    tables = centre(relative_height, s.height), centre(relative_width, s.width)
+    by_row, by_column = axis_products(grid, *(table.to(qkv.dtype) for table in tables))
+    biases = torch.cat([by_row, by_column], 3).flatten(1, 2).unflatten(0, (-1, heads))
+    place = torch.arange(s.pixels, device=qkv.device)
+    rows, columns = F.one_hot(place // s.width, s.height), F.one_hot(place % s.width, s.width)
+    places = torch.cat([rows, columns], 1).to(qkv.dtype).expand(*key.shape[:2], -1, -1)
+    # A value as wide as the key lets the fast implementations take it.
+    padded = F.pad(value, (0, max(0, s.key + s.height + s.width - s.value)))
+    out = F.scaled_dot_product_attention(
+        torch.cat([query, biases], 3), torch.cat([key, places], 3), padded, scale=1.0
+    )
+    return out[..., : s.value].mT.flatten(1, 2).unflatten(2, (s.height, s.width))

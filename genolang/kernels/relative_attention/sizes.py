@@ -1,0 +1,72 @@
+"""The sizes of one call, and what all implementations do with the tables."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Sizes(NamedTuple):
+    """B, heads, key and value dimensions of one head, H, W."""
+
+    batch: int
+    heads: int
+    key: int
+    value: int
+    height: int
+    width: int
+
+    @property
+    def pixels(self) -> int:
+        return self.height * self.width
+
+    @property
+    def scale(self) -> float:
+        return float(self.key**-0.5)
+
+
+def sizes(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int) -> Sizes:
+    """The sizes that the arguments of `relative_attention` have. ValueError where they do not fit together."""
+    if qkv.dim() != 4 or relative_height.dim() != 2 or relative_width.dim() != 2:
+        raise ValueError("relative attention takes a map (B, C, H, W) and two tables (2L-1, key dimension)")
+    key = relative_height.shape[1]
+    value, rest = divmod(qkv.shape[1] - 2 * heads * key, heads)
+    if relative_width.shape[1] != key or rest or value < 1:
+        raise ValueError(
+            f"{qkv.shape[1]} channels are not queries, keys and values of {heads} heads with tables of"
+            f" {key} and {relative_width.shape[1]} columns"
+        )
+    found = Sizes(qkv.shape[0], heads, key, value, qkv.shape[2], qkv.shape[3])
+    rows, columns = relative_height.shape[0], relative_width.shape[0]
+    if rows % 2 == 0 or columns % 2 == 0:
+        raise ValueError(f"a table has a row for each offset, an odd number, not {rows} and {columns}")
+    if 2 * found.height - 1 > rows or 2 * found.width - 1 > columns:
+        raise ValueError(
+            f"these relative positions are for maps of up to {(rows + 1) // 2}x{(columns + 1) // 2},"
+            f" not {found.height}x{found.width}"
+        )
+    return found
+
+
+def centre(table: Tensor, length: int) -> Tensor:
+    """The rows of a table that a map of this length needs: offsets -(length-1) to length-1."""
+    start = table.shape[0] // 2 - (length - 1)
+    return table[start : start + 2 * length - 1]
+
+
+def slide(products: Tensor) -> Tensor:
+    """(..., L, 2L-1) by offset to (..., L, L) by position: [i, x] is [i, x - i + L - 1], without a copy
+    where the last two axes are contiguous."""
+    length = products.shape[-2]
+    if length == 1:
+        return products
+    # In the flat rows one step down and one to the left is a constant stride of 2L - 2.
+    flat = products.flatten(-2)[..., length - 1 : length - 1 + length * (2 * length - 2)]
+    return flat.unflatten(-1, (length, 2 * length - 2))[..., :length]
+
+
+def axis_products(query: Tensor, relative_height: Tensor, relative_width: Tensor) -> tuple[Tensor, Tensor]:
+    """Queries (N, H, W, d) with the tables: (N, H, W, H) by key row and (N, H, W, W) by key column."""
+    by_row = slide(query.transpose(1, 2) @ relative_height.t()).transpose(1, 2)
+    return by_row, slide(query @ relative_width.t())

@@ -1,0 +1,70 @@
+"""`001100,000111,101100`: which blocks of each stage share the stage's plug-in module.
+
+The first character is the first block. (Huang et al., "Efficient Attention Network", 2020, table 2.)
+"""
+
+from __future__ import annotations
+
+import re
+
+from genolang.diagnostics import Source, Span, did_you_mean, fail
+from genolang.lang import syntax as s
+from genolang.lang.formatter import format_source
+from genolang.search.notations.cells import cannot_say
+from genolang.semantics.modules import Module
+
+MODULE = "se(r=16, bias=true)"
+_EXAMPLE = "for a ResNet-164, three strings of 18 bits: 001100100101110101,001100000111001111,..."
+
+
+def read(source: Source, name: str | None) -> str:
+    """The spec of a scheme for three equal stages, as a bottleneck ResNet for CIFAR-100. Error: G610."""
+    network = name or "found"
+    if not re.fullmatch(r"[A-Za-z_]\w*", network, re.ASCII):
+        raise fail("G610", f"`{network}` cannot be the name of a network")
+    words = list(re.finditer(r"[^\s,|\[\]\"']+", source.text))
+    for word in words:
+        if set(word[0]) - set("01"):
+            raise fail("G610", f"a scheme is written in the digits 0 and 1, not `{word[0][:40]}`",
+                       Span(source, *word.span()), help=_EXAMPLE)  # fmt: skip
+    stages = [word[0] for word in words]
+    lengths = {len(stage) for stage in stages}
+    if len(stages) != 3 or len(lengths) != 1:
+        found = ", ".join(str(len(stage)) for stage in stages) or "none"
+        raise fail("G610", f"a ResNet for CIFAR has three stages of equally many blocks, not {found}",
+                   Span(source, 0, max(len(source.text), 1)), help=_EXAMPLE)  # fmt: skip
+    blocks = lengths.pop()
+    quoted = ", ".join(f'"{stage}"' for stage in stages)
+    text = "\n".join([
+        "geno 1", "# A scheme of an efficient attention network: the blocks that share a stage's module.",
+        "import std.resnet_cifar, std.attention", "",
+        f"network {network} = resnet_cifar(depth={9 * blocks + 2}, block=bottleneck, classes=100)",
+        f"  with {MODULE} at residual shared per stage where [{quoted}]", "",
+    ])  # fmt: skip
+    return format_source(Source("imported.geno", text))
+
+
+def write(module: Module, name: str | None) -> str:
+    """The bits of the network of that name, or of the only one that has some. Error: G609."""
+    schemes = {
+        ref.name: [plug.where for plug in ref.syntax.plugs if plug.where and plug.where.kind == "bits"]
+        for ref in module.definitions.values() if ref.kind == "network"
+    }  # fmt: skip
+    named = {key: found for key, found in schemes.items() if found}
+    if name is None and len(named) > 1:
+        raise cannot_say(f"{module.source.name} has several networks with bits",
+                         help=f"say which: --name {' | '.join(named)}")  # fmt: skip
+    key = name or next(iter(named), "")
+    if key not in named:
+        what = f"the network `{key}`" if key else "no network"
+        message = f"{what} of {module.source.name} has{' no' if key else ''} bits for its slots"
+        raise cannot_say(message, help=did_you_mean(key, named) or "write `with se at residual where [...]`")
+    where = named[key][0]
+    if len(named[key]) > 1:
+        raise cannot_say(f"the network `{key}` has bits for several slots", where.span)
+    value = where.value
+    items = value.items if isinstance(value, s.Sequence) else (value,)
+    texts = [item.value for item in items if isinstance(item, s.String)]
+    if len(texts) != len(items):
+        raise cannot_say("the bits are not written out", where.span)
+    return ",".join(texts) + "\n"

@@ -1,0 +1,278 @@
+"""Search methods: what each can be told, with its defaults and presets, and how it is read.
+
+`darts` alone is differentiable. The others draw schemes (one alternative for every decision) from a
+supernet that was trained under random schemes, and measure them there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+from genolang.diagnostics import did_you_mean, fail
+from genolang.lang import syntax as s
+from genolang.semantics.readers import Read, arguments, callee, count, flag, items, real, word
+
+EVALUATIONS = 900
+"""The default budget: schemes measured in a search, EAN's 300 steps of three."""
+
+Answer = Literal["reward", "probability"]
+
+
+@dataclass(frozen=True, slots=True)
+class EanSettings:
+    """EAN's controller, curiosity bonus and replay; the defaults are those of its public code.
+
+    A scheme's reward is `accuracy` times its validation accuracy (0 to 1) plus `sparsity` times its
+    sparsity (0 to 1) less `offset`, plus `bonus` times the curiosity bonus, which is one sum over
+    the step's schemes or one number per scheme. `output` softmax has a logit per alternative,
+    sigmoid one less; `baseline` is the decay of the rewards' moving average, 0 for none. A replay
+    step scales its loss by `replay_weight`, clips probability ratios at 1 -/+ `clip` and takes the
+    smaller objective, 0 for neither, and reads rewards with or without the bonus. `answer` is the
+    scheme of the highest reward without bonus, or the likeliest one.
+    Source: Efficient Attention Network, section 4.3, and gbup-group/EAN-efficient-attention-network.
+    """
+
+    preset: Literal["code", "text"] = "code"
+    steps: int = 300
+    samples: int = 3
+    accuracy: float = 100.0
+    sparsity: float = 2.0
+    offset: float = 54.0
+    bonus: float = 1.0
+    bonus_over: Literal["step", "scheme"] = "step"
+    inputs: int = 20
+    hidden: int = 50
+    output: Literal["softmax", "sigmoid"] = "softmax"
+    temperature: float = 5.0
+    lr: float = 0.05
+    baseline: float = 0.95
+    rnd_hidden: int = 32
+    rnd_outputs: int = 4
+    buffer: int = 30
+    replay_from: int = 10
+    replay_weight: float = 0.1
+    replay_bonus: bool = False
+    clip: float = 0.1
+    answer: Answer = "reward"
+
+
+@dataclass(frozen=True, slots=True)
+class EnasSettings:
+    """A recurrent controller trained by REINFORCE; each decision sees those before it.
+
+    Source: ENAS (Pham et al., 2018), section 2.4. EAN's comparison gives no settings: rewards, rate
+    and baseline are those of EAN's code, so that the controller alone differs.
+    """
+
+    steps: int = 300
+    samples: int = 3
+    accuracy: float = 100.0
+    sparsity: float = 2.0
+    hidden: int = 100
+    temperature: float = 5.0
+    tanh: float = 2.5
+    entropy: float = 1e-4
+    lr: float = 0.05
+    baseline: float = 0.95
+    answer: Answer = "reward"
+
+
+@dataclass(frozen=True, slots=True)
+class GeneticSettings:
+    """Generations of `population` schemes; the best one survives.
+
+    A child has two parents, each the best of `tournament` drawn ones; with probability `crossover`
+    it takes every decision from either, else from the first; then each decision is drawn anew with
+    probability `mutation`.
+    """
+
+    evaluations: int = EVALUATIONS
+    population: int = 30
+    tournament: int = 3
+    crossover: float = 0.9
+    mutation: float = 0.05
+    accuracy: float = 100.0
+    sparsity: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class RandomSettings:
+    """Schemes drawn as in pre-training; the best reward counts."""
+
+    evaluations: int = EVALUATIONS
+    accuracy: float = 100.0
+    sparsity: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class HeuristicSettings:
+    """A connection every `every` blocks, the first at block `offset` (from 0); nothing is searched.
+
+    Source: Efficient Attention Network, section 6.2, HSP.
+    """
+
+    every: int = 2
+    offset: int = 0
+    accuracy: float = 100.0
+    sparsity: float = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class AllSettings:
+    """Every method under one budget of `evaluations`, from one pre-trained supernet."""
+
+    evaluations: int = EVALUATIONS
+    methods: tuple[Method, ...] = ()
+
+
+Sampling = EanSettings | EnasSettings | GeneticSettings | RandomSettings | HeuristicSettings
+MethodSettings = Sampling | AllSettings
+
+SAMPLED: dict[str, type[Sampling]] = {
+    "ean": EanSettings, "enas": EnasSettings, "genetic": GeneticSettings, "random": RandomSettings,
+    "heuristic": HeuristicSettings,
+}  # fmt: skip
+METHODS = ("darts", *SAMPLED, "all")
+
+# Where the paper's text and its public code differ. CIFAR-100 has its steps in the text alone; the
+# text's coefficients are not printed, so each is 1.
+EAN_TEXT = EanSettings(
+    preset="text", steps=1000, samples=1, accuracy=1.0, sparsity=1.0, offset=0.0, bonus_over="scheme",
+    output="sigmoid", temperature=1.0, baseline=0.0, replay_weight=1.0, replay_bonus=True, clip=0.0,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method as a `search` section or a list of methods names it."""
+
+    method: str
+    order: Literal[1, 2] = 1
+    sampling: MethodSettings | None = None
+
+    def __str__(self) -> str:
+        if self.sampling is None:
+            return f"{self.method}(order={self.order})"
+        told = [f"{f.name}={_text(value)}" for f in fields(self.sampling)
+                if (value := getattr(self.sampling, f.name)) != getattr(_base(self.sampling), f.name)]
+        if isinstance(self.sampling, EanSettings) and self.sampling.preset != "code":
+            told.insert(0, f"preset={self.sampling.preset}")
+        return f"{self.method}({', '.join(told)})" if told else self.method
+
+
+def _base(sampling: MethodSettings) -> MethodSettings:
+    if isinstance(sampling, EanSettings):
+        return EAN_TEXT if sampling.preset == "text" else EanSettings()
+    if isinstance(sampling, AllSettings):
+        return AllSettings(methods=ALL)
+    return type(sampling)()
+
+
+def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(str, value))}]"
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(
+        value, float) else str(value)  # fmt: skip
+
+
+ALL = (
+    Method("ean", sampling=EanSettings()), Method("darts"), Method("genetic", sampling=GeneticSettings()),
+    Method("enas", sampling=EnasSettings()), Method("random", sampling=RandomSettings()),
+    *(Method("heuristic", sampling=HeuristicSettings(every, offset))
+      for every in (2, 3) for offset in (0, 1)),
+)  # fmt: skip
+"""The methods of the paper's comparison, and random schemes. Source: section 6.2, Table 4."""
+
+
+def evaluations_of(sampling: Sampling) -> int:
+    """How many schemes a search measures; one that comes again counts again."""
+    if isinstance(sampling, HeuristicSettings):
+        return 1
+    if isinstance(sampling, (EanSettings, EnasSettings)):
+        return sampling.steps * sampling.samples
+    return sampling.evaluations
+
+
+def with_budget(sampling: Sampling, evaluations: int) -> Sampling:
+    """The same method told to measure so many schemes, or as many whole steps as they make."""
+    if isinstance(sampling, HeuristicSettings):
+        return sampling
+    if isinstance(sampling, (EanSettings, EnasSettings)):
+        return replace(sampling, steps=max(1, evaluations // sampling.samples))
+    return replace(sampling, evaluations=evaluations)
+
+
+_SHARE, _WEIGHT, _SIZE = real(0, 1), real(0, 1e6), count(1, 10_000)
+_OBJECTIVE: dict[str, Read] = {"accuracy": _WEIGHT, "sparsity": _WEIGHT}
+_STEPS: dict[str, Read] = {"steps": count(1, 10**6), "samples": count(1, 1000)}
+_CONTROLLER: dict[str, Read] = {
+    "hidden": _SIZE, "temperature": real(0, 1e3, open_low=True), "lr": real(0, 10, open_low=True),
+    "baseline": real(0, 0.9999), "answer": word("reward", "probability"),
+}  # fmt: skip
+_BUDGET: dict[str, Read] = {"evaluations": count(1, 10**7)}
+_READERS: dict[str, dict[str, Read]] = {
+    "ean": _STEPS | _OBJECTIVE | _CONTROLLER | {
+        "offset": _WEIGHT, "bonus": _WEIGHT, "bonus_over": word("step", "scheme"), "inputs": _SIZE,
+        "output": word("softmax", "sigmoid"), "rnd_hidden": _SIZE, "rnd_outputs": _SIZE,
+        "buffer": count(1, 10**6), "replay_from": count(0), "replay_weight": _WEIGHT,
+        "replay_bonus": flag, "clip": real(0, 0.99),
+    },
+    "enas": _STEPS | _OBJECTIVE | _CONTROLLER | {"tanh": _WEIGHT, "entropy": _WEIGHT},
+    "genetic": _BUDGET | _OBJECTIVE | {
+        "population": count(2, 10**5), "tournament": _SIZE, "crossover": _SHARE, "mutation": _SHARE,
+    },
+    "random": _BUDGET | _OBJECTIVE,
+    "heuristic": {"every": _SIZE, "offset": count(0, 10_000)} | _OBJECTIVE,
+}  # fmt: skip
+
+
+def read_method(expr: s.Expr) -> dict[str, Any]:
+    """`darts(order=second)`, `ean(preset=text, steps=200)`, `all(evaluations=300)` and the like."""
+    found = _read(expr)
+    return {"method": found.method, "order": found.order, "sampling": found.sampling}
+
+
+def _read(expr: s.Expr) -> Method:
+    name, call = callee(expr, dict.fromkeys(METHODS), "search method")
+    if name == "darts":
+        given = arguments(call, ("order",))
+        return Method(name, _order(given["order"]) if given else 1)
+    if name == "all":
+        return Method(name, sampling=_all(call))
+    readers = _READERS[name]
+    base: Any = SAMPLED[name]()
+    given = arguments(call, ("preset", *readers) if name == "ean" else tuple(readers))
+    if "preset" in given:
+        base = _preset(given.pop("preset"))
+    return Method(name, sampling=replace(base, **{key: readers[key](value) for key, value in given.items()}))
+
+
+def _order(expr: s.Expr) -> Literal[1, 2]:
+    if isinstance(expr, s.Name):
+        return 1 if word("first", "second")(expr) == "first" else 2
+    return 1 if count(1, 2)(expr) == 1 else 2
+
+
+def _preset(expr: s.Expr) -> EanSettings:
+    name = expr.value if isinstance(expr, s.String) else expr.id if isinstance(expr, s.Name) else ""
+    presets = {"code": EanSettings(), "text": EAN_TEXT}
+    if name not in presets:
+        raise fail("G503", "a preset is `code` or `text`", expr.span, help=did_you_mean(name, presets))
+    return presets[name]
+
+
+def _all(call: s.Call) -> AllSettings:
+    given = arguments(call, ("evaluations", "methods"))
+    evaluations = _BUDGET["evaluations"](given["evaluations"]) if "evaluations" in given else EVALUATIONS
+    if "methods" not in given:
+        return AllSettings(evaluations, ALL)
+    found = tuple(_read(item) for item in items(given["methods"]))
+    for method, item in zip(found, items(given["methods"]), strict=True):
+        if method.method == "all":
+            raise fail("G503", "`all` cannot be one of its own methods", item.span)
+        if found.count(method) > 1:
+            raise fail("G502", f"`{method}` is listed twice", item.span)
+    if not found:
+        raise fail("G503", "at least one method is needed here", given["methods"].span)
+    return AllSettings(evaluations, found)

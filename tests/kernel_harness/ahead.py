@@ -1,0 +1,136 @@
+"""Started by `compiled.compile_family`: compile the `variants()` of a file and print what came out as JSON."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from kernel_harness.compiled import Type, Variant
+
+TARGETS = {
+    "cuda:80": GPUTarget("cuda", 80, 32),
+    "cuda:90": GPUTarget("cuda", 90, 32),
+    "hip:gfx942": GPUTarget("hip", "gfx942", 64),
+}
+
+
+def source(variant: Variant) -> ASTSource:
+    names = variant.function.arg_names
+    signature: dict[str, Any] = {}
+    constants: dict[tuple[int, ...], Any] = {}
+    attributes: dict[tuple[int, ...], Any] = {}
+    for index, name in enumerate(names):
+        if name in variant.constants:
+            signature[name] = "constexpr"
+            constants[index,] = variant.constants[name]
+        else:
+            signature[name] = plain(variant.arguments[name])
+            for path in divisible(variant.arguments[name], (index,)):
+                attributes[path] = [["tt.divisibility", 16]]
+    assert set(variant.arguments) | set(variant.constants) == set(names), variant.name
+    return ASTSource(variant.function, signature, constants, attributes)
+
+
+def plain(kind: Type) -> Any:
+    return tuple(map(plain, kind)) if isinstance(kind, tuple) else kind.removesuffix(":16")
+
+
+def divisible(kind: Type, path: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    if isinstance(kind, tuple):
+        for index, part in enumerate(kind):
+            yield from divisible(part, (*path, index))
+    elif kind.endswith(":16"):
+        yield path
+
+
+def assembler() -> str:
+    own = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas"
+    found = str(own) if own.exists() else shutil.which("ptxas")
+    assert found, "Triton brings no ptxas and none is on the path"
+    return found
+
+
+def nvidia(text: str) -> dict[str, Any]:
+    (arch,) = re.findall(r"^\.target (\w+)", text, re.MULTILINE)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "kernel.ptx")
+        file.write_text(text, encoding="utf-8")
+        command = [assembler(), "-v", f"--gpu-name={arch}", str(file), "-o", str(file.with_suffix(".cubin"))]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    loads: Counter[int] = Counter()
+    for vector, bits in re.findall(r"\bld\.global[\w:.]*?(?:\.v(\d))?\.[bfsu](\d+)\b", text):
+        loads[int(vector or 1) * int(bits) // 8] += 1
+    for size in re.findall(r"\bcp\.async\.c[ag]\.shared\.global[^;]*?, (0x[0-9a-f]+|\d+)", text):
+        loads[int(size, 0)] += 1
+    return {
+        "registers": int(re.search(r"Used (\d+) registers", said)[1]),  # type: ignore[index]
+        "spills": sum(map(int, re.findall(r"(\d+) bytes spill", said))),
+        "exps": len(re.findall(r"\bex2\.approx", text)),
+        "atomics": len(re.findall(r"(?<![\w.])(?:atom|red)\.", text)),
+        "matrix": len(re.findall(r"\b(?:mma\.sync|wgmma\.mma_async)", text)),
+        "loads": {str(width): count for width, count in sorted(loads.items())},
+    }
+
+
+WORDS = {"dwordx4": 16, "dwordx3": 12, "dwordx2": 8, "dword": 4, "ushort": 2, "short": 2, "sshort": 2, "ubyte": 1}
+
+
+def amd(text: str) -> dict[str, Any]:
+    def field(name: str) -> int:
+        return int(re.search(rf"\.{name}:\s*(\d+)", text)[1])  # type: ignore[index]
+
+    loads: Counter[int] = Counter()
+    for word in re.findall(r"\b(?:global|buffer)_load_([a-z0-9]+)", text):
+        loads[WORDS[word]] += 1
+    return {
+        "registers": field("vgpr_count"),
+        "spills": 4 * field("vgpr_spill_count") + field("private_segment_fixed_size"),
+        "exps": len(re.findall(r"\bv_exp_f32", text)),
+        "atomics": len(re.findall(r"\b(?:global|buffer|flat)_atomic", text)),
+        "matrix": len(re.findall(r"\bv_mfma_", text)),
+        "loads": {str(width): count for width, count in sorted(loads.items())},
+    }
+
+
+def measure(variant: Variant, target: str) -> dict[str, Any]:
+    options = {"num_warps": variant.warps, "num_stages": variant.stages}
+    done = triton.compile(source(variant), target=TARGETS[target], options=options)
+    found = nvidia(done.asm["ptx"]) if target.startswith("cuda") else amd(done.asm["amdgcn"])
+    return found | {"shared": done.metadata.shared}
+
+
+def main(file: Path, everywhere: bool) -> None:
+    spec = importlib.util.spec_from_file_location("kernel_variants", file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    found, limits = {}, {}
+    for variant in module.variants():
+        for target in TARGETS if everywhere else variant.targets:
+            name = f"{variant.name} @ {target}"
+            assert name not in found, f"two variants are called {name}"
+            print(name, file=sys.stderr, flush=True)
+            found[name] = measure(variant, target)
+            limits[name] = {
+                "narrowest": variant.narrowest, "widest": variant.widest, "blocks": variant.blocks,
+                "warps": variant.warps, "may_spill": sorted(variant.may_spill),
+            }  # fmt: skip
+    print(json.dumps({"found": found, "limits": limits, "triton": triton.__version__}))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), "everywhere" in sys.argv[2:])

@@ -1,0 +1,98 @@
+"""Compile kernels ahead of time for GPUs that are not there, and look at what came out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# Bytes of shared memory that one block may use.
+SHARED = {"cuda:80": 163 * 1024, "cuda:90": 227 * 1024, "hip:gfx942": 64 * 1024}
+
+Type = str | tuple["Type", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One form of a kernel to compile.
+
+    `arguments` holds types by name as Triton writes them; ':16' marks what 16 divides ('*fp32:16', 'i32:16').
+    Global loads are at least `narrowest` and somewhere `widest` bytes (0: not looked at).
+    `blocks` is the number of blocks that must fit into one multiprocessor's registers.
+    """
+
+    name: str
+    function: Any
+    arguments: Mapping[str, Type]
+    constants: Mapping[str, Any]
+    warps: int = 4
+    stages: int = 2
+    narrowest: int = 0
+    widest: int = 0
+    blocks: int = 2
+    may_spill: frozenset[str] = field(default=frozenset())
+    targets: tuple[str, ...] = tuple(SHARED)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Compiled measurements of all of a file's variants, by 'variant @ target'."""
+
+    found: dict[str, dict[str, Any]]
+    limits: dict[str, dict[str, Any]]
+    triton: str
+
+    def check(self) -> None:
+        """No spill, no atomic, no register or shared memory beyond the limits, loads as wide as stated."""
+        faults = [f"{name}: {fault}" for name, row in self.found.items() for fault in self._faults(name, row)]
+        assert self.found and not faults, "\n".join(faults)
+
+    def _faults(self, name: str, row: Mapping[str, Any]) -> list[str]:
+        target, limits = name.rsplit(" @ ", 1)[1], self.limits[name]
+        widths = [int(width) for width in row["loads"]]
+        # An NVIDIA multiprocessor has 64 Ki registers; an AMD SIMD gives a wave 512 of them.
+        registers = row["registers"] * limits["blocks"]
+        room = 65536 // (32 * limits["warps"]) if target.startswith("cuda") else 512
+        tests = {
+            f"spills {row['spills']} bytes": row["spills"] > 0 and target not in limits["may_spill"],
+            f"{row['atomics']} atomics": row["atomics"] > 0,
+            f"{row['shared']} bytes of shared memory": row["shared"] > SHARED[target],
+            f"{row['registers']} registers": registers > room,
+            f"loads of {widths} bytes": bool(widths) and limits["narrowest"] > min(widths),
+            f"no load of {limits['widest']} bytes in {widths}": limits["widest"] > max(widths, default=0),
+        }
+        return [fault for fault, broken in tests.items() if broken]
+
+    def compare(self, golden: Path) -> None:
+        """Compare with the kept figures, or keep these where REFRESH is set; skips under another Triton."""
+        kept = json.dumps({"triton": self.triton, "kernels": self.found}, indent=1, sort_keys=True) + "\n"
+        if os.environ.get("REFRESH"):
+            golden.write_text(kept, encoding="utf-8")
+        wanted = json.loads(golden.read_text(encoding="utf-8"))
+        if wanted["triton"] != self.triton:
+            pytest.skip(f"the figures are of Triton {wanted['triton']}, this is {self.triton}")
+        assert self.found == wanted["kernels"]
+
+
+def compile_family(file: Path, everywhere: bool = False) -> Family:
+    """Compile what `variants()` of a file lists, for its own targets or for all.
+
+    In a process of its own, since a failed assertion in the compiler ends it.
+    """
+    pytest.importorskip("triton")
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name("ahead.py")), str(file), "everywhere" if everywhere else ""],
+        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
+    answer = json.loads(done.stdout.splitlines()[-1])
+    return Family(answer["found"], answer["limits"], answer["triton"])

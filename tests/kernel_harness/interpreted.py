@@ -1,0 +1,23 @@
+"""Run a file of kernel tests where Triton interprets; that is decided when Triton is imported, so: elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def passes_interpreted(file: Path) -> None:
+    """Run a file's tests with TRITON_INTERPRET=1 and fail with its output if they do not all pass."""
+    pytest.importorskip("triton")
+    command = [sys.executable, "-m", "pytest", str(file), "-p", "no:xdist", "-p", "no:cacheprovider", "--tb=short"]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

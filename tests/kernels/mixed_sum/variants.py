@@ -1,0 +1,54 @@
+"""What of the mixed sum is compiled ahead of time."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import triton.language as tl
+from kernel_harness.compiled import Type, Variant
+
+from genolang.kernels.mixed_sum.fused import KERNELS
+from genolang.kernels.mixed_sum.launch import BACKWARD_SLABS, CONFIGURATIONS, FORWARD_SLABS, LONGEST_SLAB
+
+POINTERS = {"weights": "*fp32:16"} | dict.fromkeys(
+    ("means", "rstds", "sums", "parts", "part_means", "part_squares", "squares"), "*fp32:16"
+)
+INTEGERS = {"count": "i32", "chunks": "i32", "normalised": "i64", "tracked": "i64", "by_batch": "i64", "needs": "i64",
+            "C": "i32:16", "HW": "i32:16", "M": "i32:16"}  # fmt: skip
+CONSTANTS = {"TRAINING": True, "MOMENTUM": 0.1, "EPS": 1e-5, "ACC": tl.float32}
+
+
+def arguments(dtype: str, count: int) -> Mapping[str, Type]:
+    kept: Type = ("*fp32:16",) * count
+    maps = {"xs": (f"*{dtype}:16",) * count, "kept_means": kept, "kept_variances": kept}
+    return POINTERS | INTEGERS | maps | dict.fromkeys(("out", "grad", "to_xs"), f"*{dtype}:16")
+
+
+def variant(kernel: str, configuration: str, dtype: str, count: int = 7, **more: Any) -> Variant:
+    function, chosen = KERNELS[kernel], CONFIGURATIONS[configuration]
+    constants = {**CONSTANTS, **chosen.blocks, "LAST": "last" in configuration, **more.pop("constants", {})}
+    there = arguments(dtype, count)
+    return Variant(
+        f"{kernel} {configuration} {dtype} {count}",
+        function,
+        {n: there[n] for n in function.arg_names if n in there},
+        {n: constants[n] for n in function.arg_names if n in constants},
+        warps=chosen.warps,
+        stages=chosen.stages,
+        **({"narrowest": 4} | more),
+    )
+
+
+def variants() -> Iterator[Variant]:
+    for dtype, targets in (("bf16", ("cuda:90", "hip:gfx942")), ("fp32", ("cuda:80",))):
+        for block in FORWARD_SLABS:
+            # Sixteen warps and a row of 16384: one program fills a multiprocessor.
+            blocks = 1 if block == LONGEST_SLAB else 2
+            yield variant("slab_forward", f"slab {block}", dtype, targets=targets, blocks=blocks)
+        for block in BACKWARD_SLABS:
+            yield variant("slab_backward", f"slab {block}", dtype, targets=targets)
+        for kernel in ("partial_statistics", "apply_forward", "partial_products", "apply_backward"):
+            for layout in ("rows", "channels_last", "wide channels_last"):
+                yield variant(kernel, layout, dtype, targets=targets)
+    yield variant("finish_statistics", "merge", "fp32", constants={"BLOCK": 2048})
+    yield variant("slab_forward", "slab 1024", "bf16", count=35, targets=("cuda:80",))
+    yield variant("slab_backward", "slab 1024", "bf16", count=35, targets=("cuda:80",))
