@@ -91,6 +91,8 @@ class Primitive:
     weights: Callable[[Attrs, Types], Weights] = _no_weights
     macs: Callable[[Attrs, Types, MapType], int] = _no_macs
     maps: int | None = 1
+    # Whether what it owns depends on the height and width of its map, not on the channels alone.
+    sized: bool = False
 
     @property
     def has_weights(self) -> bool:
@@ -289,6 +291,25 @@ def _transpose(attrs: Attrs, types: Types) -> MapType:
     return MapType(x.H * x.W, x.C, 1)
 
 
+def _relative_attention(attrs: Attrs, types: Types) -> MapType:
+    x, heads, key, value = types[0], attrs["heads"], attrs["key"], attrs["value"]
+    if key % heads or value % heads:
+        raise ShapeProblem("G303", f"{heads} heads do not divide {key} key and {value} value channels",
+                           "the number of heads must divide both")  # fmt: skip
+    if x.C != 2 * key + value:
+        raise ShapeProblem(
+            "G301", f"`relative_attention` takes queries, keys and values, 2 * {key} + {value} channels, not {x}",
+            f"`conv(1, {2 * key + value})` makes them",
+        )  # fmt: skip
+    return MapType(value, x.H, x.W)
+
+
+def _relative_attention_macs(attrs: Attrs, types: Types, out: MapType) -> int:
+    key, positions = attrs["key"], out.H * out.W
+    # Queries with keys, weights with values, queries with both tables.
+    return positions * (positions * (key + out.C) + 2 * key * (out.H + out.W - 1))
+
+
 def _image(attrs: Attrs, types: Types) -> MapType:
     return MapType(attrs["channels"], attrs["height"], attrs["width"])
 
@@ -389,6 +410,15 @@ _TABLE = (
               _matmul, macs=lambda a, t, out: t[0].size * t[1].H * t[1].W, maps=2),
     Primitive("transpose", "Channels and positions swapped: CxHxW becomes (H*W)xCx1.", (),
               _transpose),
+    Primitive(
+        "relative_attention",
+        "Self-attention of all positions, with learned biases for their distance in rows and in columns;"
+        " takes queries, keys (`key` channels each) and values, head by head.",
+        (Field("key", "positive", REQUIRED), Field("value", "positive", REQUIRED),
+         Field("heads", "positive", 8)), _relative_attention,
+        lambda a, t: Weights(2 * (t[0].H + t[0].W - 1) * (a["key"] // a["heads"])), _relative_attention_macs,
+        sized=True,
+    ),
     Primitive("dropout", "In training, sets values to zero with probability p and scales the rest.",
               (Field("p", "number", 0.5),), _same),
     Primitive("drop_path",

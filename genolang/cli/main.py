@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "import": "Turn another notation into a spec: DARTS, NAS-Bench-201, EAN.",
     "export": "Print a spec in another notation.",
     "show": "Draw cells, modules and networks.",
+    "report": "A run as one static HTML page.",
     "explain": "The page of an error code, or where a name is defined.",
 }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
 
@@ -18,3 +20,8 @@ def maps_like(x: Tensor, count: int, memory_format: torch.memory_format | None =
         return x.new_empty((count, *x.shape))
     batch, channels, height, width = x.shape
     return x.new_empty((count, batch, height, width, channels)).permute(0, 1, 4, 2, 3)
+
+
+def on_device_of(x: Tensor) -> AbstractContextManager[object]:
+    """Launch where the tensor is: Triton launches on the current device."""
+    return torch.cuda.device(x.device) if x.is_cuda else nullcontext()

@@ -65,6 +65,22 @@ class Sampler(Protocol):
         ...
 
 
+class Memoryless:
+    """What a sampler has that learns nothing."""
+
+    def learn(self, step: int, schemes: list[Scheme], found: list[Measured]) -> dict[str, Any]:
+        return {}
+
+    def answer(self) -> Scheme | None:
+        return None
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        return {}, {}
+
+    def restore(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        pass
+
+
 MakeSampler = Callable[[Any, SchemeSpace, int, float], Sampler]
 """A sampler from its settings, the space, a seed and the probability of a connection."""
 
@@ -86,7 +102,7 @@ class SampledSearch:
         Phases are `phase` and, for the supernet, `phase-supernet`. Raises what
         `genolang.train.loop.fit` raises, G701 where a sampler's state is no longer finite.
         """
-        assert program is not None and not isinstance(settings.sampling, type(None))
+        assert program is not None, "a space of schemes is that of a program"
         space = SchemeSpace(program)
         history: tuple[EpochRecord, ...] = ()
         if not trained:

@@ -138,7 +138,7 @@ class _Job:
         found = self.finished[phase]
         genotype = Genotype.from_json(found["genotype"])
         history = tuple(SearchEpoch.from_json(record) for record in found["history"])
-        self.seconds += sum(record.seconds for record in history)
+        self.seconds += found["seconds"] + sum(record.seconds for record in history)
         score = self._score(f"score-{seed}", genotype)
         accuracy = float(found["val_accuracy"])
         self._say(f"seed {seed}: score {score:.4f}, supernet {accuracy:.4f}")
@@ -150,11 +150,12 @@ class _Job:
         searched = STRATEGIES[self.settings.method](
             module, self.settings, self.data, self.run, seed=seed, device=self.device, phase=phase,
             resume=self.run is not None and self.resume, reporter=self.reporter,
-            save_every_s=self.save_every_s,
+            save_every_s=self.save_every_s, program=self.program,
         )
         with self._whole():
             self._finish(phase, {
-                "genotype": derive(self.program, searched.logits).to_json(),
+                "seconds": searched.seconds, "evaluations": searched.evaluations,
+                "schemes": searched.schemes, "genotype": derive(self.program, searched.logits).to_json(),
                 "val_accuracy": searched.val_accuracy,
                 "history": [record.to_json() for record in searched.history],
             })

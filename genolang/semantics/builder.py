@@ -7,8 +7,8 @@ from typing import Any
 
 from genolang.diagnostics import GenoError, Span, fail
 from genolang.lang.limits import limit, limit_note
-from genolang.primitives import MapType, Primitive, broadcast
-from genolang.semantics.program import Block, BlockNode, Leaf, Mix, Path
+from genolang.primitives import PRIMITIVES, MapType, Primitive, broadcast
+from genolang.semantics.program import Block, BlockNode, Mix, Path
 from genolang.semantics.values import MapValue
 
 
@@ -111,10 +111,11 @@ class Builder:
 
     def _weights(self, node: BlockNode) -> object:
         if node.body is not None:
-            return [(path, _key(leaf)) for path, leaf in node.body.leaves.items()]
+            leaves = node.body.leaves.items()
+            return [(path, _key(leaf.layer, leaf.attrs, leaf.inputs)) for path, leaf in leaves]
         types = tuple(self.nodes[i].type for i in node.inputs)
         assert node.attrs is not None
-        return node.layer, tuple(sorted(node.attrs.items(), key=repr)), [t.C for t in types]
+        return _key(node.layer, node.attrs, types)
 
     def _inputs(self, node: BlockNode) -> str:
         return " and ".join(str(self.nodes[i].type) for i in node.inputs)
@@ -141,5 +142,7 @@ class Builder:
         return tuple(placed)
 
 
-def _key(leaf: Leaf) -> object:
-    return leaf.layer, tuple(sorted(leaf.attrs.items(), key=repr)), [t.C for t in leaf.inputs]
+def _key(layer: str, attrs: Mapping[str, Any], types: tuple[MapType, ...]) -> object:
+    """Equal for layers that may share their weights."""
+    inputs = types if PRIMITIVES[layer].sized else [t.C for t in types]
+    return layer, tuple(sorted(attrs.items(), key=repr)), inputs

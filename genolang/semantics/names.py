@@ -307,11 +307,9 @@ class _DefinitionCheck:
         if node.id in self.unknown or len(self.unknown) >= limit("problems"):
             return
         self.unknown.add(node.id)
-        help = did_you_mean(node.id, self._candidates(names))
+        help = _library_hint(node.id) or did_you_mean(node.id, self._candidates(names))
         if node.id in ("C", "H", "W", "x"):
             help = "there is no single input here; a map's size is written `name.C`"
-        elif help is None:
-            help = _library_hint(node.id)
         self.report("G101", f"nothing here is called `{node.id}`", node.span, help=help)
 
 

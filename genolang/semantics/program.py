@@ -107,7 +107,7 @@ class Block:
 
     @cached_property
     def macs(self) -> tuple[int, int]:
-        """Multiply-accumulates of one image in evaluation: (all, without matrix products)."""
+        """Multiply-accumulates of one image in evaluation: (all, without those of maps with maps)."""
         every = plain = 0
         for index in self.needed(self.outputs[:1]):
             node = self.nodes[index]
@@ -118,7 +118,7 @@ class Block:
                 types = tuple(self.nodes[i].type for i in node.inputs)
                 cost = PRIMITIVES[node.layer].macs(node.attrs or {}, types, node.type)
                 every += cost
-                plain += cost if node.layer != "matmul" else 0
+                plain += cost if node.layer not in ("matmul", "relative_attention") else 0
         return every, plain
 
     def needed(self, outputs: tuple[int, ...]) -> list[int]:

@@ -73,9 +73,11 @@ class Family:
 
     def compare(self, golden: Path) -> None:
         """Compare with the kept figures, or keep these where REFRESH is set; skips under another Triton."""
-        kept = json.dumps({"triton": self.triton, "kernels": self.found}, indent=1, sort_keys=True) + "\n"
         if os.environ.get("REFRESH"):
-            golden.write_text(kept, encoding="utf-8")
+            rows = [f"  {json.dumps(name)}: {json.dumps(row, sort_keys=True)}" for name, row in sorted(self.found.items())]
+            golden.write_text(
+                f'{{\n "triton": "{self.triton}",\n "kernels": {{\n' + ",\n".join(rows) + "\n }\n}\n", encoding="utf-8"
+            )
         wanted = json.loads(golden.read_text(encoding="utf-8"))
         if wanted["triton"] != self.triton:
             pytest.skip(f"the figures are of Triton {wanted['triton']}, this is {self.triton}")

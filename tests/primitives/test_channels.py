@@ -86,6 +86,8 @@ def test_scale_begins_at_its_gain_and_shift(x: MapType, values: tuple[float, flo
     image = map_of(x)
     for channel in range(x.C):
         torch.testing.assert_close(made(image)[:, channel], channel * image[:, channel] + shift)
+    # In mixed precision the map's own precision goes on, as behind a batch norm.
+    assert made(image.to(torch.bfloat16)).dtype == torch.bfloat16
 
 
 @QUICK

@@ -131,7 +131,7 @@ def test_the_strongest_edges_become_text_that_any_host_can_use() -> None:
     ]  # fmt: skip
     text = discrete_text(spec.checked, program, genotype)
     assert "    b  -> n2 : bottom_up_top_down\n" in text and "keep   2 edges" not in text
-    deeper = "network deeper = resnet_cifar(depth=32, classes=100) with unit at residual\n"
-    found = Spec(check_source(Source("found.geno", text + deeper)))
-    assert found.network("deeper").program.output.C == 100
-    assert not found.network("supernet").program.choices
+    found = Spec(check_source(Source("found.geno", text)))
+    deeper = found.network("supernet", depth=32, classes=100).program
+    assert (deeper.output.C, len(deeper.choices)) == (100, 0)
+    assert sum("spatial_score" in path for path in deeper.block.leaves) == 15 * 2

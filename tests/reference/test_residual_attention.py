@@ -104,7 +104,7 @@ def whole(spec: str, size: tuple[int, int]) -> str:
 def test_a_network_of_the_report_is_the_hand_written_one(
     size: tuple[int, int], values: dict[str, Any], training: bool
 ) -> None:
-    network = compiled(whole("cifar", size), "attention", channels=4, classes=3, **values)
+    network = compiled(whole("cifar", size), "attention56", channels=4, classes=3, **values)
     reference = report_network(4, classes=3, **{"wide": 0, **values})
     assert_same(network, reference, images(size, 3), training=training)
 
@@ -117,13 +117,13 @@ def test_a_network_of_the_report_is_the_hand_written_one(
 def test_an_imagenet_network_is_the_hand_written_one(
     size: tuple[int, int], modules: tuple[int, ...], values: dict[str, Any], training: bool
 ) -> None:
-    network = compiled(whole("imagenet", size), "attention", channels=4, classes=3, modules=str(list(modules)), **values)
+    network = compiled(whole("imagenet", size), "attention56", channels=4, classes=3, modules=str(list(modules)), **values)
     reference = paper_network(4, modules, 3, imagenet=True, **values)
     assert_same(network, reference, images(size, 3), training=training)
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_a_cifar_network_of_2017_is_the_hand_written_one(training: bool) -> None:
-    network = compiled(whole("cifar_2017", (19, 14)), "attention92", channels=4, classes=3, gate="spatial")
+    network = compiled(whole("cifar_2017", (19, 14)), "attention", m=2, channels=4, classes=3, gate="spatial")
     reference = paper_network(4, (2, 2, 2), 3, imagenet=False, gate="spatial")
     assert_same(network, reference, images((19, 14), 3), training=training)

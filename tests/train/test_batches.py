@@ -150,3 +150,68 @@ def test_evaluation_takes_every_image_in_order_and_unchanged():
 def test_generators_with_different_keys_draw_differently():
     keys = [(0, "a", 1), (0, "a", 2), (0, "b", 1), (1, "a", 1), ("0", "a", 1), (0, "a", 1, 0)]
     assert len({generator_for(*key).initial_seed() for key in keys}) == len(keys)
+
+
+# Labels per pixel
+
+SHIFTED = (Augmentation("shift", 0.4),)
+
+
+def dense(labels, augment):
+    """Batches of images that show their labels, where these are class numbers from 1 on."""
+    shown = labels[:, None] if labels.dtype == torch.uint8 else labels[:, None].float()
+    return Batches(shown, labels, torch.arange(len(labels)), 10, 1, (0.0,), (1.0,), augment, CPU, "train")
+
+
+def drawn_labels(dtype):
+    generator = torch.Generator().manual_seed(2)
+    drawn = torch.randint(1, 9, (50, 5, 7), dtype=torch.uint8, generator=generator)
+    return drawn if dtype == "uint8" else drawn.float() / 10
+
+
+def shown(images, dtype):
+    return (images[:, 0] * 255).round() if dtype == "uint8" else images[:, 0]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("augment", [EVERY[:2], EVERY[:3], EVERY, SHIFTED, ()], ids=len)
+def test_labels_per_pixel_move_with_their_images(dtype, augment):
+    batches = dense(drawn_labels(dtype), augment)
+    moved = 0
+    for step in range(len(batches)):
+        for images, labels in (batches.batch(0, step), batches.random_batch(0, step)):
+            seen, outside = shown(images, dtype), 255 if dtype == "uint8" else 0
+            # What a cutout hides keeps its label; what lay outside of the image has none.
+            differs = (labels != outside) & (seen != labels) & (seen != 0)
+            assert not differs.any()
+            if len(augment) < 4:
+                assert not ((labels != outside) & (seen == 0)).any()
+            moved += int((labels == outside).sum())
+    assert (moved > 0) == bool(augment)
+
+
+def test_what_a_shift_repeats_at_an_edge_has_no_label():
+    images, labels = dense(drawn_labels("uint8"), SHIFTED).batch(0, 0)
+    assert (shown(images, "uint8") > 0).all()
+    assert (labels == 255).any()
+
+
+def test_a_flip_keeps_the_sums_of_densities_to_the_last_bit():
+    labels = drawn_labels("float32")
+    batches = dense(labels, (Augmentation("flip"),))
+    sums = torch.cat([batches.batch(0, step)[1].double().sum((1, 2)) for step in range(5)])
+    assert torch.allclose(sums.sort().values, labels.double().sum((1, 2)).sort().values, atol=1e-12)
+
+
+def test_images_are_drawn_alike_whether_labels_move_with_them_or_not():
+    plain = Batches(IMAGES, LABELS, torch.arange(50), 8, 1, (0.5,) * 3, (0.2,) * 3, EVERY, CPU, "train")
+    masks = torch.zeros(50, 5, 7, dtype=torch.uint8)
+    moved = Batches(IMAGES, masks, torch.arange(50), 8, 1, (0.5,) * 3, (0.2,) * 3, EVERY, CPU, "train")
+    assert torch.equal(plain.batch(3, 1)[0], moved.batch(3, 1)[0])
+
+
+def test_labels_given_are_left_as_they_were():
+    labels = drawn_labels("uint8")
+    before = labels.clone()
+    dense(labels, EVERY).batch(0, 0)
+    assert torch.equal(labels, before)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from genolang.compiler.backends.python_attention import RELATIVE_ATTENTION
 from genolang.compiler.backends.python_text import (
     Arg,
     Call,
@@ -24,6 +25,7 @@ Attrs = Mapping[str, Any]
 
 # Every helper that a layer may need, in the order in which the generated file defines them.
 HELPERS: dict[str, str] = {
+    "RelativeAttention": RELATIVE_ATTENTION,
     "Part": '''class Part(nn.Module):
     """A module that may hold a layer called `training`."""
 
@@ -65,7 +67,8 @@ HELPERS: dict[str, str] = {
         self.bias = nn.Parameter(torch.full((channels,), shift))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.addcmul(self.bias[:, None, None], x, self.weight[:, None, None])
+        y = torch.addcmul(self.bias[:, None, None], x, self.weight[:, None, None])
+        return y.to(x.dtype)
 ''',
     "LayerNorm": '''class LayerNorm(nn.LayerNorm):
     """Layer norm over the channels at each position of (B, C, H, W)."""
@@ -160,6 +163,10 @@ def constructor(leaf: Leaf) -> Call:
                      _optional("shift", "shift", float(attrs["shift"]), 0.0))  # fmt: skip
     if leaf.layer == "layer_norm":
         return _call("LayerNorm", Hole("channels", C), _optional("eps", "eps", attrs["eps"], 1e-5))
+    if leaf.layer == "relative_attention":
+        x = leaf.inputs[0]
+        return _call("RelativeAttention", Hole("key", attrs["key"]), Hole("heads", attrs["heads"]),
+                     Hole("height", x.H), Hole("width", x.W))  # fmt: skip
     assert leaf.layer == "batch_norm", leaf.layer
     return _call(
         "BatchNorm", Hole("channels", C), _optional("momentum", "momentum", attrs["momentum"], 0.1),

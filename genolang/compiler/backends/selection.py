@@ -22,7 +22,9 @@ ABSENT = -1
 class Planned:
     """One operation of a graph in its order, before anything is left out.
 
-    Of a mix, `places` holds the weights' slot and then those of the alternatives in `kept`.
+    Of a mix, `places` holds the weights' slot and then those of the alternatives in `kept`. `spare`
+    is the operation that makes zeros in the place of an alternative that is not kept: the state of
+    a plug-in before its first use, which needs no place in a sum.
     """
 
     operation: int
@@ -31,6 +33,7 @@ class Planned:
     mix: Mix | None = None
     kept: tuple[int, ...] = ()
     sums: bool = False
+    spare: int | None = None
 
 
 def checked_selection(
@@ -67,8 +70,13 @@ def pruned(
         places = tuple(moved.get(place, place) for place in item.places)
         option = chosen.get((item.mix.key, item.mix.row)) if item.mix is not None else None
         if option is not None:
-            found = option != ABSENT and option in item.kept
-            moved[item.result] = places[1 + item.kept.index(option)] if found else ABSENT
+            if option in item.kept:
+                moved[item.result] = places[1 + item.kept.index(option)]
+            elif option == ABSENT:
+                moved[item.result] = ABSENT
+            else:
+                assert item.spare is not None, f"alternative {option} of {item.mix} is nowhere"
+                steps.append(Planned(item.spare, (0,), item.result))
             continue
         if item.sums and ABSENT in places:
             places = tuple(place for place in places if place != ABSENT)

@@ -16,6 +16,7 @@ from genolang.compiler.backends.planned import (
     planned_pooled,
     planned_product,
 )
+from genolang.compiler.backends.torch_attention import make_attention
 from genolang.primitives import REDUCED, MapType, padding, pair
 from genolang.semantics.program import Leaf
 
@@ -82,7 +83,8 @@ class Scale(nn.Module):
         self.bias = nn.Parameter(torch.full((channels,), shift))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.addcmul(self.bias[:, None, None], x, self.weight[:, None, None])
+        y = torch.addcmul(self.bias[:, None, None], x, self.weight[:, None, None])
+        return y.to(x.dtype)
 
 
 class LayerNorm(nn.LayerNorm):
@@ -135,6 +137,8 @@ def make_leaf(leaf: Leaf) -> nn.Module:
         return Scale(x.C, float(attrs["gain"]), float(attrs["shift"]))
     if leaf.layer == "layer_norm":
         return LayerNorm(x.C, attrs["eps"])
+    if leaf.layer == "relative_attention":
+        return make_attention(leaf)
     assert leaf.layer == "batch_norm", leaf.layer
     return BatchNorm(x.C, attrs)
 

@@ -254,16 +254,26 @@ class _Assembly:
                 places = (keys[node.mix.key], *places)
             elif node.body is not None:
                 places += tuple(keys[key] for key in node.body.keys)
+            operation = len(module._operations)
             module._operations.append(self.operation(module, node, graph, arguments, prefix))
             sums = node.layer == "add" and node.attrs == {"constant": 0}
-            plan.append(
-                Planned(len(module._operations) - 1, places, slots[number], node.mix, node.kept, sums)
-            )
+            spare = self.spare(module, node)
+            plan.append(Planned(operation, places, slots[number], node.mix, node.kept, sums, spare))
         module._plan = tuple(plan)
         module._keys = graph.keys
         module._size = next_slot
         module._outputs = tuple(slots[o] for o in graph.outputs)
         module._select({})
+
+    def spare(self, owner: GraphModule, node: Node) -> int | None:
+        """The operation that stands in for alternatives of a mix that the passes left out as zeros."""
+        known = self.root.choices.sets[node.mix.key].options if node.mix is not None else ()
+        if all(option.zero or number in node.kept for number, option in enumerate(known)):
+            return None
+        assert node.type.is_vector, "zeros that are an answer are states, vectors"
+        channels = node.type.C
+        owner._operations.append(lambda x: x.new_zeros(x.shape[0], channels, 1, 1))
+        return len(owner._operations) - 1
 
     def operation(
         self, owner: GraphModule, node: Node, graph: Graph, arguments: tuple[int, ...], prefix: Path

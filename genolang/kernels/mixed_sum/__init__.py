@@ -56,14 +56,14 @@ def mixed_sum(
     flags = tuple(mean is not None for mean in running_means)
     first = xs[0]
     if training and any(flags) and first.numel() == first.shape[1]:
-        raise ValueError(f"batch norm in training needs more than one value per channel, got {tuple(first.shape)}")
+        raise ValueError(f"batch norm in training needs more than one value a channel: {tuple(first.shape)}")
     if any(x.dtype != first.dtype for x in xs):
         wide = first.dtype
         for x in xs:
             wide = torch.promote_types(wide, x.dtype)
         xs = [x.to(wide) for x in xs]
     norms = Norms(flags, running_means, running_vars, training, momentum, eps)
-    if first.numel() == 0 or torch.compiler.is_exporting() or torch.jit.is_tracing():
+    if first.numel() == 0 or torch.compiler.is_exporting() or torch._C._get_tracing_state():
         return reference.mixed_sum(xs, weights, norms)
     return operator.mixed_sum(KERNEL, xs, weights, norms, use)
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolang.kernels.maps import layout, maps_like
+from genolang.kernels.maps import layout, maps_like, on_device_of
 from genolang.kernels.mixed_sum.norms import Norms
 from genolang.kernels.record import Configuration
 
@@ -43,7 +43,7 @@ def forward(xs: Sequence[Tensor], weights: Tensor, norms: Norms) -> tuple[Tensor
     flags = _bits(norms.normalised), _bits(m is not None for m in norms.means)
     kept = _kept(norms.means, weights), _kept(norms.variances, weights)
     how = {"TRAINING": norms.training, "MOMENTUM": norms.momentum, "EPS": norms.eps}
-    with torch.cuda.device_of(out):
+    with on_device_of(out):
         if name.startswith("slab"):
             _run("slab_forward", name, (channels,), wide,
                  maps, weights, *kept, out, means, rstds, count, *flags, *sizes, **how)  # fmt: skip
@@ -78,7 +78,7 @@ def backward(
     to_xs = maps_like(maps[0], sum(needs), how_laid)
     sums = torch.empty((count, sizes[0]), dtype=wide, device=grad.device)
     flags = _bits(by_batch), _bits(needs)
-    with torch.cuda.device_of(grad):
+    with on_device_of(grad):
         if name.startswith("slab"):
             _run("slab_backward", name, (sizes[0],), wide,
                  grad, maps, weights, means, rstds, to_xs, sums, count, *flags, *sizes)  # fmt: skip
@@ -90,12 +90,15 @@ def backward(
             sums = parts.sum(1)
             if any(needs):
                 _run("apply_backward", name, grid, wide,
-                     grad, maps, weights, means, rstds, sums, to_xs, count, *flags, *sizes, LAST=last)  # fmt: skip
+                     grad, maps, weights, means, rstds, sums, to_xs,
+                     count, *flags, *sizes, LAST=last)  # fmt: skip
     each = iter(to_xs.unbind())
     return [next(each) if need else None for need in needs], sums[:count].sum(1).to(weights.dtype)
 
 
-def _run(kernel: str, configuration: str, grid: tuple[int, ...], wide: torch.dtype, *args: Any, **how: Any) -> None:
+def _run(
+    kernel: str, configuration: str, grid: tuple[int, ...], wide: torch.dtype, *args: Any, **how: Any
+) -> None:
     import triton.language as tl
 
     from genolang.kernels.mixed_sum.fused import KERNELS

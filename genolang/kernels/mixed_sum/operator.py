@@ -20,9 +20,11 @@ from genolang.kernels.mixed_sum import cpu, launch, reference
 from genolang.kernels.mixed_sum.norms import Norms
 from genolang.kernels.record import Kernel
 
+Implementation = ModuleType | None  # what has `forward` and `backward`; None: shapes only
+
 
 def mixed_sum(kernel: Kernel, xs: Sequence[Tensor], weights: Tensor, norms: Norms, use: str | None) -> Tensor:
-    """The sum by the implementation that dispatch chooses; on a CPU, a compiler fuses plain operations best."""
+    """The sum, by what dispatch chooses; on a CPU, a compiler does best with plain operations."""
     if torch.compiler.is_compiling():
         if use == dispatch.REFERENCE or (use is None and xs[0].device.type == "cpu"):
             return reference.mixed_sum(xs, weights, norms)
@@ -35,8 +37,8 @@ def mixed_sum(kernel: Kernel, xs: Sequence[Tensor], weights: Tensor, norms: Norm
     return _apply(launch if chosen == dispatch.FUSED else cpu, xs, weights, norms)
 
 
-def _apply(implementation: ModuleType | None, xs: Sequence[Tensor], weights: Tensor, norms: Norms) -> Tensor:
-    result: Tensor = MixedSum.apply(implementation, norms, weights, *xs)  # type: ignore[no-untyped-call]
+def _apply(by: Implementation, xs: Sequence[Tensor], weights: Tensor, norms: Norms) -> Tensor:
+    result: Tensor = MixedSum.apply(by, norms, weights, *xs)  # type: ignore[no-untyped-call]
     return result
 
 
@@ -44,22 +46,20 @@ class MixedSum(torch.autograd.Function):
     """Keeps the maps, the weights and (T, C) statistics: no normalised map."""
 
     @staticmethod
-    def forward(ctx: Any, implementation: ModuleType | None, norms: Norms, weights: Tensor, *xs: Tensor) -> Tensor:
-        out, means, rstds = _shapes(xs) if implementation is None else implementation.forward(xs, weights, norms)
+    def forward(ctx: Any, by: Implementation, norms: Norms, weights: Tensor, *xs: Tensor) -> Tensor:
+        out, means, rstds = _shapes(xs) if by is None else by.forward(xs, weights, norms)
         ctx.save_for_backward(weights, means, rstds, *xs)
-        ctx.implementation, ctx.by_batch = implementation, norms.by_batch
+        ctx.by, ctx.by_batch = by, norms.by_batch
         return out
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
         weights, means, rstds, *xs = ctx.saved_tensors
+        if ctx.by is None:
+            return None, None, torch.empty_like(weights), *map(torch.empty_like, xs)
         needs = ctx.needs_input_grad[3:]
-        if ctx.implementation is None:
-            to_xs, to_weights = [torch.empty_like(x) for x in xs], torch.empty_like(weights)
-        else:
-            statistics = means, rstds
-            to_xs, to_weights = ctx.implementation.backward(grad, xs, weights, statistics, ctx.by_batch, needs)
+        to_xs, to_weights = ctx.by.backward(grad, xs, weights, (means, rstds), ctx.by_batch, needs)
         return None, None, to_weights, *to_xs
 
 
@@ -73,9 +73,9 @@ def _shapes(xs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
 def _traced(xs: Sequence[Tensor], weights: Tensor, norms: Norms, use: str) -> Tensor:
     means = [m for m in norms.means if m is not None]
     variances = [v for v in norms.variances if v is not None]
-    out, _, _, kept = _forward(
-        list(xs), weights, means, variances, list(norms.normalised), norms.training, norms.momentum, norms.eps, use
-    )
+    how = list(norms.normalised), norms.training, norms.momentum, norms.eps, use
+    out: Tensor
+    out, _, _, kept = _forward(list(xs), weights, means, variances, *how)
     if norms.training:
         with torch.no_grad():
             for old, new in zip((*means, *variances), kept.unbind(), strict=True):
@@ -90,9 +90,11 @@ def _forward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
     """Sum, means and reciprocal deviations (T, C), and what the running statistics become."""
     kept = torch.stack((*means, *variances)) if means else weights.new_empty((0, xs[0].shape[1]))
-    rows = iter(kept[: len(means)]), iter(kept[len(means) :])
-    places = [[next(row) if flag else None for flag in normalised] for row in rows]
-    norms = Norms(tuple(normalised), *places, training, momentum, eps)
+    places = [
+        [next(rows) if flag else None for flag in normalised]
+        for rows in (iter(kept[: len(means)]), iter(kept[len(means) :]))
+    ]
+    norms = Norms(tuple(normalised), places[0], places[1], training, momentum, eps)
     return *_at_run_time(xs, weights, use).forward(xs, weights, norms), kept
 
 
@@ -139,7 +141,8 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> 
     _, means, rstds, kept = output
     ctx.save_for_backward(weights, means, rstds, *xs)
     ctx.mark_non_differentiable(means, rstds, kept)
-    ctx.by_batch, ctx.use = [training and flag for flag in normalised], use
+    ctx.normed, ctx.use = sum(normalised), use
+    ctx.by_batch = [training and flag for flag in normalised]
 
 
 def _differentiate(ctx: Any, grad: Tensor, *_: Tensor) -> Any:
@@ -148,7 +151,8 @@ def _differentiate(ctx: Any, grad: Tensor, *_: Tensor) -> Any:
     stacked, to_weights = _backward(grad, xs, weights, means, rstds, ctx.by_batch, needs, ctx.use)
     each = iter(stacked.unbind())
     to_xs = [next(each) if need else None for need in needs]
-    return to_xs, to_weights, *[None] * 7
+    none = [None] * ctx.normed
+    return to_xs, to_weights, none, none, *[None] * 5
 
 
 _forward.register_autograd(_differentiate, setup_context=_remember)

@@ -19,7 +19,7 @@ CONFIGURATIONS = {
     "backward_query 16": Configuration({"QUERIES": 64, "KEYS": 64}),
     "backward_query 32": Configuration({"QUERIES": 32, "KEYS": 32}),
     "backward_key 16": Configuration({"QUERIES": 64, "KEYS": 64}),
-    "backward_key 32": Configuration({"QUERIES": 32, "KEYS": 32}),
+    "backward_key 32": Configuration({"QUERIES": 16, "KEYS": 32}),
     "backward_table 16": Configuration({"QUERIES": 32, "SPLIT": 4}),
     "backward_table 32": Configuration({"QUERIES": 32, "SPLIT": 4}),
 }

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from genolang.kernels.relative_attention.sizes import Sizes, axis_products, centre, sizes, slide
+from genolang.kernels.relative_attention.sizes import Sizes, centre, sizes
 
 # Logits of one tile and thread: 1 MiB in float32. Measured: 64 Ki to 512 Ki differ by less than a quarter.
 TILE = 1 << 18
@@ -103,7 +103,9 @@ def _tables(
 def _biases(query: Tensor, relative_height: Tensor, relative_width: Tensor, s: Sizes) -> tuple[Tensor, Tensor]:
     """What a key's row and what its column add to a logit: (N, H*W, H, 1) and (N, H*W, 1, W)."""
     grid = query.unflatten(1, (s.height, s.width))
-    by_row, by_column = axis_products(grid, *_tables(relative_height, relative_width, query, s))
+    rows, columns = _tables(relative_height, relative_width, query, s)
+    by_row = _slide(grid.transpose(1, 2) @ rows.t()).transpose(1, 2)
+    by_column = _slide(grid @ columns.t())
     number = query.shape[:2]
     return by_row.reshape(*number, s.height, 1), by_column.reshape(*number, 1, s.width)
 
@@ -121,11 +123,22 @@ def _tiles(s: Sizes) -> Iterator[tuple[slice, slice]]:
             yield slice(start, start + together), slice(first, first + rows)
 
 
+def _slide(products: Tensor) -> Tensor:
+    """(..., L, 2L-1) by offset to (..., L, L) by position: [i, x] is [i, x - i + L - 1], without a copy
+    where the last two axes are contiguous."""
+    length = products.shape[-2]
+    if length == 1:
+        return products
+    # In the flat rows one step down and one to the left is a constant stride of 2L - 2.
+    flat = products.flatten(-2)[..., length - 1 : length - 1 + length * (2 * length - 2)]
+    return flat.unflatten(-1, (length, 2 * length - 2))[..., :length]
+
+
 def _unslid(by_place: Tensor) -> Tensor:
-    """The gradient of `slide`: (..., L, L) by position to (..., L, 2L-1) by offset."""
+    """The gradient of `_slide`: (..., L, L) by position to (..., L, 2L-1) by offset."""
     length = by_place.shape[-1]
     found = by_place.new_zeros(*by_place.shape[:-1], 2 * length - 1)
-    slide(found).copy_(by_place)
+    _slide(found).copy_(by_place)
     return found
 
 

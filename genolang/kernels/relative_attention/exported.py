@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from genolang.kernels.relative_attention.sizes import axis_products, centre, sizes
+from genolang.kernels.relative_attention.sizes import by_pair, sizes
 
 
 def relative_attention(
@@ -23,10 +23,10 @@ def relative_attention(
         part.unflatten(1, (heads, -1)).flatten(3).mT for part in qkv.split(widths, dim=1)
     )
     query = query * s.scale
-    grid = query.flatten(0, 1).unflatten(1, (s.height, s.width))
-    tables = centre(relative_height, s.height), centre(relative_width, s.width)
-    by_row, by_column = axis_products(grid, *(table.to(qkv.dtype) for table in tables))
-    biases = torch.cat([by_row, by_column], 3).flatten(1, 2).unflatten(0, (-1, heads))
+    grid = query.unflatten(2, (s.height, s.width))
+    by_row = torch.einsum("bnyxd,yzd->bnyxz", grid, by_pair(relative_height.to(qkv.dtype), s.height))
+    by_column = torch.einsum("bnyxd,xwd->bnyxw", grid, by_pair(relative_width.to(qkv.dtype), s.width))
+    biases = torch.cat([by_row, by_column], 4).flatten(2, 3)
     place = torch.arange(s.pixels, device=qkv.device)
     rows, columns = F.one_hot(place // s.width, s.height), F.one_hot(place % s.width, s.width)
     places = torch.cat([rows, columns], 1).to(qkv.dtype).expand(*key.shape[:2], -1, -1)

@@ -88,9 +88,9 @@ class _Call:
         strides = self.qkv.stride(1), self.qkv.stride(3)
         how = constants(kernel, s, dtype, strides, hip=torch.version.hip is not None, columns=COLUMNS)
         wide = tl.float64 if self.wide == torch.float64 else tl.float32
-        # The interpreter cannot multiply bfloat16.
         how |= {"ACC": wide, "OP": getattr(tl, OPERANDS.get(dtype, ""), wide)}
-        if interpreting():
+        if dtype == torch.bfloat16 and interpreting():
+            # The interpreter cannot multiply these.
             how["OP"] = wide
         grid = (tiles(kernel, s, dtype), s.batch * s.heads)
         if s.batch == 0:

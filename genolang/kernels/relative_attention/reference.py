@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from genolang.kernels.relative_attention.sizes import centre, sizes
+from genolang.kernels.relative_attention.sizes import by_pair, sizes
 
 
 def relative_attention(
@@ -21,8 +21,8 @@ def relative_attention(
         part.unflatten(1, (heads, -1))
         for part in wide.split([heads * s.key, heads * s.key, heads * s.value], dim=1)
     )
-    rows = centre(relative_height, s.height).to(wide.dtype)[_offsets(s.height, qkv.device)]
-    columns = centre(relative_width, s.width).to(wide.dtype)[_offsets(s.width, qkv.device)]
+    rows = by_pair(relative_height.to(wide.dtype), s.height)
+    columns = by_pair(relative_width.to(wide.dtype), s.width)
     # y, x: the query's place; z, w: the key's.
     content = torch.einsum("bndyx,bndzw->bnyxzw", q, k)
     vertical = torch.einsum("bndyx,yzd->bnyxz", q, rows)
@@ -31,9 +31,3 @@ def relative_attention(
     weights = logits.flatten(4).softmax(-1).view_as(logits)
     out = torch.einsum("bnyxzw,bnezw->bneyx", weights, v)
     return out.reshape(s.batch, heads * s.value, s.height, s.width).to(qkv.dtype)
-
-
-def _offsets(length: int, device: torch.device) -> Tensor:
-    """(L, L): the table's row for the offset from one position to another."""
-    places = torch.arange(length, device=device)
-    return places[None, :] - places[:, None] + length - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -55,18 +56,7 @@ def centre(table: Tensor, length: int) -> Tensor:
     return table[start : start + 2 * length - 1]
 
 
-def slide(products: Tensor) -> Tensor:
-    """(..., L, 2L-1) by offset to (..., L, L) by position: [i, x] is [i, x - i + L - 1], without a copy
-    where the last two axes are contiguous."""
-    length = products.shape[-2]
-    if length == 1:
-        return products
-    # In the flat rows one step down and one to the left is a constant stride of 2L - 2.
-    flat = products.flatten(-2)[..., length - 1 : length - 1 + length * (2 * length - 2)]
-    return flat.unflatten(-1, (length, 2 * length - 2))[..., :length]
-
-
-def axis_products(query: Tensor, relative_height: Tensor, relative_width: Tensor) -> tuple[Tensor, Tensor]:
-    """Queries (N, H, W, d) with the tables: (N, H, W, H) by key row and (N, H, W, W) by key column."""
-    by_row = slide(query.transpose(1, 2) @ relative_height.t()).transpose(1, 2)
-    return by_row, slide(query @ relative_width.t())
+def by_pair(table: Tensor, length: int) -> Tensor:
+    """(L, L, d): the row of a table for the offset from one position to another."""
+    place = torch.arange(length, device=table.device)
+    return table[place[None, :] - place[:, None] + table.shape[0] // 2]

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from genolang.search.sampled import SampledSearch
 from genolang.search.strategies.darts import search_one
+from genolang.search.strategies.ean import EanSampler
+from genolang.search.strategies.enas import EnasSampler
+from genolang.search.strategies.genetic import GeneticSampler
+from genolang.search.strategies.heuristic import HeuristicSampler
+from genolang.search.strategies.random import RandomSampler
 from genolang.search.strategy import Strategy
 
-STRATEGIES: Mapping[str, Strategy] = {"darts": search_one}
+STRATEGIES: Mapping[str, Strategy] = {
+    "darts": search_one,
+    "ean": SampledSearch(EanSampler),
+    "enas": SampledSearch(EnasSampler),
+    "genetic": SampledSearch(GeneticSampler),
+    "random": SampledSearch(RandomSampler),
+    "heuristic": SampledSearch(HeuristicSampler),
+}

@@ -9,6 +9,7 @@ rewards that are stored; its tanh of the logits is never reached, so there is no
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -139,7 +140,8 @@ class EanSampler:
         objective = (ratio * gain).sum()
         if settings.clip:
             # One minimum of the two totals, as in the code, not one per scheme as in PPO.
-            objective = torch.minimum(objective, (ratio.clamp(1 - settings.clip, 1 + settings.clip) * gain).sum())
+            near = ratio.clamp(1 - settings.clip, 1 + settings.clip)
+            objective = torch.minimum(objective, (near * gain).sum())
         loss = -settings.replay_weight * objective
         _update(self.controller_optimizer, loss)
         return float(loss.detach())
@@ -171,7 +173,7 @@ class EanSampler:
 def _layers(*sizes: int) -> nn.Sequential:
     """Linear layers with ReLU between, in torch's default initialisation."""
     layers: list[nn.Module] = []
-    for inputs, outputs in zip(sizes, sizes[1:], strict=False):
+    for inputs, outputs in pairwise(sizes):
         layers += [nn.ReLU()] * bool(layers) + [nn.Linear(inputs, outputs)]
     return nn.Sequential(*layers)
 

@@ -142,6 +142,25 @@ def test_one_module_takes_many_selections_and_goes_back_to_the_mixture():
         assert torch.equal(module(images()), first)
 
 
+SLOTS = """geno 1
+import std.resnet_cifar, std.attention
+network n = resnet_cifar(depth=14, width=4, classes=3) with {0} at residual shared per stage where {1}
+"""
+
+
+@pytest.mark.parametrize("module", ["se(r=2)", "dia(r=2)"])
+def test_selected_slots_are_the_network_that_is_plugged_in_there_alone(module):
+    found = compiled(SLOTS.format(module, "search"), "n").module().eval()
+    x = torch.randn(2, 3, 9, 7)
+    for stages in (["01", "11", "00"], ["10", "01", "11"], ["00", "00", "00"], ["11", "10", "01"]):
+        found.select({f"n.residual.stage{number + 1}": [int(bit) for bit in bits]
+                      for number, bits in enumerate(stages)})
+        listed = ", ".join(f'"{bits}"' for bits in stages)
+        expected = compiled(SLOTS.format(module, f"[{listed}]"), "n").module().eval()
+        assert not expected.load_state_dict(found.state_dict(), strict=False).missing_keys
+        torch.testing.assert_close(found(x), expected(x), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("options", [[1, 1], [1, 1, 4], [1, -1, 1]])
 def test_a_selection_of_another_shape_is_refused(options):
     with pytest.raises(GenoError) as error:

@@ -20,7 +20,8 @@ def same(a, b):
 
 def test_the_known_data_are_listed_with_what_they_take():
     assert known_data() == (
-        "cifar100:DIR", "cifar10:DIR", "cluttered_digits", "digits", "folder:DIR", "npz:FILE"
+        "cifar100:DIR", "cifar10:DIR", "cluttered_digits", "counts:DIR", "digit_counts",
+        "digit_segments", "digits", "folder:DIR", "npz:FILE", "segments:DIR",
     )
 
 

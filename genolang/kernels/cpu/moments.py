@@ -1,0 +1,209 @@
+"""1x1 convolution and batch norm in one: the norm's statistics follow from those of the map before.
+
+For y = W z with z (pixels, channels) and centred, mean(y) = W mean(z) and var(y) = diag(W S W'), where
+S = z' z / pixels. So y is never needed: forward is one product for S and one with the scaled weights,
+backward needs z alone. All products are of matrices (pixels, channels), as maps lie in channels_last
+order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from genolang.kernels.cpu.maps import joined, last, matrix, slices, unmatrix
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Running statistics (C,) of one batch norm, which training updates."""
+
+    mean: Tensor
+    variance: Tensor
+    momentum: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Folded:
+    """What the batch tells of T convolutions (T, O, C): weights times S, and 1 / deviation (T, O)."""
+
+    weights: Tensor
+    seen: Tensor
+    rstds: Tensor
+
+
+def _fold(
+    pixels: Sequence[Tensor], means: Sequence[Tensor], weights: Tensor, kept: Sequence[Statistics],
+    eps: float,
+) -> _Folded:  # fmt: skip
+    count = pixels[0].shape[0]
+    second = torch.stack([z.t().mm(z) for z in pixels]).div_(count)
+    seen = torch.bmm(weights, second)
+    variances = (seen * weights).sum(2).clamp_(min=0)
+    outer = torch.bmm(weights, torch.stack([*means])[:, :, None])[:, :, 0]
+    unbiased = variances * (count / max(count - 1, 1))
+    for statistics, mean, variance in zip(kept, outer, unbiased, strict=True):
+        statistics.mean.lerp_(mean, statistics.momentum)
+        statistics.variance.lerp_(variance, statistics.momentum)
+    return _Folded(weights, seen, torch.rsqrt(variances + eps))
+
+
+def _unfold(
+    folded: _Folded, products: Tensor, scales: Tensor, count: int
+) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+    """Gradients to the weights (T, O, C) and to the scales (T, O), and the matrices by which the
+    centred gradient and the map give the map's gradient; `products` is gradient' map (T, O, C)."""
+    weights, rstds = folded.weights, folded.rstds
+    shares = rstds * (weights * products).sum(2)
+    direct = scales * rstds
+    # By how much a channel's own value lowers its gradient: the way through the deviation.
+    own = direct * rstds * shares
+    to_weights = direct[:, :, None] * products - own[:, :, None] * folded.seen
+    by_gradient = direct[:, :, None] * weights
+    by_map = torch.bmm(weights.transpose(1, 2), weights * (-own / count)[:, :, None])
+    return to_weights, shares, (by_gradient, by_map)
+
+
+def _stacked(weights: Sequence[Tensor]) -> Tensor:
+    return torch.stack([w.flatten(1) for w in weights])
+
+
+def norm_conv(
+    maps: Sequence[Tensor], means: Sequence[Tensor], weights: Sequence[Tensor],
+    affine: Sequence[tuple[Tensor, Tensor]], kept: Sequence[Statistics], eps: float, *, relu: bool,
+) -> tuple[Tensor, ...]:  # fmt: skip
+    """Batch norm in training of the 1x1 convolution of every map, with a ReLU behind it if asked for.
+
+    Maps are centred and come with the means (C,) taken off; `affine` holds scale and shift per map or
+    nothing. The gradient to the maps has no mean.
+    """
+    flat = [t for pair in affine for t in pair]
+    found: tuple[Tensor, ...] = _NormConv.apply(  # type: ignore[no-untyped-call]
+        len(maps), tuple(kept), eps, relu, *maps, *means, *weights, *flat
+    )
+    return found
+
+
+class _NormConv(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, count: int, kept: tuple[Statistics, ...], eps: float, relu: bool, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
+        x = joined(tensors[:count])
+        means, weights = tensors[count : 2 * count], _stacked(tensors[2 * count : 3 * count])
+        affine = tensors[3 * count :]
+        pixels = matrix(x)
+        folded = _fold(pixels.chunk(count, 1), means, weights, kept, eps)
+        scales = torch.stack(affine[::2]) if affine else torch.ones_like(folded.rstds)
+        y = _products(pixels, (scales * folded.rstds)[:, :, None] * weights)
+        if affine:
+            y.add_(torch.cat(affine[1::2]))
+        if relu:
+            y.relu_()
+        y_map = unmatrix(y, x)
+        ctx.save_for_backward(
+            x, folded.weights, folded.seen, folded.rstds, scales, *([y_map] if relu else [])
+        )
+        ctx.count, ctx.affine = count, bool(affine)
+        return slices(y_map, count)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
+        x, weights, seen, rstds, scales, *rest = ctx.saved_tensors
+        count = ctx.count
+        incoming = joined(gradients)
+        if rest:
+            incoming = torch.ops.aten.threshold_backward(incoming, rest[0], 0)
+        g, pixels = matrix(incoming), matrix(x)
+        mean = g.mean(0)
+        g = g.sub_(mean) if rest else g - mean
+        size = g.shape[0]
+        parts = list(zip(g.chunk(count, 1), pixels.chunk(count, 1), strict=True))
+        products = torch.stack([a.t().mm(b) for a, b in parts])
+        to_weights, to_scales, (by_gradient, by_map) = _unfold(
+            _Folded(weights, seen, rstds), products, scales, size
+        )
+        to_pixels = _products(g, by_gradient.transpose(1, 2))
+        _add_products(to_pixels, pixels, by_map)
+        to_maps = slices(unmatrix(to_pixels, x), count)
+        to_affine: list[Tensor] = []
+        if ctx.affine:
+            for scale, shift in zip(to_scales, (mean * size).chunk(count), strict=True):
+                to_affine += [scale, shift]
+        return (
+            None, None, None, None, *to_maps, *[None] * count,
+            *(w[:, :, None, None] for w in to_weights), *to_affine,
+        )  # fmt: skip
+
+
+def _products(pixels: Tensor, weights: Tensor) -> Tensor:
+    """Every slice of the pixels' channels by its own matrix (T, O, C): (pixels, T * O)."""
+    count, out, _ = weights.shape
+    found = pixels.new_empty(pixels.shape[0], count * out)
+    for part, weight, result in zip(
+        pixels.chunk(count, 1), weights, found.chunk(count, 1), strict=True
+    ):
+        torch.mm(part, weight.t(), out=result)
+    return found
+
+
+def _add_products(found: Tensor, pixels: Tensor, matrices: Tensor) -> None:
+    count = matrices.shape[0]
+    for part, by, result in zip(pixels.chunk(count, 1), matrices, found.chunk(count, 1), strict=True):
+        result.addmm_(part, by)
+
+
+def mixed_norm_conv(
+    maps: Sequence[Tensor], means: Sequence[Tensor], weights: Sequence[Tensor], shares: Tensor,
+    kept: Sequence[Statistics], eps: float,
+) -> Tensor:  # fmt: skip
+    """sum_t shares[t] * bn_t(conv_t(maps[t])) in training, for 1x1 convolutions and batch norms without
+    scale and shift; maps and means as for `norm_conv`."""
+    found: Tensor = _MixedNormConv.apply(  # type: ignore[no-untyped-call]
+        len(maps), tuple(kept), eps, shares, *maps, *means, *weights
+    )
+    return found
+
+
+class _MixedNormConv(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, count: int, kept: tuple[Statistics, ...], eps: float, shares: Tensor, *tensors: Tensor
+    ) -> Tensor:
+        maps = tensors[:count]
+        weights = _stacked(tensors[2 * count :])
+        pixels = [matrix(x) for x in maps]
+        folded = _fold(pixels, tensors[count : 2 * count], weights, kept, eps)
+        scaled = (shares[:, None] * folded.rstds)[:, :, None] * weights
+        total = pixels[0].mm(scaled[0].t())
+        for z, weight in zip(pixels[1:], scaled[1:], strict=True):
+            total.addmm_(z, weight.t())
+        ctx.save_for_backward(*maps, folded.weights, folded.seen, folded.rstds, shares)
+        return unmatrix(total, maps[0])
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
+        *maps, weights, seen, rstds, shares = ctx.saved_tensors
+        g = matrix(last(gradient))
+        g = g - g.mean(0)
+        pixels = [matrix(x) for x in maps]
+        products = torch.stack([g.t().mm(z) for z in pixels])
+        scales = shares[:, None].expand_as(rstds)
+        to_weights, to_scales, (by_gradient, by_map) = _unfold(
+            _Folded(weights, seen, rstds), products, scales, g.shape[0]
+        )
+        to_maps = [
+            unmatrix(g.mm(direct).addmm_(z, own), maps[0])
+            for z, direct, own in zip(pixels, by_gradient, by_map, strict=True)
+        ]
+        return (
+            None, None, None, to_scales.sum(1), *to_maps, *[None] * len(maps),
+            *(w[:, :, None, None] for w in to_weights),
+        )  # fmt: skip

@@ -1,0 +1,162 @@
+"""The mixed sum as PyTorch users write it: nn.BatchNorm2d modules and a Python sum; and cases to compare on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from genolang.kernels.mixed_sum import mixed_sum
+
+
+@dataclass(frozen=True)
+class Case:
+    """Inputs by their properties; `normed` says in turn which candidates have a batch norm."""
+
+    shape: tuple[int, int, int, int] = (2, 3, 5, 7)
+    count: int = 3
+    normed: str = "yny"
+    training: bool = True
+    layout: str = "contiguous"
+    logits: str = "random"
+    shift: float = 0.0
+    dtype: torch.dtype = torch.float64
+
+    def flags(self) -> list[bool]:
+        return [self.normed[index % len(self.normed)] == "y" for index in range(self.count)]
+
+
+@dataclass
+class Inputs:
+    xs: list[Tensor]
+    weights: Tensor
+    norms: list[nn.BatchNorm2d | None]
+    grad: Tensor
+
+
+def laid_out(x: Tensor, layout: str) -> Tensor:
+    if layout == "channels_last":
+        return x.contiguous(memory_format=torch.channels_last)
+    if layout == "sliced":
+        return torch.cat([x, x], 1)[:, x.shape[1] // 2 : x.shape[1] // 2 + x.shape[1]].copy_(x)
+    if layout == "mixed":
+        return x.transpose(2, 3).contiguous().transpose(2, 3)
+    return x.contiguous()
+
+
+def build(case: Case, seed: int = 0) -> Inputs:
+    draw = torch.Generator().manual_seed(seed)
+    logits = torch.randn(case.count, generator=draw, dtype=torch.float64)
+    if case.logits == "one hot":
+        logits = torch.zeros(case.count, dtype=torch.float64)
+        logits[0] = 1e4
+    elif case.logits == "saturated":
+        logits = 50 * logits.sign()
+    norms: list[nn.BatchNorm2d | None] = []
+    for flag in case.flags():
+        norm = nn.BatchNorm2d(case.shape[1], affine=False, dtype=torch.float64)
+        norm.running_mean.normal_(generator=draw)
+        norm.running_var.uniform_(0.5, 2, generator=draw)
+        norms.append(norm.train(case.training) if flag else None)
+    xs = [torch.randn(case.shape, generator=draw, dtype=torch.float64) + case.shift for _ in range(case.count)]
+    grad = torch.randn(case.shape, generator=draw, dtype=torch.float64).to(case.dtype)
+    return Inputs(
+        [laid_out(x.to(case.dtype), case.layout).requires_grad_() for x in xs],
+        torch.softmax(logits, 0).to(torch.promote_types(case.dtype, torch.float32)).requires_grad_(),
+        [n if n is None or case.dtype == torch.float64 else n.float() for n in norms],
+        grad,
+    )
+
+
+def exactly(inputs: Inputs) -> Inputs:
+    """The same values in float64, with nothing shared."""
+    double = [x.detach().double().clone().requires_grad_() for x in inputs.xs]
+    norms: list[nn.BatchNorm2d | None] = []
+    for norm in inputs.norms:
+        copied = None
+        if norm is not None:
+            copied = nn.BatchNorm2d(norm.num_features, affine=False, dtype=torch.float64).train(norm.training)
+            copied.load_state_dict(norm.state_dict())
+        norms.append(copied)
+    return Inputs(double, inputs.weights.detach().double().clone().requires_grad_(), norms, inputs.grad.double())
+
+
+def written_out(inputs: Inputs) -> Tensor:
+    terms = zip(inputs.weights, inputs.xs, inputs.norms, strict=True)
+    return sum((w * (x if norm is None else norm(x)) for w, x, norm in terms), torch.zeros(()))
+
+
+def ours(use: str | None = None) -> Callable[[Inputs], Tensor]:
+    def call(inputs: Inputs) -> Tensor:
+        training = any(norm is not None and norm.training for norm in inputs.norms)
+        means = [None if norm is None else norm.running_mean for norm in inputs.norms]
+        variances = [None if norm is None else norm.running_var for norm in inputs.norms]
+        return mixed_sum(inputs.xs, inputs.weights, means, variances, training=training, use=use)
+
+    return call
+
+
+def results(function: Callable[[Inputs], Tensor], inputs: Inputs) -> dict[str, Tensor]:
+    """Output, gradients and running statistics by name."""
+    out = function(inputs)
+    out.backward(inputs.grad.to(out.dtype))
+    found = {"out": out.detach(), "to weights": inputs.weights.grad}
+    found |= {f"to x{index}": x.grad for index, x in enumerate(inputs.xs)}
+    for index, norm in enumerate(inputs.norms):
+        if norm is not None:
+            found |= {f"mean{index}": norm.running_mean, f"variance{index}": norm.running_var}
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
+def distance(found: Tensor, exact: Tensor) -> float:
+    """Largest difference relative to the largest magnitude (to 1 where that is smaller)."""
+    assert found.shape == exact.shape
+    scale = exact.abs().max().clamp(min=1e-30) if exact.numel() else torch.ones(())
+    return float(((found.double() - exact).abs().max() if exact.numel() else torch.zeros(())) / scale)
+
+
+def agrees(case: Case, use: str | None, limit: float, seed: int = 0) -> None:
+    """Everything within a relative distance of the float64 result of the written-out sum."""
+    found, exact = results(ours(use), build(case, seed)), results(written_out, exactly(build(case, seed)))
+    assert found.keys() == exact.keys()
+    far = {name: distance(found[name], exact[name]) for name in exact}
+    assert all(d <= limit for d in far.values()), far
+
+
+def agrees_as_well(case: Case, use: str | None, factor: float) -> None:
+    """At most `factor` times as far from float64 as the written-out sum in the same dtype (and 1e-5)."""
+    found, plain = results(ours(use), build(case)), results(written_out, build(case))
+    exact = results(written_out, exactly(build(case)))
+    worse = {
+        name: (mine, theirs)
+        for name in exact
+        if (mine := distance(found[name], exact[name])) > factor * (theirs := distance(plain[name], exact[name])) + 1e-5
+    }
+    assert not worse, worse
+
+
+NAMED: Sequence[Case] = (
+    Case(count=1, normed="y"),
+    Case(count=2, normed="n"),
+    Case(count=7, normed="yyyny", logits="one hot", shape=(2, 2, 5, 7)),
+    Case(count=14, normed="y", logits="saturated", shape=(2, 1, 5, 7)),
+    Case(count=36, normed="ynn", shape=(1, 1, 3, 3)),
+    Case(training=False),
+    Case(training=False, layout="channels_last"),
+    Case(layout="channels_last"),
+    Case(layout="channels_last", shape=(9, 17, 8, 3), normed="y", count=2),
+    Case(layout="sliced"),
+    Case(layout="mixed"),
+    Case(shape=(3, 1, 21, 1)),
+    Case(shape=(13, 1, 5, 1), count=2),
+    Case(shape=(16, 1, 32, 32), count=1, normed="y"),
+    Case(shape=(5, 1, 3277, 1), count=2),
+    Case(shape=(1, 130, 7, 7), count=1, normed="y", layout="channels_last"),
+    Case(shape=(1, 5, 14, 14), count=2, shift=100.0),
+)
+
+
+def in_dtype(case: Case, dtype: torch.dtype) -> Case:
+    return replace(case, dtype=dtype)

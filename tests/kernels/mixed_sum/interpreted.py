@@ -1,0 +1,137 @@
+"""Numerics of the Triton kernels, run by test_interpreted.py where Triton interprets."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from kernel_harness.mixed_sum import (
+    NAMED,
+    Case,
+    agrees,
+    agrees_as_well,
+    build,
+    distance,
+    exactly,
+    in_dtype,
+    ours,
+    results,
+    written_out,
+)
+
+FUSED = "fused"
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_unwritten() -> Iterator[None]:
+    """Under this flag torch.empty is full of NaN."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("case", NAMED, ids=str)
+def test_the_fused_sum_is_that_of_batch_norm_modules(case: Case) -> None:
+    agrees(case, FUSED, 1e-12 if case.shift == 0 else 1e-10)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(),
+        Case(training=False),
+        Case(layout="channels_last"),
+        Case(layout="channels_last", shape=(9, 17, 8, 3), normed="y", count=1),
+        Case(shape=(16, 1, 32, 32), count=1, normed="y"),
+    ],
+    ids=str,
+)
+def test_single_precision_stays_within_its_tolerance(case: Case) -> None:
+    agrees(in_dtype(case, torch.float32), FUSED, 2e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_half_precision_is_as_exact_as_the_written_out_sum(dtype: torch.dtype, layout: str) -> None:
+    # Interpreted, a store in bfloat16 truncates instead of rounding.
+    case = Case(shape=(3, 2, 5, 7), layout=layout, dtype=dtype)
+    agrees_as_well(case, FUSED, 3.0 if dtype == torch.bfloat16 else 2.0)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+@pytest.mark.parametrize("shift", [100.0, 1000.0])
+def test_a_large_mean_does_not_cancel_the_variance(layout: str, shift: float) -> None:
+    case = Case(shape=(4, 2, 9, 9), layout=layout, count=1, normed="y", shift=shift, dtype=torch.float32)
+    found, exact = results(ours(FUSED), build(case)), results(written_out, exactly(build(case)))
+    assert distance(found["variance0"], exact["variance0"]) < 1e-6
+    # The mean itself is rounded: half a unit in its last place, in deviations.
+    assert distance(found["out"], exact["out"]) < shift * 6e-8
+
+
+def test_two_values_a_channel_leave_next_to_no_gradient() -> None:
+    agrees(Case(shape=(1, 4, 1, 2)), FUSED, 1e-10)
+
+
+def test_constant_channels_have_no_gradient() -> None:
+    inputs = build(Case(count=2, normed="y"))
+    inputs.xs = [torch.full_like(x, 3.0).requires_grad_() for x in inputs.xs]
+    found = results(ours(FUSED), inputs)
+    assert not found["out"].any()
+    assert not found["to weights"].any()
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_nan_and_infinity_reach_what_depends_on_them_and_nothing_else(layout: str) -> None:
+    inputs = build(Case(layout=layout, normed="nyn"))
+    with torch.no_grad():
+        inputs.xs[0][0, 0, 0, 0] = torch.inf
+        inputs.xs[1][0, 1, 0, 0] = torch.nan
+    found = results(ours(FUSED), inputs)
+    assert found["out"][0, 0, 0, 0] == torch.inf and found["out"][0, 0, 1:].isfinite().all()
+    assert found["out"][:, 1].isnan().all() and found["to x1"][:, 1].isnan().all()
+    assert found["to x0"].isfinite().all() and found["to x1"][:, 0].isfinite().all()
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_gradients_come_for_every_subset_of_inputs(layout: str) -> None:
+    case = Case(shape=(2, 1, 3, 5), layout=layout, count=2)
+    whole = results(ours(FUSED), build(case))
+    for wanted in range(1, 8):
+        inputs = build(case)
+        for index, tensor in enumerate((*inputs.xs, inputs.weights)):
+            tensor.requires_grad_(bool(wanted >> index & 1))
+        found = results(ours(FUSED), inputs)
+        names = {name for index, name in enumerate(("to x0", "to x1", "to weights")) if wanted >> index & 1}
+        assert {name for name in found if name.startswith("to ")} == names
+        assert all(torch.equal(found[name], whole[name]) for name in names)
+
+
+@pytest.mark.parametrize("how", ["expanded", "transposed"])
+def test_the_incoming_gradient_may_lie_anyhow(how: str) -> None:
+    inputs, other = build(Case(shape=(2, 3, 5, 5))), build(Case(shape=(2, 3, 5, 5)))
+    inputs.grad = (
+        inputs.grad[:1, :1].expand(2, 3, 5, 5) if how == "expanded" else inputs.grad.transpose(2, 3)
+    )
+    other.grad = inputs.grad.contiguous()
+    found, wanted = results(ours(FUSED), inputs), results(ours(FUSED), other)
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+def test_two_runs_agree_bit_by_bit() -> None:
+    case = Case(shape=(3, 3, 9, 9), layout="channels_last", dtype=torch.float32)
+    first, second = results(ours(FUSED), build(case)), results(ours(FUSED), build(case))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_what_was_asked_for_as_fused_ran_in_triton(monkeypatch: pytest.MonkeyPatch) -> None:
+    from genolang.kernels.mixed_sum import launch
+
+    launched = []
+    run = launch._run
+    monkeypatch.setattr(launch, "_run", lambda kernel, *args, **how: (launched.append(kernel), run(kernel, *args, **how)))
+    results(ours(FUSED), build(Case()))
+    assert launched == ["slab_forward", "slab_backward"]
+    launched.clear()
+    results(ours(FUSED), build(Case(layout="channels_last")))
+    assert launched == [
+        "partial_statistics", "finish_statistics", "apply_forward", "partial_products", "apply_backward",
+    ]  # fmt: skip

@@ -1,0 +1,53 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from genolang.kernels.dispatch import choose, why
+from genolang.kernels.record import Kernel
+
+ALL = frozenset({"fused", "cpu", "reference"})
+KERNEL = Kernel("example", "", ALL, {}, {}, obstacle=lambda inputs: "")
+INPUTS = (torch.zeros(2, 3),)
+
+
+def test_inputs_on_a_cpu_get_the_cpu_path_where_there_is_one() -> None:
+    assert choose(KERNEL, INPUTS) == "cpu"
+    assert choose(Kernel("plain", "", frozenset({"fused", "reference"}), {}, {}), INPUTS) == "reference"
+
+
+def test_the_environment_asks_for_all_kernels_or_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENOLANG_KERNELS", "reference")
+    assert choose(KERNEL, INPUTS) == "reference"
+    monkeypatch.setenv("GENOLANG_KERNELS", "other=fused, example=reference")
+    assert choose(KERNEL, INPUTS) == "reference"
+    assert choose(KERNEL, INPUTS, "cpu") == "cpu"
+    monkeypatch.setenv("GENOLANG_KERNELS", "other=reference")
+    assert choose(KERNEL, INPUTS) == "cpu"
+
+
+def test_an_unknown_implementation_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="no implementation 'quick'; it has cpu, fused, reference"):
+        choose(KERNEL, INPUTS, "quick")
+
+
+def test_the_fused_kernel_is_never_interpreted_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="not on a GPU"):
+        choose(KERNEL, INPUTS, "fused")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert choose(KERNEL, INPUTS) == "cpu"
+    assert choose(KERNEL, INPUTS, "fused") == "fused"
+
+
+def test_why_is_one_sentence() -> None:
+    assert why(KERNEL, INPUTS) == "example runs as cpu: the inputs are not on a GPU."
+
+
+def test_importing_the_kernels_starts_neither_triton_nor_a_device() -> None:
+    program = (
+        "import sys, torch, genolang.kernels.mixed_sum; "
+        "print('triton.language' in sys.modules, torch.cuda.is_initialized())"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
