@@ -283,6 +283,14 @@ def test_a_scheme_becomes_the_published_network_with_a_module_per_stage(scheme: 
     assert written("ean", checked) == scheme
 
 
+def test_a_scheme_of_16_bits_is_that_of_a_resnet_50() -> None:
+    for text in ("1001011010011011", "100,1011,010011,011"):
+        checked = read("ean", text)
+        assert written("ean", checked) == "100,1011,010011,011"
+        assert network(checked).program.params == 26_283_992
+    assert written("ean", read("ean", SCHEMES["EAN (a)"].replace(",", ""))) == SCHEMES["EAN (a)"]
+
+
 def test_blocks_without_the_module_do_not_compute_it() -> None:
     few, many = (network(read("ean", bits)).program.block.macs[0] for bits in ("100,100,001", "110,101,111"))
     assert few < many

@@ -5,6 +5,7 @@ The first character is the first block. (Huang et al., "Efficient Attention Netw
 
 from __future__ import annotations
 
+import itertools
 import re
 
 from genolang.diagnostics import Source, Span, did_you_mean, fail
@@ -14,11 +15,13 @@ from genolang.search.notations.cells import cannot_say
 from genolang.semantics.modules import Module
 
 MODULE = "se(r=16, bias=true)"
-_EXAMPLE = "for a ResNet-164, three strings of 18 bits: 001100100101110101,001100000111001111,..."
+# How many blocks the stages of the paper's networks have, and the spec with that network.
+NETWORKS = {(18, 18, 18): "ean.resnet164", (3, 4, 6, 3): "ean.resnet50"}
+_EXAMPLE = "bits by stage: 3 times 18 for a ResNet-164, 3, 4, 6 and 3 for a ResNet-50"
 
 
 def read(source: Source, name: str | None) -> str:
-    """The spec of a scheme for three equal stages, as a bottleneck ResNet for CIFAR-100. Error: G610."""
+    """The spec of a scheme, on one of the paper's networks or a bottleneck ResNet for CIFAR. Error: G610."""
     network = name or "found"
     if not re.fullmatch(r"[A-Za-z_]\w*", network, re.ASCII):
         raise fail("G610", f"`{network}` cannot be the name of a network")
@@ -27,21 +30,37 @@ def read(source: Source, name: str | None) -> str:
         if set(word[0]) - set("01"):
             raise fail("G610", f"a scheme is written in the digits 0 and 1, not `{word[0][:40]}`",
                        Span(source, *word.span()), help=_EXAMPLE)  # fmt: skip
-    stages = [word[0] for word in words]
-    lengths = {len(stage) for stage in stages}
-    if len(stages) != 3 or len(lengths) != 1:
-        found = ", ".join(str(len(stage)) for stage in stages) or "none"
-        raise fail("G610", f"a ResNet for CIFAR has three stages of equally many blocks, not {found}",
-                   Span(source, 0, max(len(source.text), 1)), help=_EXAMPLE)  # fmt: skip
-    blocks = lengths.pop()
+    stages = _stages([word[0] for word in words])
+    imports, base = _network(tuple(map(len, stages)), source)
     quoted = ", ".join(f'"{stage}"' for stage in stages)
     text = "\n".join([
         "geno 1", "# A scheme of an efficient attention network: the blocks that share a stage's module.",
-        "import std.resnet_cifar, std.attention", "",
-        f"network {network} = resnet_cifar(depth={9 * blocks + 2}, block=bottleneck, classes=100)",
+        f"import {imports}, std.attention", "", f"network {network} = {base}",
         f"  with {MODULE} at residual shared per stage where [{quoted}]", "",
     ])  # fmt: skip
     return format_source(Source("imported.geno", text))
+
+
+def _stages(words: list[str]) -> list[str]:
+    """A string for each stage; one string for a whole network of the paper's is cut into those."""
+    for blocks in NETWORKS:
+        if len(words) == 1 and len(words[0]) == sum(blocks):
+            ends = itertools.accumulate(blocks, initial=0)
+            return [words[0][start:end] for start, end in itertools.pairwise(ends)]
+    return words
+
+
+def _network(blocks: tuple[int, ...], source: Source) -> tuple[str, str]:
+    """What is imported, and the network whose stages have so many blocks."""
+    if blocks in NETWORKS:
+        return f"{NETWORKS[blocks]} as ean", "ean.org"
+    if len(blocks) == 3 and len(set(blocks)) == 1:
+        depth = 9 * blocks[0] + 2
+        return ("std.residual_blocks, std.resnet_cifar",
+                f"resnet_cifar(depth={depth}, block=bottleneck, classes=100)")  # fmt: skip
+    found = " + ".join(map(str, blocks)) or "none"
+    raise fail("G610", f"no network here has stages of {found} blocks",
+               Span(source, 0, max(len(source.text), 1)), help=_EXAMPLE)  # fmt: skip
 
 
 def write(module: Module, name: str | None) -> str:

@@ -36,7 +36,7 @@ def mask(seed, classes=3, size=SIZE):
 
 
 def fill(root, count=5, seed=0):
-    """Photos in JPEG-free formats and masks under the same names; what was written, by name."""
+    """Photos, and masks under the same names; what was written, by name."""
     return {
         f"{seed + i}": (
             write(root / "images" / f"{seed + i}.png", photo(seed + i)),
@@ -47,7 +47,7 @@ def fill(root, count=5, seed=0):
 
 
 def pin(root, name, points):
-    write(root / "images" / f"{name}.png", photo(hash(name) % 100, (9, 11)))
+    write(root / "images" / f"{name}.png", photo(ord(name), (9, 11)))
     (root / "points").mkdir(exist_ok=True)
     (root / "points" / f"{name}.json").write_text(json.dumps(points))
 

@@ -10,6 +10,9 @@ from genolang.train.datasets.digit_counts import counts
 from genolang.train.datasets.digit_segments import segments
 from genolang.train.tasks import IGNORED
 
+# Tensors so small that threads cost more than they save.
+torch.set_num_threads(1)
+
 
 def draws(seed=0):
     return torch.Generator().manual_seed(seed)
