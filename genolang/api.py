@@ -117,6 +117,7 @@ class Spec:
     def network(self, name: str | None = None, **params: Any) -> Network:
         """A network by name (or the only one) with some parameters changed.
 
-        Text stands for an expression of the language: `network(gate="mixed")`. Raises GenoError.
+        Text stands for an expression of the language, and a bare word for itself where the default
+        is text: `network(gate="mixed")`. Raises GenoError.
         """
         return Network(expand_network(self.checked, name, params))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import click
 
 from genolang.cli.options import json_option
-
-FORMATS = ("darts", "nasbench201", "ean")
+from genolang.search.notations import FORMATS
 
 
 @click.command("export")
-@click.argument("format", type=click.Choice(FORMATS))
+@click.argument("format", type=click.Choice(list(FORMATS)))
 @click.argument("spec")
 @click.option("--name", metavar="NAME", help="Which cell (nasbench201) or network (ean); for darts,"
               " what the genotype is to be called.")  # fmt: skip

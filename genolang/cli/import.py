@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 import click
 
 from genolang.cli.options import json_option
+from genolang.search.notations import FORMATS
 
 if TYPE_CHECKING:
     from genolang.diagnostics import Source
 
-FORMATS = ("darts", "nasbench201", "ean")
-
-
 @click.command("import")
-@click.argument("format", type=click.Choice(FORMATS))
+@click.argument("format", type=click.Choice(list(FORMATS)))
 @click.argument("input")
 @click.option("--name", metavar="NAME", help="Which of several genotypes; or what the cell or network"
               " is to be called.")  # fmt: skip

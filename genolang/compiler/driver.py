@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
 def build(program: Program, *, fused: bool = True, without: Collection[str] = ()) -> Graph:
     """The program's graph, after the passes (or as it was written, with `fused` false)."""
+    return _versions(program, fused, without)[1]
+
+
+def _versions(program: Program, fused: bool, without: Collection[str]) -> tuple[Graph, Graph]:
     from genolang.compiler.ir import build_graph, verify
     from genolang.compiler.passes import run_pipeline
 
     graph = build_graph(program.block)
     if not fused:
         verify(graph, "building")
-        return graph
+        return graph, graph
     return run_pipeline(graph, without=without)
 
 
@@ -29,8 +33,12 @@ def to_module(program: Program, *, fused: bool = True, without: Collection[str] 
     """The program as a torch module, with freshly initialised weights."""
     from genolang.compiler.backends.torch_module import build_network
 
-    graph = build(program, fused=fused, without=without)
-    return build_network(graph, program.choices, program.auxiliary_weight)
+    selectable, together = _versions(program, fused, without)
+    if not program.choices:
+        return build_network(together, {}, program.auxiliary_weight)
+    return build_network(
+        selectable, program.choices, program.auxiliary_weight, None if together is selectable else together
+    )
 
 
 def activation_bytes(program: Program, batch: int, *, fused: bool = True) -> int:

@@ -283,6 +283,9 @@ class _NetworkRun:
         op = self.applier.evaluate(placed.value, frame)
         if not isinstance(op, DefinedOp):
             raise problem(self.frame, "G205", f"`cells` places cells, not {describe(op)}", placed.value.span)
+        if any(isinstance(value, MapValue) for _, value in op.args):
+            raise problem(self.frame, "G205", "a placed cell takes the maps of the cells before it and no"
+                          " other", placed.value.span)  # fmt: skip
         names.update(op.args)
         params = [p.name for p in op.ref.value_params]
         given = {p: names[p] for p in params if p in names and not isinstance(names[p], MapValue)}

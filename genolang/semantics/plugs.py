@@ -68,10 +68,8 @@ class Plugs:
         return any(name in self.by_slot for part in parts(op) for name in self.slots_of(part))
 
     def used(self) -> tuple[Plugged, ...]:
-        from genolang.lang.printer import print_expression
-
         return tuple(
-            Plugged(slot, print_expression(plug.syntax.module), plug.shared, dict(plug.scheme))
+            Plugged(slot, plug.syntax.module, plug.shared, dict(plug.scheme))
             for slot, plug in self.by_slot.items()
         )
 

@@ -207,9 +207,15 @@ class Plugged:
     slot, in order: `1` connected, `0` not, `?` left to a search. `shared`: block, stage or network."""
 
     slot: str
-    module: str
+    syntax: Expr
     shared: str
     scheme: Mapping[int, str]
+
+    @property
+    def module(self) -> str:
+        from genolang.lang.printer import print_expression
+
+        return print_expression(self.syntax)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,8 @@ class TrainResult:
     def to_json(self) -> dict[str, Any]:
         """All of it in one level, the metrics beside the accuracies."""
         found = asdict(self)
-        return found | found.pop("metrics")
+        del found["metrics"]
+        return found | dict(self.metrics)
 
 
 def split_indices(count: int, share: float, seed: int) -> tuple[Tensor, Tensor]:

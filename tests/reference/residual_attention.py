@@ -132,7 +132,7 @@ class PreBottleneck(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
         self.norm3, self.conv3 = nn.BatchNorm2d(width), nn.Conv2d(width, out, 1, bias=False)
         self.project = None
-        if C != out or stride != 1:
+        if out != C or stride != 1:
             self.project = nn.Conv2d(C, out, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -157,7 +157,7 @@ class ReportUnit(nn.Module):
         self.norm2, self.conv2 = norm(width), nn.Conv2d(width, width, 3, stride)
         self.norm3, self.conv3 = norm(width), nn.Conv2d(width, out, 1)
         self.shortcut = None
-        if project == "always" or C != out or stride != 1:
+        if project == "always" or out != C or stride != 1:
             self.shortcut = nn.Conv2d(C, out, 1, stride)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 from genolang.api import Network, Spec
 from genolang.diagnostics import GenoError, Source
 from genolang.lang.formatter import format_source
-from genolang.search.notations import FORMATS, notation
+from genolang.search.notations import notation
 from genolang.semantics.check import Checked, check_source
 from genolang.semantics.compare import compare
 from genolang.semantics.modules import LIBRARY, load_module
@@ -319,12 +319,3 @@ def test_shipped_schemes_are_exported_by_name(name: str) -> None:
         notation("ean").write(checked.module, None)
     with pytest.raises(GenoError, match="no bits"):
         notation("ean").write(checked.module, "nothing_of_that_name")
-
-
-def test_the_command_line_offers_every_notation() -> None:
-    from genolang.cli.export import FORMATS as out
-    from genolang.cli.main import main
-
-    assert tuple(FORMATS) == out
-    command = main.get_command(None, "import")  # type: ignore[arg-type]
-    assert command is not None and tuple(FORMATS) == tuple(command.params[0].type.choices)  # type: ignore[attr-defined]

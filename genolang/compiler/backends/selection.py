@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from genolang.diagnostics import did_you_mean, fail
 from genolang.semantics.program import ChoiceSet, Mix
@@ -34,6 +35,16 @@ class Planned:
     kept: tuple[int, ...] = ()
     sums: bool = False
     spare: int | None = None
+
+
+@dataclass(slots=True)
+class Instructions:
+    """A graph's operations, their order, the number of slots and those of the outputs."""
+
+    operations: list[Callable[..., Any]] = field(default_factory=list)
+    plan: tuple[Planned, ...] = ()
+    size: int = 0
+    outputs: tuple[int, ...] = ()
 
 
 def checked_selection(

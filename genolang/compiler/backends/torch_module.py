@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genolang.compiler.backends.fused_layers import MixedSums, make_fused
 from genolang.compiler.backends.selection import (
     ABSENT,
+    Instructions,
     Planned,
     Selection,
     Step,
@@ -26,8 +28,10 @@ from genolang.compiler.backends.torch_layers import (
     mix_function,
 )
 from genolang.compiler.ir import Graph, Node
+from genolang.compiler.ir.fused import Fused, MixedSum
 from genolang.diagnostics import did_you_mean, fail
-from genolang.semantics.program import ChoiceSet, Path
+from genolang.primitives import MapType
+from genolang.semantics.program import ChoiceSet, Mix, Path
 
 Weights = tuple[Tensor, ...]
 Run = tuple[tuple[Step, ...], tuple[int, ...]]
@@ -100,27 +104,30 @@ class GraphModule(Container):
 
     def __init__(self) -> None:
         super().__init__()
-        self._operations: list[Callable[..., Any]] = []
-        self._plan: tuple[Planned, ...] = ()
+        # What selections are made from and, where passes hold for mixtures alone, what runs without one.
+        self._instructions: tuple[Instructions, ...] = ()
+        self._current = Instructions()
         self._keys: tuple[str, ...] = ()
-        self._size = 0
-        self._outputs: tuple[int, ...] = ()
         # What runs for the first output alone and, where there are two, for both.
         self._runs: tuple[Run, ...] = ()
         self._selected: OrderedDict[object, tuple[Run, ...]] = OrderedDict()
 
     def _select(self, selection: Selection) -> None:
         """Take the steps that a selection leaves, here and in every graph that is called from here."""
-        calls = {number: op for number, op in enumerate(self._operations) if isinstance(op, GraphModule)}
+        found, together = self._instructions[0], self._instructions[-1]
+        calls = {number: op for number, op in enumerate(found.operations) if isinstance(op, GraphModule)}
         for module in dict.fromkeys(calls.values()):
             module._select(selection)
-        mixes = [item.mix for item in self._plan if item.mix is not None]
+        mixes = [item.mix for item in found.plan if item.mix is not None]
         chosen = {(m.key, m.row): selection[m.key][m.row] for m in mixes if m.key in selection}
         absent = {number: module._runs[0][1] == (ABSENT,) for number, module in calls.items()}
+        self._current = found if chosen or any(absent.values()) else together
         known = (tuple(chosen.items()), tuple(absent.values()))
         if known not in self._selected:
-            ends = [self._outputs[:1], *([self._outputs] if len(self._outputs) > 1 else [])]
-            self._selected[known] = tuple(pruned(self._plan, chosen, absent, end) for end in ends)
+            outputs = self._current.outputs
+            ends = [outputs[:1], *([outputs] if len(outputs) > 1 else [])]
+            left_out = absent if self._current is found else {}
+            self._selected[known] = tuple(pruned(self._current.plan, chosen, left_out, end) for end in ends)
             if len(self._selected) > _SELECTIONS:
                 self._selected.popitem(last=False)
         self._selected.move_to_end(known)
@@ -130,8 +137,8 @@ class GraphModule(Container):
         self, steps: tuple[Step, ...], inputs: tuple[Tensor, ...], weights: Mapping[str, Weights]
     ) -> list[Any]:
         values: list[Any] = [*inputs, *(weights[key] for key in self._keys)]
-        values += [None] * (self._size - len(values))
-        operations = self._operations
+        values += [None] * (self._current.size - len(values))
+        operations = self._current.operations
         for operation, arguments, result, dead in steps:
             if len(arguments) == 1:
                 values[result] = operations[operation](values[arguments[0]])
@@ -186,7 +193,7 @@ class NetworkModule(GraphModule):
     def forward(self, *arguments: Any) -> Any:
         (image,) = arguments
         weights = self.choices.weights() if len(self.choices) else {}
-        two = self.training and len(self._outputs) == 2
+        two = self.training and len(self._current.outputs) == 2
         steps, outputs = self._runs[-1 if two else 0]
         values = self.run(steps, (image,), weights)
         answers = [
@@ -201,28 +208,36 @@ class NetworkModule(GraphModule):
         return self
 
 
-def build_network(graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: float) -> NetworkModule:
-    """The module of a network's graph; weights in torch's default initialisation, logits zero."""
+def build_network(
+    graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: float, together: Graph | None = None
+) -> NetworkModule:
+    """The module of a network's graph; weights in torch's default initialisation, logits zero.
+
+    `together` is the same graph after passes that hold while nothing is selected.
+    """
     network = NetworkModule(sets, auxiliary_weight)
     network._vectors = tuple(graph.node(output).type.is_vector for output in graph.outputs)
-    _Assembly(network, graph).run()
+    _Assembly(network, (graph,) if together is None else (graph, together)).run()
     return network
 
 
 class _Assembly:
-    """Creates the containers and layers in program order, then the steps of every graph."""
+    """Creates the containers and layers in program order, then the steps of every graph.
 
-    def __init__(self, root: NetworkModule, graph: Graph) -> None:
+    Graphs come as versions of one program that passes made; their calls are the same, in one order.
+    """
+
+    def __init__(self, root: NetworkModule, versions: tuple[Graph, ...]) -> None:
         self.root = root
-        self.graph = graph
+        self.versions = versions
         self.modules: dict[Path, nn.Module] = {(): root}
         self.bodies: dict[Path, Graph] = {}
 
     def run(self) -> None:
-        self.collect(self.graph, ())
-        for path, leaf in self.graph.leaves.items():
+        self.collect(self.versions[0], ())
+        for path, leaf in self.versions[0].leaves.items():
             self.container(path[:-1])._modules[path[-1]] = self.modules[path] = make_leaf(leaf)
-        self.assemble(self.root, self.graph, ())
+        self.assemble(self.root, self.versions, ())
 
     def collect(self, graph: Graph, prefix: Path) -> None:
         for number in graph.links:
@@ -238,70 +253,94 @@ class _Assembly:
             self.container(path[:-1])._modules[path[-1]] = self.modules[path] = made
         return self.modules[path]
 
-    def assemble(self, module: GraphModule, graph: Graph, prefix: Path) -> None:
+    def assemble(self, module: GraphModule, versions: tuple[Graph, ...], prefix: Path) -> None:
+        calls = zip(*([node for _, node, _ in g if node.body is not None] for g in versions), strict=True)
+        called = [self.call(module, nodes, prefix) for nodes in calls]
+        module._keys = versions[0].keys
+        assert all(graph.keys == module._keys for graph in versions), "passes keep what a graph reads"
+        module._instructions = tuple(self.instruct(module, graph, called, prefix) for graph in versions)
+        module._select({})
+
+    def instruct(
+        self, module: GraphModule, graph: Graph, called: list[GraphModule], prefix: Path
+    ) -> Instructions:
         inputs = {number: place for place, number in enumerate(graph.inputs)}
         keys = {key: len(inputs) + place for place, key in enumerate(graph.keys)}
-        slots = dict(inputs)
+        slots, waiting = dict(inputs), iter(called)
+        found = Instructions(size=len(inputs) + len(keys))
         plan: list[Planned] = []
-        next_slot = len(inputs) + len(keys)
         for number, node, arguments in graph:
             if node.kind == "input":
                 continue
-            slots[number] = next_slot
-            next_slot += 1
-            places = tuple(slots[a] for a in arguments)
-            if node.mix is not None:
-                places = (keys[node.mix.key], *places)
-            elif node.body is not None:
-                places += tuple(keys[key] for key in node.body.keys)
-            operation = len(module._operations)
-            module._operations.append(self.operation(module, node, graph, arguments, prefix))
+            slots[number] = found.size
+            found.size += 1
+            places, read = tuple(slots[a] for a in arguments), tuple(keys[key] for key in node.keys)
+            places = (*places, *read) if node.body is not None else (*read, *places)
+            operation = len(found.operations)
+            if node.body is not None:
+                found.operations.append(next(waiting))
+            else:
+                types = [graph.node(a).type for a in arguments]
+                found.operations.append(self.operation(module, node, types, prefix))
             sums = node.layer == "add" and node.attrs == {"constant": 0}
-            spare = self.spare(module, node)
+            spare = self.spare(found, node)
             plan.append(Planned(operation, places, slots[number], node.mix, node.kept, sums, spare))
-        module._plan = tuple(plan)
-        module._keys = graph.keys
-        module._size = next_slot
-        module._outputs = tuple(slots[o] for o in graph.outputs)
-        module._select({})
+        found.plan = tuple(plan)
+        found.outputs = tuple(slots[o] for o in graph.outputs)
+        return found
 
-    def spare(self, owner: GraphModule, node: Node) -> int | None:
+    def spare(self, found: Instructions, node: Node) -> int | None:
         """The operation that stands in for alternatives of a mix that the passes left out as zeros."""
         known = self.root.choices.sets[node.mix.key].options if node.mix is not None else ()
         if all(option.zero or number in node.kept for number, option in enumerate(known)):
             return None
         assert node.type.is_vector, "zeros that are an answer are states, vectors"
         channels = node.type.C
-        owner._operations.append(lambda x: x.new_zeros(x.shape[0], channels, 1, 1))
-        return len(owner._operations) - 1
+        found.operations.append(lambda x: x.new_zeros(x.shape[0], channels, 1, 1))
+        return len(found.operations) - 1
 
     def operation(
-        self, owner: GraphModule, node: Node, graph: Graph, arguments: tuple[int, ...], prefix: Path
+        self, owner: GraphModule, node: Node, types: list[MapType], prefix: Path
     ) -> Callable[..., Any]:
-        if node.body is not None:
-            return self.call(owner, node, node.body, prefix)
+        if node.fused is not None:
+            return self.fused(owner, node.fused, prefix)
         if node.mix is not None:
-            width = len(self.root.choices.sets[node.mix.key].options)
-            return mix_function(node.mix.row * width, node.kept, node.mix.combine)
+            return mix_function(node.mix.row * self.width(node.mix), node.kept, node.mix.combine)
         if node.path:
             return self.modules[prefix + node.path]
         assert node.attrs is not None
         if node.layer in ("drop_path", "dropout"):
-            made = DropPath() if node.layer == "drop_path" else Dropout(node.attrs["p"])
-            owner._modules[f"{node.layer}#{len(owner._operations)}"] = made
-            return made
-        return make_function(node.layer, node.attrs, [graph.node(a).type for a in arguments])
+            return self.keep(owner, DropPath() if node.layer == "drop_path" else Dropout(node.attrs["p"]))
+        return make_function(node.layer, node.attrs, types)
 
-    def call(self, owner: GraphModule, node: Node, body: Graph, prefix: Path) -> GraphModule:
-        path = prefix + node.path
-        if node.path and self.bodies[path] is body:
+    def fused(self, owner: GraphModule, made: Fused, prefix: Path) -> Callable[..., Any]:
+        terms = made.terms if isinstance(made, MixedSum) else ()
+        places = [term.mix.row * self.width(term.mix) + term.option for term in terms]
+        found = make_fused(made, lambda path: self.modules[prefix + path], places)
+        for drop in found.drops if isinstance(found, MixedSums) else ():
+            if drop is not None:
+                self.keep(owner, drop)
+        return found
+
+    def width(self, mix: Mix) -> int:
+        return len(self.root.choices.sets[mix.key].options)
+
+    def keep(self, owner: GraphModule, made: DropPath | Dropout) -> DropPath | Dropout:
+        """A layer of its own, without weights, that follows `train` and `set_drop_path`."""
+        owner._modules[f"{type(made).__name__.lower()}#{len(owner._modules)}"] = made
+        return made
+
+    def call(self, owner: GraphModule, nodes: tuple[Node, ...], prefix: Path) -> GraphModule:
+        bodies = tuple(node.body for node in nodes if node.body is not None)
+        path = prefix + nodes[0].path
+        if nodes[0].path and self.bodies[path] is bodies[0]:
             module = self.modules[path]
             assert isinstance(module, GraphModule)
-            if module._plan:
+            if module._instructions:
                 return module
         else:
             # No weights of its own, or weights that another body of the same path already owns.
             module = GraphModule()
-            owner._modules[f"{body.name}#{len(owner._operations)}"] = module
-        self.assemble(module, body, path if node.path else prefix)
+            owner._modules[f"{bodies[0].name}#{len(owner._modules)}"] = module
+        self.assemble(module, bodies, path if nodes[0].path else prefix)
         return module

@@ -10,20 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import networkx as nx
 
+from genolang.compiler.ir.fused import Fused
 from genolang.diagnostics import Span
 from genolang.primitives import MapType
 from genolang.semantics.program import Kind, Leaf, Mix, Path
+
+NodeKind = Kind | Literal["fused"]
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """One value of a graph. `kept` lists, for a mix, which alternatives its inputs are."""
 
-    kind: Kind
+    kind: NodeKind
     type: MapType
     span: Span
     layer: str = ""
@@ -32,6 +35,16 @@ class Node:
     body: Graph | None = None
     mix: Mix | None = None
     kept: tuple[int, ...] = ()
+    fused: Fused | None = None
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The choice sets whose weights this node reads, in the order in which it takes them."""
+        if self.mix is not None:
+            return (self.mix.key,)
+        if self.body is not None:
+            return self.body.keys
+        return self.fused.keys if self.fused is not None else ()
 
 
 class Graph:
@@ -80,14 +93,7 @@ class Graph:
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """The choice sets whose weights this graph reads, its bodies included."""
-        found: set[str] = set()
-        for number in self.links:
-            node = self.node(number)
-            if node.mix is not None:
-                found.add(node.mix.key)
-            if node.body is not None:
-                found.update(node.body.keys)
-        return tuple(sorted(found))
+        return tuple(sorted({key for number in self.links for key in self.node(number).keys}))
 
     def size(self) -> int:
         """The number of nodes with every call counted in full."""

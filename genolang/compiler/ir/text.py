@@ -40,6 +40,8 @@ def _operation(node: Node, body: str) -> str:
         return f"mix[{node.mix.key} row {node.mix.row} of {kept} by {node.mix.combine}]"
     if node.kind == "input":
         return "input"
+    if node.fused is not None:
+        return f"{node.fused.name}[{node.fused.text()}]"
     attrs = ", ".join(f"{k}={_value(v)}" for k, v in (node.attrs or {}).items() if v is not None)
     return f"{node.layer}({attrs})"
 

@@ -46,6 +46,10 @@ def _verify_one(graph: Graph, after: str, known: Verified) -> None:
                 follows = False
             assert follows, f"{where}: {node.type} does not follow from {types}"
             assert bool(node.path) == rule.has_weights, f"{where}: weights without a path"
+        elif node.kind == "fused":
+            assert node.fused is not None, f"{where}: fused of nothing"
+            assert all(path in graph.leaves for path in node.fused.paths), f"{where}: not declared"
+            assert node.fused.result(types, graph.leaves) == node.type, f"{where}: wrong result type"
         elif node.kind == "call":
             body = node.body
             assert body is not None, f"{where}: a call of nothing"

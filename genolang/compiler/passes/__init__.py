@@ -6,19 +6,29 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from genolang.compiler.ir import Graph, Verified, verify
+from genolang.compiler.passes.batch import batch
+from genolang.compiler.passes.depthwise import formulate
+from genolang.compiler.passes.fuse import fuse
 from genolang.compiler.passes.inline import inline
+from genolang.compiler.passes.layout import lay_out
+from genolang.compiler.passes.moments import fold_moments
 from genolang.compiler.passes.prune import prune
 from genolang.compiler.passes.share import share
+from genolang.compiler.passes.statistics import share_statistics
 from genolang.compiler.passes.zeros import drop_zeros
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """A change of the graph that keeps its results and the state dict's names and order."""
+    """A change of the graph that keeps its results and the state dict's names and order.
+
+    `together` marks those that count on every alternative being computed, which a selection does not.
+    """
 
     name: str
     sentence: str
     run: Callable[[Graph], Graph]
+    together: bool = False
 
 
 PIPELINE: tuple[Pass, ...] = (
@@ -26,18 +36,30 @@ PIPELINE: tuple[Pass, ...] = (
     Pass("zeros", "leaves zeros out of sums and mixed operations", drop_zeros),
     Pass("share", "computes once what has no weights and the same inputs", share),
     Pass("prune", "drops what no output reads", prune),
+    Pass("layout", "lays maps out with their channels last on a CPU", lay_out),
+    Pass("depthwise", "computes depthwise convolutions in a form with fast gradients", formulate),
+    Pass("moments", "reads a batch norm's statistics off the map before its 1x1 convolution", fold_moments),
+    Pass("fuse", "normalises, weights and adds all candidates into a node at once", fuse, together=True),
+    Pass("statistics", "normalises once what several batch norms read", share_statistics, together=True),
+    Pass("batch", "runs operations of one kind that leave the same map together", batch, together=True),
 )
 
 
-def run_pipeline(graph: Graph, *, without: Collection[str] = ()) -> Graph:
-    """All passes in order but those named in `without`, the graph verified after each."""
+def run_pipeline(graph: Graph, *, without: Collection[str] = ()) -> tuple[Graph, Graph]:
+    """All passes in order but those named in `without`, the graph verified after each.
+
+    Gives the graph that selections can be made from, and the one that holds while there is none.
+    """
     known: Verified = {}
     verify(graph, "building", known)
+    selectable = graph
     for step in PIPELINE:
         if step.name not in without:
             graph = step.run(graph)
             verify(graph, step.name, known)
-    return graph
+        if not step.together:
+            selectable = graph
+    return selectable, graph
 
 
 __all__ = ["PIPELINE", "Pass", "run_pipeline"]

@@ -21,11 +21,12 @@ from genolang.kernels.cpu.maps import joined, last, matrix, slices, unmatrix
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Running statistics (C,) of one batch norm, which training updates."""
+    """Running statistics (C,) of one batch norm, which training updates, and how."""
 
     mean: Tensor
     variance: Tensor
     momentum: float
+    eps: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,8 @@ class _Folded:
 
 
 def _fold(
-    pixels: Sequence[Tensor], means: Sequence[Tensor], weights: Tensor, kept: Sequence[Statistics],
-    eps: float,
-) -> _Folded:  # fmt: skip
+    pixels: Sequence[Tensor], means: Sequence[Tensor], weights: Tensor, kept: Sequence[Statistics]
+) -> _Folded:
     count = pixels[0].shape[0]
     second = torch.stack([z.t().mm(z) for z in pixels]).div_(count)
     seen = torch.bmm(weights, second)
@@ -50,7 +50,8 @@ def _fold(
     for statistics, mean, variance in zip(kept, outer, unbiased, strict=True):
         statistics.mean.lerp_(mean, statistics.momentum)
         statistics.variance.lerp_(variance, statistics.momentum)
-    return _Folded(weights, seen, torch.rsqrt(variances + eps))
+    eps = variances.new_tensor([statistics.eps for statistics in kept])
+    return _Folded(weights, seen, torch.rsqrt(variances + eps[:, None]))
 
 
 def _unfold(
@@ -75,7 +76,7 @@ def _stacked(weights: Sequence[Tensor]) -> Tensor:
 
 def norm_conv(
     maps: Sequence[Tensor], means: Sequence[Tensor], weights: Sequence[Tensor],
-    affine: Sequence[tuple[Tensor, Tensor]], kept: Sequence[Statistics], eps: float, *, relu: bool,
+    affine: Sequence[tuple[Tensor, Tensor]], kept: Sequence[Statistics], *, relu: bool,
 ) -> tuple[Tensor, ...]:  # fmt: skip
     """Batch norm in training of the 1x1 convolution of every map, with a ReLU behind it if asked for.
 
@@ -84,7 +85,7 @@ def norm_conv(
     """
     flat = [t for pair in affine for t in pair]
     found: tuple[Tensor, ...] = _NormConv.apply(  # type: ignore[no-untyped-call]
-        len(maps), tuple(kept), eps, relu, *maps, *means, *weights, *flat
+        len(maps), tuple(kept), relu, *maps, *means, *weights, *flat
     )
     return found
 
@@ -92,13 +93,13 @@ def norm_conv(
 class _NormConv(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, count: int, kept: tuple[Statistics, ...], eps: float, relu: bool, *tensors: Tensor
+        ctx: Any, count: int, kept: tuple[Statistics, ...], relu: bool, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         x = joined(tensors[:count])
         means, weights = tensors[count : 2 * count], _stacked(tensors[2 * count : 3 * count])
         affine = tensors[3 * count :]
         pixels = matrix(x)
-        folded = _fold(pixels.chunk(count, 1), means, weights, kept, eps)
+        folded = _fold(pixels.chunk(count, 1), means, weights, kept)
         scales = torch.stack(affine[::2]) if affine else torch.ones_like(folded.rstds)
         y = _products(pixels, (scales * folded.rstds)[:, :, None] * weights)
         if affine:
@@ -137,7 +138,7 @@ class _NormConv(torch.autograd.Function):
             for scale, shift in zip(to_scales, (mean * size).chunk(count), strict=True):
                 to_affine += [scale, shift]
         return (
-            None, None, None, None, *to_maps, *[None] * count,
+            None, None, None, *to_maps, *[None] * count,
             *(w[:, :, None, None] for w in to_weights), *to_affine,
         )  # fmt: skip
 
@@ -161,12 +162,12 @@ def _add_products(found: Tensor, pixels: Tensor, matrices: Tensor) -> None:
 
 def mixed_norm_conv(
     maps: Sequence[Tensor], means: Sequence[Tensor], weights: Sequence[Tensor], shares: Tensor,
-    kept: Sequence[Statistics], eps: float,
+    kept: Sequence[Statistics],
 ) -> Tensor:  # fmt: skip
     """sum_t shares[t] * bn_t(conv_t(maps[t])) in training, for 1x1 convolutions and batch norms without
     scale and shift; maps and means as for `norm_conv`."""
     found: Tensor = _MixedNormConv.apply(  # type: ignore[no-untyped-call]
-        len(maps), tuple(kept), eps, shares, *maps, *means, *weights
+        len(maps), tuple(kept), shares, *maps, *means, *weights
     )
     return found
 
@@ -174,12 +175,12 @@ def mixed_norm_conv(
 class _MixedNormConv(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, count: int, kept: tuple[Statistics, ...], eps: float, shares: Tensor, *tensors: Tensor
+        ctx: Any, count: int, kept: tuple[Statistics, ...], shares: Tensor, *tensors: Tensor
     ) -> Tensor:
         maps = tensors[:count]
         weights = _stacked(tensors[2 * count :])
         pixels = [matrix(x) for x in maps]
-        folded = _fold(pixels, tensors[count : 2 * count], weights, kept, eps)
+        folded = _fold(pixels, tensors[count : 2 * count], weights, kept)
         scaled = (shares[:, None] * folded.rstds)[:, :, None] * weights
         total = pixels[0].mm(scaled[0].t())
         for z, weight in zip(pixels[1:], scaled[1:], strict=True):
@@ -204,6 +205,6 @@ class _MixedNormConv(torch.autograd.Function):
             for z, direct, own in zip(pixels, by_gradient, by_map, strict=True)
         ]
         return (
-            None, None, None, to_scales.sum(1), *to_maps, *[None] * len(maps),
+            None, None, to_scales.sum(1), *to_maps, *[None] * len(maps),
             *(w[:, :, None, None] for w in to_weights),
         )  # fmt: skip

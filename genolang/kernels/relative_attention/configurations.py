@@ -5,26 +5,48 @@ from __future__ import annotations
 import torch
 
 from genolang.kernels.record import Configuration
+from genolang.kernels.relative_attention.sizes import Sizes
 
-# Sides beyond this and heads of more dimensions do not fit into registers in these forms.
+# Longer sides do not fit into registers in these forms, nor do heads of more dimensions.
 LARGEST_SIDE = 64
 LARGEST_DIMENSION = 64
 
-# By kernel and bits of the operands. QUERIES: query pixels of a tile; KEYS: key pixels, whole image rows.
+# By kernel and bits of the operands. QUERIES: query pixels of a tile; KEYS: key pixels, whole image rows;
+# SPLIT: programs that share a head. `wide` are heads of more than 32 dimensions and, in float32, sides of
+# more than 32.
 CONFIGURATIONS = {
     "prepare 16": Configuration({"QUERIES": 64}),
     "prepare 32": Configuration({"QUERIES": 64}),
+    "prepare 32 wide": Configuration({"QUERIES": 32}),
     "forward 16": Configuration({"QUERIES": 128, "KEYS": 64}, warps=8),
     "forward 32": Configuration({"QUERIES": 64, "KEYS": 32}, warps=8),
+    "forward 32 wide": Configuration({"QUERIES": 32, "KEYS": 32}),
     "backward_query 16": Configuration({"QUERIES": 64, "KEYS": 64}),
+    "backward_query 16 wide": Configuration({"QUERIES": 32, "KEYS": 64}),
     "backward_query 32": Configuration({"QUERIES": 32, "KEYS": 32}),
+    "backward_query 32 wide": Configuration({"QUERIES": 16, "KEYS": 32}),
     "backward_key 16": Configuration({"QUERIES": 64, "KEYS": 64}),
+    "backward_key 16 wide": Configuration({"QUERIES": 32, "KEYS": 64}),
     "backward_key 32": Configuration({"QUERIES": 16, "KEYS": 32}),
     "backward_table 16": Configuration({"QUERIES": 32, "SPLIT": 4}),
     "backward_table 32": Configuration({"QUERIES": 32, "SPLIT": 4}),
+    "backward_table 32 wide": Configuration({"QUERIES": 16, "SPLIT": 4}),
 }
 
 
-def configuration(kernel: str, dtype: torch.dtype) -> Configuration:
-    return CONFIGURATIONS[f"{kernel} {16 if dtype.itemsize == 2 else 32}"]
+def configuration(kernel: str, dtype: torch.dtype, s: Sizes) -> Configuration:
+    bits = 16 if dtype.itemsize == 2 else 32
+    wide = max(s.key, s.value) > 32 or (bits == 32 and max(s.height, s.width) > 32)
+    name = f"{kernel} {bits}"
+    return CONFIGURATIONS.get(f"{name} wide", CONFIGURATIONS[name]) if wide else CONFIGURATIONS[name]
 
+
+def obstacle(s: Sizes) -> str:
+    """Why the kernels cannot take these sizes, or nothing."""
+    if max(s.height, s.width) > LARGEST_SIDE:
+        return f"the map has more than {LARGEST_SIDE} rows or columns"
+    if max(s.key, s.value) > LARGEST_DIMENSION:
+        return f"a head has more than {LARGEST_DIMENSION} dimensions"
+    if max(s.key, s.value) > LARGEST_DIMENSION // 2 and max(s.height, s.width) > LARGEST_SIDE // 2:
+        return f"heads of more than {LARGEST_DIMENSION // 2} dimensions and sides beyond {LARGEST_SIDE // 2} together"
+    return ""

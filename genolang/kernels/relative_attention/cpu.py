@@ -6,7 +6,9 @@ of their sum. Plain PyTorch operations, for any device.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,15 +19,26 @@ from genolang.kernels.relative_attention.sizes import Sizes, centre, sizes
 TILE = 1 << 18
 
 
+def _as_given(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Without autocast: dtypes are chosen here."""
+
+    @functools.wraps(function)
+    def run(first: Tensor, *rest: Any) -> Any:
+        with torch.autocast(first.device.type, enabled=False):
+            return function(first, *rest)
+
+    return run
+
+
+@_as_given
 def forward(
     qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int
 ) -> tuple[Tensor, Tensor]:
     """(B, value, H, W) in the dtype of `qkv`, and the logarithms of the weights' sums (B * heads, H*W)."""
     s = sizes(qkv, relative_height, relative_width, heads)
-    wide = _wide(qkv)
-    query, key, value = _heads(wide, s)
+    query, key, value = _heads(_wide(qkv), s)
     by_row, by_column = _biases(query, relative_height, relative_width, s)
-    out, logsumexp = torch.empty_like(value), query.new_empty(query.shape[:2])
+    out, logsumexp = query.new_empty(value.shape), query.new_empty(query.shape[:2])
     for heads_here, rows in _tiles(s):
         here = (heads_here, rows)
         logits = _logits(query[here], key[heads_here], by_row[here], by_column[here])
@@ -37,6 +50,7 @@ def forward(
     return out.view(s.batch, s.heads * s.value, s.height, s.width).to(qkv.dtype), logsumexp
 
 
+@_as_given
 def backward(
     grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, out: Tensor,
     logsumexp: Tensor,
@@ -49,7 +63,8 @@ def backward(
     by_row = by_row - logsumexp[..., None, None]
     # softmax's gradient takes from each the mean over the weights, which is out . grad.
     mean = (grad * _wide(out).reshape(value.shape)).sum(1)[..., None]
-    grad_query, grad_key, grad_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
+    grad_query = torch.empty_like(query)
+    grad_key, grad_value = key.new_zeros(key.shape), value.new_zeros(value.shape)
     grad_row = query.new_empty(*query.shape[:2], s.height)
     grad_column = query.new_empty(*query.shape[:2], s.width)
     for heads_here, rows in _tiles(s):

@@ -71,7 +71,7 @@ class _Call:
     ) -> Tensor:
         """The gradient of one table, zero outside the part that was read."""
         length = self.sizes.width if columns else self.sizes.height
-        split = configuration("backward_table", self.qkv.dtype).blocks["SPLIT"]
+        split = configuration("backward_table", self.qkv.dtype, self.sizes).blocks["SPLIT"]
         parts = self.buffer(split, 2 * length - 1, self.sizes.key)
         self.run("backward_table", self.qkv, self.tables[columns], grad_axis, grad_query, grad_qkv, parts,
                  COLUMNS=columns)  # fmt: skip
@@ -95,7 +95,7 @@ class _Call:
         grid = (tiles(kernel, s, dtype), s.batch * s.heads)
         if s.batch == 0:
             return
-        function, chosen = KERNELS[kernel], configuration(kernel, dtype)
+        function, chosen = KERNELS[kernel], configuration(kernel, dtype, s)
         how = {name: value for name, value in how.items() if name in function.arg_names}
         with torch.cuda.device_of(self.qkv):
             function[grid](
@@ -110,7 +110,7 @@ def constants(
     kernel: str, s: Sizes, dtype: torch.dtype, strides: tuple[int, int], *, hip: bool, columns: bool
 ) -> dict[str, Any]:
     """What a kernel is compiled for, types apart; some of it is another kernel's."""
-    blocks = configuration(kernel, dtype).blocks
+    blocks = configuration(kernel, dtype, s).blocks
     return {
         "STRIDE_C": strides[0], "STRIDE_P": strides[1], "H": s.height, "W": s.width, "HEADS": s.heads,
         "KEY": s.key, "VALUE": s.value, "SCALE": s.scale * math.log2(math.e), "COLUMNS": columns,
@@ -125,7 +125,7 @@ def constants(
 
 def tiles(kernel: str, s: Sizes, dtype: torch.dtype) -> int:
     """The number of programs for one head."""
-    blocks = configuration(kernel, dtype).blocks
+    blocks = configuration(kernel, dtype, s).blocks
     if kernel == "backward_key":
         return -(-s.height // _rows(kernel, s, dtype))
     return blocks.get("SPLIT", -(-s.pixels // blocks["QUERIES"]))
@@ -133,7 +133,7 @@ def tiles(kernel: str, s: Sizes, dtype: torch.dtype) -> int:
 
 def _rows(kernel: str, s: Sizes, dtype: torch.dtype) -> int:
     """The image rows in a tile of keys, one at least."""
-    return max(1, configuration(kernel, dtype).blocks.get("KEYS", 0) // _padded(s.width, 8))
+    return max(1, configuration(kernel, dtype, s).blocks.get("KEYS", 0) // _padded(s.width, 8))
 
 
 def _padded(size: int, least: int) -> int:

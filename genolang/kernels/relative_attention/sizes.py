@@ -32,13 +32,13 @@ def sizes(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: i
     if qkv.dim() != 4 or relative_height.dim() != 2 or relative_width.dim() != 2:
         raise ValueError("relative attention takes a map (B, C, H, W) and two tables (2L-1, key dimension)")
     key = relative_height.shape[1]
-    value, rest = divmod(qkv.shape[1] - 2 * heads * key, heads)
-    if relative_width.shape[1] != key or rest or value < 1:
+    values = qkv.shape[1] - 2 * heads * key
+    if relative_width.shape[1] != key or values < 1 or values % heads:
         raise ValueError(
             f"{qkv.shape[1]} channels are not queries, keys and values of {heads} heads with tables of"
             f" {key} and {relative_width.shape[1]} columns"
         )
-    found = Sizes(qkv.shape[0], heads, key, value, qkv.shape[2], qkv.shape[3])
+    found = Sizes(qkv.shape[0], heads, key, values // heads, qkv.shape[2], qkv.shape[3])
     rows, columns = relative_height.shape[0], relative_width.shape[0]
     if rows % 2 == 0 or columns % 2 == 0:
         raise ValueError(f"a table has a row for each offset, an odd number, not {rows} and {columns}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
-from genolang.diagnostics import Source
-from genolang.semantics.modules import Module
+if TYPE_CHECKING:
+    from genolang.diagnostics import Source
+    from genolang.semantics.modules import Module
 
 FORMATS = {
     "darts": "a `Genotype(normal=[...], ...)` of DARTS, PC-DARTS, P-DARTS or Att-DARTS",

@@ -23,8 +23,9 @@ class Dataset:
 
     Labels are a class per image (N,), int64; for segmentation a class per pixel (N, H, W), uint8,
     `IGNORED` where there is none; for counting a density map (N, H, W), float32, whose sum is the
-    number of objects. uint8 images stand for value / 255. `mean` and `std` are per channel on the scale 0 to 1, in the order
-    of the channels; nothing here is normalised yet. All tensors are on the CPU.
+    number of objects. uint8 images stand for value / 255. `mean` and `std` are per channel on the
+    scale 0 to 1, in the order of the channels; nothing here is normalised yet. All tensors are on
+    the CPU.
     """
 
     name: str

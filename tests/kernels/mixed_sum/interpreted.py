@@ -1,7 +1,5 @@
 """Numerics of the Triton kernels, run by test_interpreted.py where Triton interprets."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from kernel_harness.mixed_sum import (
@@ -20,13 +18,9 @@ from kernel_harness.mixed_sum import (
 
 FUSED = "fused"
 
-
-@pytest.fixture(autouse=True)
-def nothing_is_left_unwritten() -> Iterator[None]:
-    """Under this flag torch.empty is full of NaN."""
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
+# torch.empty is then full of NaN, so that what a kernel leaves unwritten shows. The public function for
+# this also imports torch.compile's whole machinery.
+torch._C._set_deterministic_algorithms(True)
 
 
 @pytest.mark.parametrize("case", NAMED, ids=str)

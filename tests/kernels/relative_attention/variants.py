@@ -28,7 +28,7 @@ SIZES = {
 
 def variant(kernel: str, place: str, dtype: torch.dtype, targets: tuple[str, ...], *, columns: bool = False,
             last: bool = False) -> Variant:  # fmt: skip
-    s, function, chosen = SIZES[place], KERNELS[kernel], configuration(kernel, dtype)
+    s, function, chosen = SIZES[place], KERNELS[kernel], configuration(kernel, dtype, s)
     channels = s.heads * (2 * s.key + s.value)
     strides = (1, channels) if last else (s.pixels, 1)
     given = constants(kernel, s, dtype, strides, hip=targets == AMD, columns=columns)

@@ -1,0 +1,270 @@
+"""What the nodes that passes made compute in torch, each in three ways.
+
+On a CPU by the formulations of `genolang.kernels.cpu`; anywhere else, for other dtypes and under a
+compiler by the layers they stand for; on the meta device not at all, only what backward would need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Size, Tensor, nn
+
+from genolang.compiler.backends.planned import planned
+from genolang.compiler.backends.torch_layers import BatchNorm, DropPath
+from genolang.compiler.ir.fused import Depthwise, Fused, Layout, MixedSum, Normalised, NormConv, Part
+from genolang.kernels.cpu.depthwise import depthwise
+from genolang.kernels.cpu.moments import Statistics, mixed_norm_conv, norm_conv
+from genolang.kernels.cpu.statistics import normalised
+from genolang.kernels.cpu.windows import Window
+from genolang.kernels.mixed_sum import mixed_sum
+from genolang.semantics.program import Path
+
+Layers = Callable[[Path], nn.Module]
+
+
+class Centred(NamedTuple):
+    """A depthwise convolution's result; in training on a CPU without its channels' means."""
+
+    map: Tensor
+    mean: Tensor | None
+
+
+def formulated(x: Tensor) -> bool:
+    """Whether the formulations for CPUs take this map here and now."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.float64)
+        and type(x) is Tensor
+        and not torch.compiler.is_compiling()
+        and not torch.is_autocast_enabled("cpu")
+        and x.numel() > 0
+    )
+
+
+def by_batch(norms: Sequence[BatchNorm]) -> bool:
+    """Whether all batch norms are in training."""
+    return all(norm.training for norm in norms)
+
+
+class LayOut:
+    """The order of a map in memory."""
+
+    def __init__(self, made: Layout) -> None:
+        self.channels_last = made.channels_last
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if not self.channels_last:
+            return x.contiguous()
+        return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" else x
+
+
+class TakePart:
+    """One of several results."""
+
+    def __init__(self, made: Part) -> None:
+        self.index = made.index
+
+    def __call__(self, results: tuple[Any, ...]) -> Any:
+        return results[self.index]
+
+
+class DepthwiseConvs:
+    """Depthwise convolutions, with their channels' means apart where batch norms follow."""
+
+    def __init__(self, made: Depthwise, layers: Layers) -> None:
+        self.convs: list[Any] = [layers(path) for path in made.convs]
+        self.norms: list[Any] = [layers(path) for path in made.norms]
+        self.windows = tuple(
+            Window(c.kernel_size[0], c.stride[0], c.dilation[0]) for c in self.convs
+        )
+
+    def __call__(self, *maps: Tensor) -> Any:
+        first = maps[0]
+        if first.is_meta:
+            results = self.planned(maps)
+        elif formulated(first):
+            centre = bool(self.norms) and by_batch(self.norms)
+            found, means = depthwise(maps, self.windows, [c.weight for c in self.convs], centre=centre)
+            results = [*map(Centred, found, means or [None] * len(found))] if self.norms else [*found]
+        else:
+            found = [c(x) for c, x in zip(self.convs, self.each(maps), strict=True)]
+            results = [Centred(y, None) for y in found] if self.norms else found
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def each(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        return maps if len(maps) > 1 else maps * len(self.convs)
+
+    def planned(self, maps: tuple[Tensor, ...]) -> list[Any]:
+        results: list[Any] = []
+        centre = bool(self.norms) and by_batch(self.norms)
+        for conv, window, x in zip(self.convs, self.windows, self.each(maps), strict=True):
+            B, C, H, W = x.shape
+            shape = Size((B, C, -(-H // window.stride), -(-W // window.stride)))
+            y = planned(shape, x, saved=(x, conv.weight))
+            results.append(Centred(y, x.new_empty(C) if centre else None) if self.norms else y)
+        return results
+
+
+class NormConvs:
+    """1x1 convolutions with batch norms behind them, and perhaps ReLUs."""
+
+    def __init__(self, made: NormConv, layers: Layers) -> None:
+        self.convs: list[Any] = [layers(path) for path in made.convs]
+        self.norms: list[Any] = [layers(path) for path in made.norms]
+        self.relu = made.relu
+
+    def __call__(self, *inputs: Centred) -> Any:
+        maps, means = [x.map for x in inputs], [m for x in inputs if (m := x.mean) is not None]
+        if len(means) < len(maps):
+            results = [n(c(x)) for c, n, x in zip(self.convs, self.norms, maps, strict=True)]
+            results = [torch.relu(y) for y in results] if self.relu else results
+        elif maps[0].is_meta:
+            results = [*map(self.planned, self.convs, maps)]
+        else:
+            _check_count(maps[0])
+            affine = [(n.weight, n.bias) for n in self.norms if n.affine]
+            results = [*norm_conv(
+                maps, means, [c.weight for c in self.convs], affine, [*map(statistics, self.norms)],
+                relu=self.relu,
+            )]  # fmt: skip
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def planned(self, conv: Any, x: Tensor) -> Tensor:
+        B, C, H, W = x.shape
+        out = conv.out_channels
+        return planned(
+            Size((B, out, H, W)), x, saved=(x,), extra=2 * out * C + 2 * out, save_result=self.relu
+        )
+
+
+class NormalisedOnce:
+    """A map as several batch norms see it in training; each keeps its own running statistics."""
+
+    def __init__(self, made: Normalised, layers: Layers) -> None:
+        self.norms: list[Any] = [layers(path) for path in made.norms]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if not by_batch(self.norms):
+            return x
+        _check_count(x)
+        first = self.norms[0]
+        if x.is_meta:
+            return planned(x.shape, x, extra=x.shape[1], save_result=True)
+        if formulated(x):
+            return normalised(x, [*map(statistics, self.norms)])
+        result: Tensor = first(x)
+        with torch.no_grad():
+            variances, means = torch.var_mean(x, (0, 2, 3))
+            for norm in self.norms[1:]:
+                norm.running_mean.lerp_(means.to(norm.running_mean.dtype), norm.momentum)
+                norm.running_var.lerp_(variances.to(norm.running_var.dtype), norm.momentum)
+        return result
+
+
+class MixedSums:
+    """All candidates of all edges into a node, normalised, weighted and added.
+
+    The first arguments are the weights of the choice sets in `keys`, then comes one map a term.
+    """
+
+    def __init__(self, made: MixedSum, layers: Layers, places: Sequence[int]) -> None:
+        self.terms = made.terms
+        self.count = len(made.keys)
+        self.sets = [made.keys.index(term.mix.key) for term in made.terms]
+        self.places = tuple(places)
+        self.convs: list[Any] = [layers(t.conv) if t.conv else None for t in made.terms]
+        self.norms: list[Any] = [layers(t.norm) if t.norm else None for t in made.terms]
+        self.drops = [DropPath() if drop else None for drop in made.drops]
+
+    def __call__(self, *arguments: Any) -> Tensor:
+        weights, maps = arguments[: self.count], arguments[self.count :]
+        shares = [weights[key][place] for key, place in zip(self.sets, self.places, strict=True)]
+        every = range(len(maps))
+        if not any(drop is not None and drop.training and drop.p > 0 for drop in self.drops):
+            return self.mixed(maps, shares, every)
+        total: Tensor | None = None
+        for edge, drop in enumerate(self.drops):
+            mixed = self.mixed(maps, shares, [t for t in every if self.terms[t].edge == edge])
+            mixed = mixed if drop is None else drop(mixed)
+            total = mixed if total is None else total + mixed
+        assert total is not None
+        return total
+
+    def mixed(self, maps: Sequence[Any], shares: Sequence[Tensor], which: Sequence[int]) -> Tensor:
+        """The sum of some terms."""
+        inner = [t for t in which if isinstance(maps[t], Centred) and maps[t].mean is not None]
+        outer = [t for t in which if t not in inner]
+        total = self.folded(maps, shares, inner) if inner else None
+        if outer:
+            rest = self.added(maps, shares, outer)
+            total = rest if total is None else total + rest
+        assert total is not None
+        return total
+
+    def folded(self, maps: Sequence[Centred], shares: Sequence[Tensor], which: Sequence[int]) -> Tensor:
+        """The terms behind a 1x1 convolution and a batch norm in training."""
+        chosen = [maps[t].map for t in which]
+        first, conv = chosen[0], self.convs[which[0]]
+        if first.is_meta:
+            B, C, H, W = first.shape
+            out = conv.out_channels
+            extra = len(which) * (2 * out * C + out + 1)
+            return planned(Size((B, out, H, W)), *chosen, saved=tuple(chosen), extra=extra)
+        _check_count(first)
+        norms = [self.norms[t] for t in which]
+        return mixed_norm_conv(
+            chosen, [m for t in which if (m := maps[t].mean) is not None],
+            [self.convs[t].weight for t in which], torch.stack([shares[t] for t in which]),
+            [*map(statistics, norms)],
+        )  # fmt: skip
+
+    def added(self, maps: Sequence[Any], shares: Sequence[Tensor], which: Sequence[int]) -> Tensor:
+        """The other terms, by the kernel for mixed sums."""
+        found = []
+        norms = []
+        for t in which:
+            x = maps[t].map if isinstance(maps[t], Centred) else maps[t]
+            found.append(x if self.convs[t] is None else self.convs[t](x))
+            norm = self.norms[t]
+            norms.append(None if self.terms[t].seen and norm.training else norm)
+        kept = [norm for norm in norms if norm is not None]
+        alike = {(n.training, n.momentum, n.eps) for n in kept}
+        if len(alike) > 1:
+            found = [x if n is None else n(x) for x, n in zip(found, norms, strict=True)]
+            norms, kept = [None] * len(norms), []
+        training, momentum, eps = (kept[0].training, kept[0].momentum, kept[0].eps) if kept else (False, 0.1, 1e-5)
+        return mixed_sum(
+            found, torch.stack([shares[t] for t in which]),
+            [None if n is None else n.running_mean for n in norms],
+            [None if n is None else n.running_var for n in norms],
+            training=training, momentum=momentum, eps=eps,
+        )  # fmt: skip
+
+
+def statistics(norm: Any) -> Statistics:
+    return Statistics(norm.running_mean, norm.running_var, norm.momentum, norm.eps)
+
+
+def _check_count(x: Tensor) -> None:
+    if x.numel() == x.shape[1]:
+        raise ValueError("batch norm cannot train on a single value per channel: use a batch of two or more")
+
+
+def make_fused(made: Fused, layers: Layers, places: Sequence[int]) -> Callable[..., Any]:
+    """The operation of a fused node; `layers` finds the modules of its paths, `places` says where the
+    weights of a mixed sum's terms stand in those of their sets."""
+    if isinstance(made, Layout):
+        return LayOut(made)
+    if isinstance(made, Part):
+        return TakePart(made)
+    if isinstance(made, Depthwise):
+        return DepthwiseConvs(made, layers)
+    if isinstance(made, NormConv):
+        return NormConvs(made, layers)
+    if isinstance(made, Normalised):
+        return NormalisedOnce(made, layers)
+    assert isinstance(made, MixedSum), made
+    return MixedSums(made, layers, places)

@@ -1,0 +1,92 @@
+"""What passes ask of a graph's links, and how they build the next graph."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from genolang.compiler.ir import Graph, Node
+from genolang.compiler.ir.fused import Fused
+from genolang.semantics.program import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """How often every node is read, outputs included, and in how many nodes every path of weights is."""
+
+    reads: Counter[int]
+    paths: Counter[Path]
+
+    def alone(self, graph: Graph, number: int) -> bool:
+        """Whether a node is read once, and no other node has its weights."""
+        node = graph.node(number)
+        return self.reads[number] == 1 and (not node.path or self.paths[node.path] == 1)
+
+
+def uses(graph: Graph) -> Uses:
+    reads = Counter(graph.outputs)
+    paths: Counter[Path] = Counter()
+    for _, node, arguments in graph:
+        reads.update(arguments)
+        if node.path:
+            paths[node.path] += 1
+        if node.fused is not None:
+            paths.update(node.fused.paths)
+    return Uses(reads, paths)
+
+
+def fused(node: Node, made: Fused, graph: Graph, types: list[Node]) -> Node:
+    """A fused node where another one stood, behind nodes of certain types."""
+    found = made.result([n.type for n in types], graph.leaves)
+    return replace(
+        node, kind="fused", type=found, layer="", attrs=None, path=(), mix=None, kept=(), fused=made
+    )
+
+
+Emit = Callable[[Graph, dict[int, int], int, Node, tuple[int, ...]], int]
+
+
+def rebuilt(
+    graph: Graph, changed: Mapping[int, tuple[Fused, tuple[int, ...]]],
+    after: Mapping[int, Fused] | None = None,
+) -> Graph:  # fmt: skip
+    """The graph with some nodes replaced by fused ones that read other nodes of it, and without what
+    nothing reads any more.
+
+    `after` puts a fused node behind a node, for those changed nodes alone that name it by `~number`.
+    """
+    out = graph.empty_like()
+    results: dict[int, int] = {}
+    wanted = _wanted(graph, changed)
+    for number, node, arguments in graph:
+        if number not in wanted:
+            continue
+        if number in changed:
+            made, reads = changed[number]
+            places = tuple(results[a] for a in reads)
+            results[number] = out.add(fused(node, made, graph, [out.node(p) for p in places]), places)
+        else:
+            results[number] = out.add(node, tuple(results[a] for a in arguments))
+        if after is not None and number in after:
+            place = results[number]
+            results[~number] = out.add(
+                fused(out.node(place), after[number], graph, [out.node(place)]), (place,)
+            )
+    out.inputs = tuple(results[i] for i in graph.inputs)
+    out.outputs = tuple(results[o] for o in graph.outputs)
+    return out
+
+
+def _wanted(graph: Graph, changed: Mapping[int, tuple[Fused, tuple[int, ...]]]) -> set[int]:
+    """The inputs, the outputs, and what those depend on after the change; what stood dead stays."""
+    before = graph.needed(graph.outputs)
+    wanted = {number for number, _, _ in graph if number not in before}
+    stack = [*graph.inputs, *graph.outputs, *wanted]
+    while stack:
+        number = stack.pop()
+        reads = changed[number][1] if number in changed else graph.arguments(number)
+        new = [a if a >= 0 else ~a for a in reads]
+        wanted.add(number)
+        stack += [a for a in new if a not in wanted]
+    return wanted

@@ -1,0 +1,138 @@
+"""Relative attention as autograd and torch.compile see it.
+
+Eager calls go through an autograd.Function, which costs less a call; a compiler gets the operators
+`genolang::relative_attention` and `genolang::relative_attention_backward`.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from genolang.kernels.dispatch import CPU, FUSED, REFERENCE, choose
+from genolang.kernels.record import Kernel
+from genolang.kernels.relative_attention import cpu, launch, reference
+from genolang.kernels.relative_attention.configurations import CONFIGURATIONS, obstacle
+from genolang.kernels.relative_attention.sizes import Sizes, sizes
+
+KERNEL = Kernel(
+    name="relative_attention",
+    pattern="relative_attention(key, value, heads)",
+    implementations=frozenset({FUSED, CPU, REFERENCE}),
+    tolerance={torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2},
+    configurations=CONFIGURATIONS,
+)
+
+
+def kernel_for(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int) -> Kernel:
+    """The record with what stands against sizes like these. ValueError where they do not fit together."""
+    s = sizes(qkv, relative_height, relative_width, heads)
+    return _kernel_for(s._replace(batch=0))
+
+
+@functools.lru_cache(maxsize=1024)
+def _kernel_for(s: Sizes) -> Kernel:
+    return replace(KERNEL, obstacle=lambda inputs: obstacle(s))
+
+
+def relative_attention(
+    qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str | None
+) -> Tensor:
+    """The result, by what dispatch chooses."""
+    tensors = qkv, relative_height, relative_width
+    if torch.compiler.is_compiling():
+        compiled: Tensor = _forward(*tensors, heads, use or "")[0]
+        return compiled
+    chosen = choose(kernel_for(*tensors, heads), tensors, use)
+    if chosen == REFERENCE:
+        return reference.relative_attention(*tensors, heads)
+    found: Tensor = Attention.apply(launch if chosen == FUSED else cpu, heads, *tensors)  # type: ignore[no-untyped-call]
+    return found
+
+
+class Attention(torch.autograd.Function):
+    """Keeps the maps, the tables, the result and a number for every query and head."""
+
+    @staticmethod
+    def forward(ctx: Any, by: ModuleType, heads: int, *tensors: Tensor) -> Tensor:
+        out: Tensor
+        out, logsumexp = by.forward(*tensors, heads)
+        ctx.save_for_backward(*tensors, out, logsumexp)
+        ctx.by, ctx.heads = by, heads
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        *tensors, out, logsumexp = ctx.saved_tensors
+        return None, None, *ctx.by.backward(grad, *tensors, ctx.heads, out, logsumexp)
+
+
+@torch.library.custom_op("genolang::relative_attention", mutates_args=())
+def _forward(
+    qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str
+) -> tuple[Tensor, Tensor]:
+    """The result and the logarithms of the weights' sums (B * heads, H*W)."""
+    tensors = qkv, relative_height, relative_width
+    found: tuple[Tensor, Tensor] = _at_run_time(*tensors, heads, use).forward(*tensors, heads)
+    return found
+
+
+@_forward.register_fake
+def _(
+    qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str
+) -> tuple[Tensor, Tensor]:
+    s = sizes(qkv, relative_height, relative_width, heads)
+    wide = torch.promote_types(qkv.dtype, torch.float32)
+    out = qkv.new_empty((s.batch, heads * s.value, s.height, s.width))
+    return out, qkv.new_empty((s.batch * heads, s.pixels), dtype=wide)
+
+
+@torch.library.custom_op("genolang::relative_attention_backward", mutates_args=())
+def _backward(
+    grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, out: Tensor,
+    logsumexp: Tensor, use: str,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    tensors = qkv, relative_height, relative_width
+    by = _at_run_time(*tensors, heads, use)
+    found: tuple[Tensor, Tensor, Tensor] = by.backward(grad, *tensors, heads, out, logsumexp)
+    return found
+
+
+@_backward.register_fake
+def _(
+    grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, out: Tensor,
+    logsumexp: Tensor, use: str,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    tables = relative_height, relative_width
+    return qkv.new_empty(qkv.shape), *(table.new_empty(table.shape) for table in tables)
+
+
+def _at_run_time(
+    qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str
+) -> ModuleType:
+    # What dispatch gives to the reference is done in tiles here: the two directions belong together.
+    tensors = qkv, relative_height, relative_width
+    chosen = choose(kernel_for(*tensors, heads), tensors, use or None)
+    return launch if chosen == FUSED else cpu
+
+
+def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    *tensors, heads, use = inputs
+    ctx.save_for_backward(*tensors, *output)
+    ctx.mark_non_differentiable(output[1])
+    ctx.heads, ctx.use = heads, use
+
+
+def _differentiate(ctx: Any, grad: Tensor, _: Tensor) -> Any:
+    *tensors, out, logsumexp = ctx.saved_tensors
+    return *_backward(grad, *tensors, ctx.heads, out, logsumexp, ctx.use), None, None
+
+
+_forward.register_autograd(_differentiate, setup_context=_remember)
