@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from benches.interleaved import Timed, environment, interleave, now, ratios, spread, write_json
+from genolang.bench.interleaved import Timed, environment, interleave, now, ratios, spread, write_json
 from genolang.kernels.mixed_sum import mixed_sum, why
 
 SHAPES = ((16, 16, 32), (16, 32, 16), (16, 64, 8), (64, 16, 32), (2, 16, 8))
@@ -36,7 +36,8 @@ class Node:
         self.weights = torch.softmax(torch.randn(count, generator=draw), 0).to(device).requires_grad_()
         self.grad = torch.randn(sizes, generator=draw).to(device)
         self.norms = [
-            None if index % 7 == 3 else nn.BatchNorm2d(channels, affine=False).to(device) for index in range(count)
+            None if index % 7 == 3 else nn.BatchNorm2d(channels, affine=False).to(device)
+            for index in range(count)
         ]
         self.means = [None if norm is None else norm.running_mean for norm in self.norms]
         self.variances = [None if norm is None else norm.running_var for norm in self.norms]

@@ -19,8 +19,8 @@ from reference.supernet import Supernet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benches.interleaved import Timed, environment, interleave, now, ratios, spread, write_json
 from genolang.api import load
+from genolang.bench.interleaved import Timed, environment, interleave, now, ratios, spread, write_json
 
 SPECS = {"darts/search": False, "att_darts/search": True}
 # In float32 the variants differ by the order of their sums alone: 1e-6 at the published size.

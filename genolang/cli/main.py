@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "fmt": "Bring specs into the one canonical form.",
     "plan": "What a network would cost, before any of it runs.",
     "compile": "Build a network and write it in other forms.",
+    "bench": "Time what is fused against plain PyTorch.",
     "search": "Run a spec's search and write the answer back as a spec.",
     "train": "Train a discrete network from scratch.",
     "diff": "What changed between two specs, by meaning.",

@@ -82,8 +82,8 @@ def run_search(
     if not program.choices:
         raise fail("G505", f"the network `{program.name}` has no choices to search")
     settings = replace(settings, seed=seed)
-    job = _Job(checked, program, given, settings, data, run, device, resume,
-               reporter or SilentReporter(), save_every_s)
+    job = Job(checked, program, given, settings, data, run, device, resume,
+              reporter or SilentReporter(), save_every_s)
     job.open()
     trials = [job.trial(number) for number in range(settings.seeds)]
     best = max(trials, key=lambda trial: (trial.score, -trial.seed))
@@ -98,7 +98,9 @@ def run_search(
 
 
 @dataclass(slots=True)
-class _Job:
+class Job:
+    """A run through its phases: what each found goes to the journal and is found there again."""
+
     checked: Checked
     program: Program
     given: Mapping[str, Any]
@@ -110,7 +112,7 @@ class _Job:
     reporter: Reporter
     save_every_s: float
     finished: dict[str, dict[str, Any]] = field(default_factory=dict)
-    scores: dict[Genotype, float] = field(default_factory=dict)
+    known: dict[Genotype, float] = field(default_factory=dict)
     seconds: float = 0.0
 
     def open(self) -> None:
@@ -120,7 +122,7 @@ class _Job:
             entries = read_journal(self.run.path)
             self.finished = {e["of"]: e for e in entries if e["phase"] == RESULTS}
         if "run" not in self.finished:
-            self._finish("run", about)
+            self.finish("run", about)
         elif self.finished["run"]["fingerprint"] != about["fingerprint"]:
             assert self.run is not None
             raise fail(
@@ -133,27 +135,33 @@ class _Job:
         seed = self.settings.seed + number
         phase, count = f"search-{seed}", self.settings.seeds
         if phase not in self.finished:
-            self._say(f"search {number + 1} of {count}, seed {seed}")
-            self._search(phase, seed)
+            self.say(f"search {number + 1} of {count}, seed {seed}")
+            self.search(phase, self.settings, seed)
         found = self.finished[phase]
         genotype = Genotype.from_json(found["genotype"])
         history = tuple(SearchEpoch.from_json(record) for record in found["history"])
         self.seconds += found["seconds"] + sum(record.seconds for record in history)
-        score = self._score(f"score-{seed}", genotype)
+        score = self.score(f"score-{seed}", genotype)
         accuracy = float(found["val_accuracy"])
-        self._say(f"seed {seed}: score {score:.4f}, supernet {accuracy:.4f}")
+        self.say(f"seed {seed}: score {score:.4f}, supernet {accuracy:.4f}")
         return Trial(seed, genotype, score, accuracy, history)
 
-    def _search(self, phase: str, seed: int) -> None:
-        with self._whole():
+    def search(
+        self, phase: str, settings: SearchSettings, seed: int,
+        weights: Mapping[str, torch.Tensor] | None = None,
+    ) -> None:
+        """One search by the method of the settings, from these weights of the supernet if given."""
+        with self.whole():
             module = fresh_module(self.program, seed)
-        searched = STRATEGIES[self.settings.method](
-            module, self.settings, self.data, self.run, seed=seed, device=self.device, phase=phase,
+            if weights is not None:
+                module.load_state_dict(weights)
+        searched = STRATEGIES[settings.method](
+            module, settings, self.data, self.run, seed=seed, device=self.device, phase=phase,
             resume=self.run is not None and self.resume, reporter=self.reporter,
-            save_every_s=self.save_every_s, program=self.program,
+            save_every_s=self.save_every_s, program=self.program, trained=weights is not None,
         )
-        with self._whole():
-            self._finish(phase, {
+        with self.whole():
+            self.finish(phase, {
                 "seconds": searched.seconds, "evaluations": searched.evaluations,
                 "schemes": searched.schemes, "genotype": derive(self.program, searched.logits).to_json(),
                 "val_accuracy": searched.val_accuracy,
@@ -175,48 +183,51 @@ class _Job:
         for number, genotype in enumerate(drawn.values()):
             phase = f"score-random-{number}"
             if phase not in self.finished:
-                self._say(f"random answer {number + 1} of {len(drawn)}")
-            scores.append(self._score(phase, genotype))
+                self.say(f"random answer {number + 1} of {len(drawn)}")
+            scores.append(self.score(phase, genotype))
         return tuple(scores)
 
-    def _score(self, phase: str, genotype: Genotype) -> float:
+    def score(self, phase: str, genotype: Genotype) -> float:
+        """The answer's accuracy, trained from scratch; one answer is trained once."""
         alike = _unordered(genotype)
-        if alike in self.scores:
-            self._say("the same answer has been scored before")
-            return self.scores[alike]
+        if alike in self.known:
+            self.say("the same answer has been scored before")
+            return self.known[alike]
         if phase not in self.finished:
-            with self._whole():
+            with self.whole():
                 program = discrete_program(self.checked, self.program, genotype, self.given)
             fitted = train_score(
                 program, self.settings, self.data, seed=self.settings.seed, device=self.device,
                 run=self.run, phase=phase, resume=self.run is not None and self.resume,
                 reporter=self.reporter, save_every_s=self.save_every_s,
             )
-            with self._whole():
-                self._finish(phase, {
+            with self.whole():
+                self.finish(phase, {
                     "genotype": genotype.to_json(), "score": accuracy_of(fitted),
                     "seconds": sum(record.seconds for record in fitted.history),
                 })
         found = self.finished[phase]
         self.seconds += found["seconds"]
-        self.scores[alike] = float(found["score"])
-        return self.scores[alike]
+        self.known[alike] = float(found["score"])
+        return self.known[alike]
 
-    def _finish(self, phase: str, entry: dict[str, Any]) -> None:
+    def finish(self, phase: str, entry: dict[str, Any]) -> None:
+        """Keeps what a phase found."""
         self.finished[phase] = entry
         if self.run is not None:
             self.run.append(RESULTS, {"of": phase, **entry})
 
     @contextmanager
-    def _whole(self) -> Iterator[None]:
+    def whole(self) -> Iterator[None]:
         """What stands between the phases' own loops is finished before an interrupt counts."""
         with interruptible() as interrupt, interrupt.deferred():
             yield
         if interrupt.requested:
             raise interrupted(None if self.run is None else self.run.resume_command)
 
-    def _say(self, text: str) -> None:
-        with self._whole():
+    def say(self, text: str) -> None:
+        """One line for a person."""
+        with self.whole():
             self.reporter.message(text)
 
     def _fingerprint(self) -> str:

@@ -38,8 +38,8 @@ class RandomSchemes:
         return self.module(images)
 
     def eval(self) -> Any:
+        self.module.eval()
         self.module.select(self.space.selection(self.space.full))
-        return self.module.eval()
 
     def train(self, mode: bool = True) -> Any:
         return self.module.train(mode)

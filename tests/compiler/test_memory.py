@@ -115,6 +115,7 @@ TINY = {
     "zeros": "zeros(2)",
     "matmul": "gram",
     "transpose": "transpose -> transpose",
+    "relative_attention": "conv(1, 22) -> relative_attention(8, 6, heads=2) -> relu",
     "dropout": "dropout(0.3)",
     "drop_path": "drop_path",
     "identity": "identity",

@@ -186,9 +186,9 @@ def test_an_image_is_what_it_says() -> None:
     assert shape("image", {"channels": 3, "height": 9, "width": 7}) == (3, 9, 7)
 
 
-def test_only_convolutions_linear_layers_norms_and_scales_own_anything() -> None:
+def test_only_convolutions_linear_layers_norms_scales_and_relative_positions_own_anything() -> None:
     owners = {name for name, rule in PRIMITIVES.items() if rule.has_weights}
-    assert owners == {"conv", "linear", "batch_norm", "scale", "layer_norm"}
+    assert owners == {"conv", "linear", "batch_norm", "scale", "layer_norm", "relative_attention"}
     x = MapType(3, 5, 7)
     for name, rule in PRIMITIVES.items():
         if name not in owners:
@@ -197,5 +197,5 @@ def test_only_convolutions_linear_layers_norms_and_scales_own_anything() -> None
 
 def test_only_convolutions_linear_layers_and_products_cost_anything() -> None:
     x = MapType(3, 5, 7)
-    free = set(PRIMITIVES) - {"conv", "linear", "matmul"}
+    free = set(PRIMITIVES) - {"conv", "linear", "matmul", "relative_attention"}
     assert all(PRIMITIVES[name].macs({}, [x], x) == 0 for name in free)

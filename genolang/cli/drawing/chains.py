@@ -56,7 +56,8 @@ class _Chain:
         self.gather()
         params = self.params()
         nodes = [self.box(i, box, params) for i, box in enumerate(self.boxes)]
-        nodes.append(Node("logits", "logits", "output", (), "one value per class"))
+        told = "one value per class" if self.program.output.is_vector else "one value per class and pixel"
+        nodes.append(Node("logits", "logits", "output", (), told))
         edges = self.edges()
         last = self.program.block.outputs[0]
         edges.append(Edge(f"b{self.home[last]}", "logits", _shape(self.program.output)))

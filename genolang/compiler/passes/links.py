@@ -40,7 +40,8 @@ def fused(node: Node, made: Fused, graph: Graph, types: list[Node]) -> Node:
     """A fused node where another one stood, behind nodes of certain types."""
     found = made.result([n.type for n in types], graph.leaves)
     return replace(
-        node, kind="fused", type=found, layer="", attrs=None, path=(), mix=None, kept=(), fused=made
+        node, kind="fused", type=found, layer="", attrs=None, path=(), body=None, mix=None,
+        kept=(), fused=made,
     )
 
 

@@ -1,0 +1,211 @@
+"""`method all`: several methods under one budget, from one supernet, and what their answers are worth.
+
+Source: Efficient Attention Network, section 6.2 and Table 4. Beside the methods stand the network
+with no slot connected and the one with all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from genolang.diagnostics import fail
+from genolang.search.schemes import SchemeSpace
+from genolang.search.score import fresh_module
+from genolang.search.search import Job
+from genolang.search.space import Genotype
+from genolang.search.supernet import train_supernet
+from genolang.search.timing import Increment, measure_increments
+from genolang.search.writeback import discrete_program
+from genolang.semantics.check import Checked, expand_network
+from genolang.semantics.methods import AllSettings, Method, Sampling, with_budget
+from genolang.semantics.program import Program
+from genolang.semantics.settings import SearchSettings
+from genolang.train.batches import generator_for
+from genolang.train.datasets import Dataset
+from genolang.train.loop import SAVE_EVERY_S
+from genolang.train.reporter import Reporter, SilentReporter
+from genolang.train.run_folder import RunFolder
+from genolang.train.state import copies
+
+if TYPE_CHECKING:
+    from genolang.compiler.backends.torch_module import NetworkModule
+
+BATCH = 50
+"""Images of a timed pass. Source: Efficient Attention Network, section 5.1."""
+
+SUPERNET, TIMING = "supernet", "timing"
+REFERENCES = {"none": "no slot connected", "full": "every slot connected"}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one method found, and how good and fast it is.
+
+    `label` names its files and phases, `method` is the method as written. Accuracies are 0 to 1:
+    `score` trained from scratch, `supernet_accuracy` in the supernet. `connections` counts slots.
+    `seconds` is the search without the supernet's training; `evaluations` and `schemes` how many
+    schemes were asked for and how many different ones measured. The references were not searched.
+    """
+
+    label: str
+    method: str
+    genotype: Genotype
+    score: float
+    supernet_accuracy: float | None
+    increment: Increment
+    connections: int
+    params: int
+    macs: int
+    seconds: float
+    evaluations: int
+    schemes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The methods' answers in the order of the settings, then the references.
+
+    `slots` is how many there are, `plain_seconds` the time of a timed pass with none connected,
+    `supernet_seconds` that of the training that all methods share.
+    """
+
+    answers: tuple[Answer, ...]
+    slots: int
+    plain_seconds: float
+    supernet_seconds: float
+    seconds: float
+
+    @property
+    def best(self) -> Answer:
+        """The searched answer of the highest score, of equals the first."""
+        searched = [answer for answer in self.answers if answer.label not in REFERENCES]
+        return max(searched, key=lambda answer: answer.score)
+
+
+def run_comparison(
+    checked: Checked, network_name: str | None, given: Mapping[str, Any], settings: SearchSettings,
+    data: Dataset, run: RunFolder | None = None, *, seed: int, device: torch.device,
+    resume: bool = False, reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
+) -> Comparison:
+    """Runs every method of `settings.sampling` under `seed`; with `resume` it repeats no phase.
+
+    Raises what `genolang.search.search.run_search` raises.
+    """
+    program = expand_network(checked, network_name, given)
+    if not program.choices:
+        raise fail("G505", f"the network `{program.name}` has no choices to search")
+    settings = replace(settings, seed=seed)
+    job = Job(checked, program, given, settings, data, run, device, resume,
+              reporter or SilentReporter(), save_every_s)
+    job.open()
+    return _Comparison(job).finish()
+
+
+class _Comparison:
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.space = SchemeSpace(job.program)
+        assert isinstance(job.settings.sampling, AllSettings)
+        self.all = job.settings.sampling
+        self.methods = {label(method): method for method in self.all.methods}
+        assert len(self.methods) == len(self.all.methods), "labels tell methods apart"
+
+    def finish(self) -> Comparison:
+        job = self.job
+        for name in self.methods:
+            if f"search-{name}" not in job.finished:
+                job.say(f"searching by {self.methods[name]}")
+                job.search(f"search-{name}", self.settings_of(name), job.settings.seed, self.weights())
+        genotypes = {name: Genotype.from_json(job.finished[f"search-{name}"]["genotype"])
+                     for name in self.methods}  # fmt: skip
+        genotypes |= {"none": self.space.genotype(self.space.plain),
+                      "full": self.space.genotype(self.space.full)}  # fmt: skip
+        scores = {}
+        for name, genotype in genotypes.items():
+            job.say(f"training the answer of {self.methods.get(name, REFERENCES.get(name))} from scratch")
+            scores[name] = job.score(f"score-{name}", genotype)
+        programs = {name: discrete_program(job.checked, job.program, genotype, job.given)
+                    for name, genotype in genotypes.items()}  # fmt: skip
+        if TIMING not in job.finished:
+            job.say("timing the answers")
+            with job.whole():
+                job.finish(TIMING, self.timing(programs, genotypes))
+        answers = tuple(self.answer(name, genotypes[name], scores[name], programs[name]) for name in genotypes)
+        shared = float(job.finished[SUPERNET]["seconds"])
+        spent = shared + job.seconds + sum(answer.seconds for answer in answers)
+        return Comparison(answers, len(self.space.plugs), job.finished[TIMING]["plain_seconds"], shared, spent)
+
+    def settings_of(self, name: str) -> SearchSettings:
+        """The settings of one method under the common budget.
+
+        A differentiable search measures no schemes: it trains for as many epochs as pass as many
+        images, where a backward pass counts two.
+        """
+        method, settings = self.methods[name], self.job.settings
+        if method.sampling is not None:
+            assert isinstance(method.sampling, Sampling)
+            sampling = with_budget(method.sampling, self.all.evaluations)
+            return replace(settings, method=method.method, sampling=sampling)
+        passes = 6 if method.order == 1 else 15
+        share = (1 - settings.split) / settings.split
+        epochs = max(1, round(self.all.evaluations * share / passes))
+        return replace(settings, method=method.method, order=method.order, sampling=None, epochs=epochs)
+
+    def weights(self) -> dict[str, Tensor]:
+        """The supernet's weights after pre-training, trained once and then read back."""
+        job = self.job
+        with job.whole():
+            module = fresh_module(job.program, job.settings.seed)
+        fitted = train_supernet(
+            module, self.space, job.settings, job.data, job.run, seed=job.settings.seed,
+            device=job.device, phase=SUPERNET, resume=job.run is not None and (job.resume or SUPERNET in job.finished),
+            reporter=job.reporter, save_every_s=job.save_every_s,
+        )
+        if SUPERNET not in job.finished:
+            with job.whole():
+                last = fitted.history[-1]
+                job.finish(SUPERNET, {"seconds": sum(record.seconds for record in fitted.history),
+                                      "val_accuracy": last.val_accuracy})  # fmt: skip
+        return copies(module.state_dict())
+
+    def timing(self, programs: Mapping[str, Program], genotypes: Mapping[str, Genotype]) -> dict[str, Any]:
+        """The increments over the network without connections; one answer is timed once."""
+        job = self.job
+        firsts: dict[Genotype, str] = {}
+        for name, genotype in genotypes.items():
+            firsts.setdefault(genotype, name)
+
+        def module_of(name: str) -> NetworkModule:
+            return fresh_module(programs[name], job.settings.seed).to(job.device)
+
+        shape = (BATCH, *job.program.input)
+        images = torch.randn(shape, generator=generator_for(job.settings.seed, "timing")).to(job.device)
+        timed = {name: module_of(name) for name in firsts.values() if name != firsts[genotypes["none"]]}
+        increments, seconds = measure_increments(module_of("none"), timed, images)
+        increments[firsts[genotypes["none"]]] = Increment(0.0, 0.0, 0.0)
+        return {
+            "plain_seconds": seconds, "batch": BATCH, "device": str(job.device),
+            "increments": {name: asdict(increments[firsts[g]]) for name, g in genotypes.items()},
+        }
+
+    def answer(self, name: str, genotype: Genotype, score: float, program: Program) -> Answer:
+        found = self.job.finished.get(f"search-{name}", {})
+        history = sum(record["seconds"] for record in found.get("history", ()))
+        return Answer(
+            name, str(self.methods[name]) if name in self.methods else REFERENCES[name], genotype, score,
+            found.get("val_accuracy"), Increment(**self.job.finished[TIMING]["increments"][name]),
+            self.space.connections(self.space.scheme(genotype)), program.params, program.block.macs[0],
+            found.get("seconds", 0.0) + history, found.get("evaluations", 0), found.get("schemes", 0),
+        )
+
+
+def label(method: Method) -> str:
+    """A method's name for files and phases: `heuristic(every=3, offset=1)` is heuristic-every-3-offset-1."""
+    text = method.method if method.sampling is None and method.order == 1 else str(method)
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
