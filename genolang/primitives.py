@@ -296,16 +296,18 @@ def _relative_attention(attrs: Attrs, types: Types) -> MapType:
     if key % heads or value % heads:
         raise ShapeProblem("G303", f"{heads} heads do not divide {key} key and {value} value channels",
                            "the number of heads must divide both")  # fmt: skip
-    if x.C != 2 * key + value:
+    channels = 2 * key + value
+    if channels != x.C:
         raise ShapeProblem(
-            "G301", f"`relative_attention` takes queries, keys and values, 2 * {key} + {value} channels, not {x}",
-            f"`conv(1, {2 * key + value})` makes them",
+            "G301", f"`relative_attention` takes 2 * {key} + {value} channels, not {x}",
+            f"`conv(1, {channels})` makes queries, keys and values",
         )  # fmt: skip
     return MapType(value, x.H, x.W)
 
 
 def _relative_attention_macs(attrs: Attrs, types: Types, out: MapType) -> int:
-    key, positions = attrs["key"], out.H * out.W
+    key: int = attrs["key"]
+    positions = out.H * out.W
     # Queries with keys, weights with values, queries with both tables.
     return positions * (positions * (key + out.C) + 2 * key * (out.H + out.W - 1))
 

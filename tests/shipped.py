@@ -14,37 +14,78 @@ from genolang.semantics.modules import library_names
 # Tests run side by side, on maps so small that threads cost more than they save.
 torch.set_num_threads(1)
 
-SMALL = {"channels": 4, "depth": 3, "classes": 3, "auxiliary": True}
+SMALL: dict[str, Any] = {"channels": 4, "depth": 3, "classes": 3, "auxiliary": True}
+SUPERNET = {**SMALL, "depth": 2}
+AUGMENTED = {"width": 8, "heads": 2, "least": 4, "classes": 3}
+# One or two networks of every shipped spec, each with parameters that make it small and keep its kind. A
+# published supernet has two cells here: both are reductions, of two kinds.
+EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
+    ("darts/search", "supernet"): SUPERNET,
+    ("darts/v1", "cifar"): SMALL,
+    ("darts/v1", "imagenet"): SMALL,
+    ("darts/v2", "cifar"): SMALL,
+    ("darts/v2", "imagenet"): SMALL,
+    ("darts/imagenet", "v2"): SMALL,
+    ("att_darts/search", "supernet"): SUPERNET,
+    ("att_darts/product", "supernet"): SUPERNET,
+    ("att_darts/found", "cifar"): SMALL,
+    ("att_darts/found", "imagenet"): SMALL,
+    ("att_darts/imagenet", "imagenet"): SMALL,
+    ("quickstart", "digits"): SMALL,
+    ("aacn/mnasnet", "aa_mnasnet"): {"alpha": "1/4", "heads": 2, "least": 4},
+    ("aacn/resnet", "aa_resnet34"): AUGMENTED,
+    ("aacn/resnet", "aa_resnet"): {**AUGMENTED, "blocks": "[1, 1, 1, 1]"},
+    ("aacn/share_search", "digits"): {"width": 8, "classes": 3},
+    ("aacn/wide_resnet", "aa_wrn28_10"): {"depth": 10, "widen": 1, "heads": 2, "least": 2, "classes": 3},
+    ("apnas/clutter", "supernet"): {"width": 4},
+    ("apnas/found", "resnet20"): {"depth": 8, "width": 4},
+    ("apnas/search", "supernet"): {"depth": 8, "width": 4},
+    ("ean/clutter", "se_shared"): {"width": 4},
+    ("ean/clutter", "dia_search"): {"width": 4},
+    ("ean/resnet164", "sge_shared"): {"depth": 11, "width": 4, "classes": 3},
+    ("ean/resnet164", "se_search"): {"depth": 11, "width": 4, "classes": 3},
+    ("ean/resnet50", "dia_shared"): {"blocks": "[1, 1, 1, 1]", "width": 4, "classes": 3},
+    ("residual_attention/cifar", "attention56"): {"channels": 4, "classes": 3},
+    ("residual_attention/cifar_2017", "attention"): {"channels": 4, "classes": 3},
+    ("residual_attention/digits", "digits"): {"channels": 2, "classes": 3},
+    ("residual_attention/imagenet", "attention56"): {"channels": 4, "classes": 3},
+    ("resnet/cifar", "se_resnet20"): {"depth": 8, "classes": 3},
+    ("resnet/imagenet", "bam_resnet50"): {"blocks": "[1, 1, 1, 1]", "width": 8, "classes": 3},
+    ("std/mnasnet", "mnasnet_b1"): {"alpha": "1/4", "classes": 3},
+    ("std/resnet_cifar", "resnet_cifar"): {"depth": 8, "width": 4, "classes": 3},
+    ("std/resnet_imagenet", "resnet_imagenet"): {"blocks": "[1, 1, 1, 1]", "width": 4, "classes": 3},
+    ("std/wide_resnet", "wide_resnet"): {"depth": 10, "widen": 1, "classes": 3},
+    ("transfer/counting", "counter"): {"width": 4},
+    ("transfer/segmentation", "segmenter"): {"width": 4, "classes": 3},
+}
 
 
 def small(spec: str, name: str | None = None, **params: Any) -> Network:
-    """A shipped network with those of the small parameters that it has, and some others.
-
-    A published supernet has two cells here: both are reductions, of two kinds.
-    """
-    given = {**SMALL, **({"depth": 2} if name and "supernet" in name else {}), **params}
+    """A shipped network with the parameters of its example, and some others; those it has not are left out."""
+    base = EXAMPLES[spec, name] if name else next(v for (s, _), v in EXAMPLES.items() if s == spec)
+    given = {**base, **params}
     while True:
         try:
             return load(spec).network(name, **given)
         except GenoError as error:
-            unknown = [k for k in SMALL if k in given and f"`{k}`" in error.diagnostics[0].message]
-            if error.diagnostics[0].code != "G202" or not unknown:
+            unknown = [k for k in base if k in given and f"`{k}`" in error.diagnostics[0].message]
+            if base not in (SMALL, SUPERNET) or error.diagnostics[0].code != "G202" or not unknown:
                 raise
             del given[unknown[0]]
 
 
 def complete_networks() -> list[tuple[str, str]]:
-    """(spec, network) of every shipped network that needs no further arguments."""
-    found = []
+    """(spec, network) of the examples of every shipped spec."""
+    return list(EXAMPLES)
+
+
+def specs_with_networks() -> set[str]:
+    """Every shipped spec that has a network which needs no further arguments."""
+    found = set()
     for parts in library_names():
-        spec = load("/".join(parts))
-        for name in spec.networks:
-            try:
-                spec.network(name)
-            except GenoError as error:
-                assert error.diagnostics[0].code == "G201"
-                continue
-            found.append(("/".join(parts), name))
+        checked = load("/".join(parts)).checked
+        if checked.programs:
+            found.add("/".join(parts))
     return found
 
 

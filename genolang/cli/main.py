@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "import": "Turn another notation into a spec: DARTS, NAS-Bench-201, EAN.",
     "export": "Print a spec in another notation.",
     "show": "Draw cells, modules and networks.",
+    "study": "Statistics of searches: schemes, correlation, convergence, Grad-CAM.",
     "report": "A run as one static HTML page.",
     "explain": "The page of an error code, or where a name is defined.",
 }

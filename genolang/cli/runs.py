@@ -62,11 +62,13 @@ class Request:
     threads: int | None
     values: Mapping[str, str]
     init: str | None = None
+    method: str | None = None
+    more: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
         """The command, without `--resume`, `--out` and `--json`, for the run's records."""
-        words = ["genoc", self.verb, self.spec]
-        for name in ("network", "data", "seed", "threads", "init"):
+        words = ["genoc", *self.verb.split(), self.spec]
+        for name in ("network", "method", "data", "seed", "threads", "init"):
             value = getattr(self, name)
             if value is not None:
                 words += [f"--{name}", str(value)]
@@ -74,7 +76,7 @@ class Request:
             words += ["--device", self.device]
         for key, value in self.values.items():
             words += ["--set", f"{key}={value}"]
-        return words
+        return [*words, *self.more]
 
 
 def read_spec(request: Request) -> Checked:
@@ -128,15 +130,19 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def read_data(name: str, program: Program, task: TaskKind = "classification") -> Dataset:
+def read_data(
+    name: str, program: Program, task: TaskKind = "classification", size: int | None = None
+) -> Dataset:
     """The data, which must be made for the task and fit the network's input and output.
+
+    `size` is that of `resized_crop`.
 
     Errors: G309, G604, G605, G608, and the data's.
     """
     from genolang.train.datasets import data_for, load_data
 
     _check_end(program, task)
-    data = load_data(name)
+    data = load_data(name, size=size)
     if data.task != task:
         raise fail("G608", f"the data `{name}` is made for {data.task}, not for {task}",
                    help=f"write `task {data.task}` in `train`, or take {' or '.join(data_for(task))}")  # fmt: skip
@@ -179,7 +185,7 @@ def open_run(request: Request, text: str) -> RunFolder:
         return RunFolder.create(Path(request.out), text, request.command())
     number = 1
     while True:
-        path = Path("runs") / f"{Path(request.spec).stem}-{request.verb}-{number}"
+        path = Path("runs") / f"{Path(request.spec).stem}-{request.verb.replace(' ', '-')}-{number}"
         if not path.exists():
             return RunFolder.create(path, text, request.command())
         number += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -10,17 +11,21 @@ from genolang.cli.runs import Request, run_options
 
 
 @click.command("search")
+@click.option("--method", metavar="METHOD", help="Instead of the spec's: ean, 'ean(steps=50)', random, ...;"
+              " all runs several and compares them.")
 @run_options
 def search(as_json: bool, **asked: Any) -> None:
     """Run a spec's search and write the answer back as a new spec.
 
     The answer is the spec itself with its choices replaced: found.geno in the run's folder. Beside its
-    score stands that of random answers, trained for as long.
+    score stands that of random answers, trained for as long. `--method all` searches by several methods
+    from one supernet, prints their table, and writes found-METHOD.geno for each.
 
     \b
     genoc search first.geno
     genoc search darts/search --data cifar10:data --out runs/darts --seed 2
     genoc search darts/search --resume runs/darts
+    genoc search slots.geno --network searched --method "all(evaluations=60)"
     """
     from genolang.cli.output import fail_with, print_json
     from genolang.diagnostics import GenoError
@@ -35,64 +40,106 @@ def search(as_json: bool, **asked: Any) -> None:
     click.echo("\n".join(result["summary"]))
 
 
-def _run(request: Request, quiet: bool) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything that a search needs, read and checked."""
+
+    checked: Any
+    given: dict[str, str]
+    settings: Any
+    program: Any
+    device: Any
+    data: Any
+
+
+def prepare(request: Request) -> Prepared:
+    """The spec, its settings, the network and the data. Errors: G505, G508, and those of its parts."""
     from genolang.cli import runs
-    from genolang.cli.progress import ConsoleReporter
     from genolang.diagnostics import fail
-    from genolang.search.search import run_search
     from genolang.semantics.check import expand_network
     from genolang.semantics.sections import search_settings
-    from genolang.semantics.settings import SearchSettings
+    from genolang.semantics.settings import SearchSettings, crop_size
 
     runs.use_threads(request.threads)
     checked = runs.read_spec(request)
     given, changed = runs.split_values(request.values, SearchSettings)
     sections = checked.module.sections("search")
-    if not sections:
+    if request.method is not None:
+        changed["method"] = request.method
+    if not sections and request.method is None:
         raise fail("G508", f"{checked.module.source.name} has no `search` section",
                    help="add one: `search { method darts }`")  # fmt: skip
     if changed:
         sections = [*sections, runs.setting_section("search", changed)]
     settings = search_settings(sections, {})
+    if request.seed is not None:
+        settings = replace(settings, seed=request.seed)
     program = expand_network(checked, request.network, given)
     if not program.choices:
         raise fail("G505", f"the network `{program.name}` has no choices to search",
                    help="write one: `choice operation = skip | sep_conv(3)`")  # fmt: skip
     device = runs.choose_device(request.device)
-    data = runs.read_data(request.data or settings.data, program)
-    seed = settings.seed if request.seed is None else request.seed
+    data = runs.read_data(request.data or settings.data, program, size=crop_size(settings.augment))
+    return Prepared(checked, given, settings, program, device, data)
+
+
+def _run(request: Request, quiet: bool) -> dict[str, Any]:
+    from genolang.cli import runs
+    from genolang.cli.progress import ConsoleReporter
+    from genolang.search.comparison import run_comparison
+    from genolang.search.search import run_search
+
+    ready = prepare(request)
+    checked, program, settings = ready.checked, ready.program, ready.settings
     with runs.open_run(request, checked.module.source.text) as run:
         reporter = ConsoleReporter(quiet=quiet)
-        reporter.message(f"searching `{program.name}` on {data.name}, seed {seed}, in {run.path}")
-        result = run_search(
-            checked, request.network, given, settings, data, run, seed=seed, device=device,
-            resume=request.resume is not None, reporter=reporter,
-        )  # fmt: skip
-        return _write(request, checked, program, settings, result, run)
+        reporter.message(f"searching `{program.name}` on {ready.data.name}, seed {settings.seed},"
+                         f" in {run.path}")  # fmt: skip
+        common: Any = {"seed": settings.seed, "device": ready.device, "reporter": reporter,
+                       "resume": request.resume is not None}  # fmt: skip
+        asked = (checked, request.network, ready.given, settings, ready.data, run)
+        if settings.method == "all":
+            from genolang.cli.compared import write_comparison
+
+            several = run_comparison(*asked, **common)
+            return write_comparison(request, checked, program, settings, several, run)
+        return _write(request, checked, program, settings, run_search(*asked, **common), run)
+
+
+def origin(request: Request, checked: Any, settings: Any) -> list[str]:
+    """The lines of a found spec's header that say where it comes from."""
+    import hashlib
+    from pathlib import Path
+
+    from genolang.version import __version__
+
+    source = checked.module.source
+    digest = hashlib.sha256(source.text.encode()).hexdigest()
+    return [
+        f"from: {Path(source.name).name} (sha256 {digest[:16]}), data {request.data or settings.data}",
+        f"written by genolang {__version__}",
+    ]
 
 
 def _write(
     request: Request, checked: Any, program: Any, settings: Any, result: Any, run: Any
 ) -> dict[str, Any]:  # fmt: skip
-    import hashlib
     from pathlib import Path
 
     from genolang.cli.new import write_text
     from genolang.search.space import describe_genotype
     from genolang.search.writeback import discrete_text, recheck
-    from genolang.version import __version__
+    from genolang.semantics.methods import Method
 
-    source = checked.module.source
-    digest = hashlib.sha256(source.text.encode()).hexdigest()
     found = Path(run.path) / "found.geno"
-    method = f"{settings.method}(order={settings.order})"
-    header = [
-        f"found by: {method} seed {result.seed}, epoch {settings.epochs}, score {result.score:.4f}",
-        f"from: {Path(source.name).name} (sha256 {digest[:16]}), data {request.data or settings.data}",
-    ]
+    method = Method(settings.method, settings.order, settings.sampling)
+    trained = f"epoch {settings.epochs}" if settings.sampling is None else (
+        f"supernet of {settings.epochs} epochs")  # fmt: skip
+    header = [f"found by: {method} seed {result.seed}, {trained}, score {result.score:.4f}"]
+    header += origin(request, checked, settings)
     if result.baseline_random is not None:
-        header.append(f"control: random genotypes, trained as long, score {result.baseline_random:.4f}")
-    header.append(f"written by genolang {__version__}")
+        control = f"control: random genotypes, trained as long, score {result.baseline_random:.4f}"
+        header.insert(2, control)
     text = discrete_text(checked, program, result.genotype, header)
     recheck(checked, text)
     write_text(found, text)

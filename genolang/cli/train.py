@@ -48,7 +48,7 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     from genolang.diagnostics import fail
     from genolang.semantics.check import expand_network
     from genolang.semantics.sections import train_settings
-    from genolang.semantics.settings import TrainSettings
+    from genolang.semantics.settings import TrainSettings, crop_size
     from genolang.train.pouring import pour
     from genolang.train.training import train_network
 
@@ -64,7 +64,8 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
         raise fail("G506", f"the network `{program.name}` has open choices: {', '.join(program.choices)}",
                    help=f"let a search make them: genoc search {request.spec}")  # fmt: skip
     device = runs.choose_device(request.device)
-    data = runs.read_data(request.data or settings.data, program, settings.task)
+    data = runs.read_data(request.data or settings.data, program, settings.task,
+                          crop_size(settings.augment))
     seed = settings.seed if request.seed is None else request.seed
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

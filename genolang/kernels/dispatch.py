@@ -61,6 +61,8 @@ def _decide(kernel: Kernel, inputs: Sequence[Tensor], use: str | None) -> tuple[
         if obstacle:
             raise ValueError(f"the fused {kernel.name} was asked for, but {obstacle}")
         return FUSED, "it was asked for"
+    if reason := kernel.not_worth(inputs):
+        return REFERENCE, reason
     if not obstacle:
         return FUSED, f"the inputs are on a {kind} device and the kernel takes their dtype and shape"
     if kind == "cpu" and CPU in kernel.implementations:

@@ -30,7 +30,8 @@ class Kernel:
     """One operation and its implementations.
 
     `pattern` is the operation as `.geno` text. `obstacle` says in a clause why the fused kernel cannot
-    take these inputs, or nothing. `tolerance` is the largest distance from the float64 reference,
+    take these inputs, or nothing; `not_worth` why, unasked, nothing but plain operations should.
+    `tolerance` is the largest distance from the float64 reference,
     relative to the largest magnitude. `configurations` is the whole launch table: nothing is tuned at
     run time.
     """
@@ -42,3 +43,4 @@ class Kernel:
     configurations: Mapping[str, Configuration]
     dtypes: frozenset[torch.dtype] = FLOATS
     obstacle: Callable[[Sequence[Tensor]], str] = field(default=no_obstacle)
+    not_worth: Callable[[Sequence[Tensor]], str] = field(default=no_obstacle)

@@ -12,14 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
 from genolang.diagnostics import fail
 from genolang.search.schemes import SchemeSpace
 from genolang.search.score import fresh_module
-from genolang.search.search import Job
-from genolang.search.space import Genotype
-from genolang.search.supernet import train_supernet
+from genolang.search.search import SUPERNET, Job
+from genolang.search.space import Genotype, schemes
 from genolang.search.timing import Increment, measure_increments
 from genolang.search.writeback import discrete_program
 from genolang.semantics.check import Checked, expand_network
@@ -31,7 +29,6 @@ from genolang.train.datasets import Dataset
 from genolang.train.loop import SAVE_EVERY_S
 from genolang.train.reporter import Reporter, SilentReporter
 from genolang.train.run_folder import RunFolder
-from genolang.train.state import copies
 
 if TYPE_CHECKING:
     from genolang.compiler.backends.torch_module import NetworkModule
@@ -39,7 +36,7 @@ if TYPE_CHECKING:
 BATCH = 50
 """Images of a timed pass. Source: Efficient Attention Network, section 5.1."""
 
-SUPERNET, TIMING = "supernet", "timing"
+TIMING = "timing"
 REFERENCES = {"none": "no slot connected", "full": "every slot connected"}
 
 
@@ -121,7 +118,8 @@ class _Comparison:
         for name in self.methods:
             if f"search-{name}" not in job.finished:
                 job.say(f"searching by {self.methods[name]}")
-                job.search(f"search-{name}", self.settings_of(name), job.settings.seed, self.weights())
+                weights = job.supernet(self.space)
+                job.search(f"search-{name}", self.settings_of(name), job.settings.seed, weights)
         genotypes = {name: Genotype.from_json(job.finished[f"search-{name}"]["genotype"])
                      for name in self.methods}  # fmt: skip
         genotypes |= {"none": self.space.genotype(self.space.plain),
@@ -136,10 +134,12 @@ class _Comparison:
             job.say("timing the answers")
             with job.whole():
                 job.finish(TIMING, self.timing(programs, genotypes))
-        answers = tuple(self.answer(name, genotypes[name], scores[name], programs[name]) for name in genotypes)
+        answers = tuple(self.answer(name, genotype, scores[name], programs[name])
+                        for name, genotype in genotypes.items())  # fmt: skip
         shared = float(job.finished[SUPERNET]["seconds"])
         spent = shared + job.seconds + sum(answer.seconds for answer in answers)
-        return Comparison(answers, len(self.space.plugs), job.finished[TIMING]["plain_seconds"], shared, spent)
+        plain_seconds = float(job.finished[TIMING]["plain_seconds"])
+        return Comparison(answers, len(self.space.plugs), plain_seconds, shared, spent)
 
     def settings_of(self, name: str) -> SearchSettings:
         """The settings of one method under the common budget.
@@ -156,23 +156,6 @@ class _Comparison:
         share = (1 - settings.split) / settings.split
         epochs = max(1, round(self.all.evaluations * share / passes))
         return replace(settings, method=method.method, order=method.order, sampling=None, epochs=epochs)
-
-    def weights(self) -> dict[str, Tensor]:
-        """The supernet's weights after pre-training, trained once and then read back."""
-        job = self.job
-        with job.whole():
-            module = fresh_module(job.program, job.settings.seed)
-        fitted = train_supernet(
-            module, self.space, job.settings, job.data, job.run, seed=job.settings.seed,
-            device=job.device, phase=SUPERNET, resume=job.run is not None and (job.resume or SUPERNET in job.finished),
-            reporter=job.reporter, save_every_s=job.save_every_s,
-        )
-        if SUPERNET not in job.finished:
-            with job.whole():
-                last = fitted.history[-1]
-                job.finish(SUPERNET, {"seconds": sum(record.seconds for record in fitted.history),
-                                      "val_accuracy": last.val_accuracy})  # fmt: skip
-        return copies(module.state_dict())
 
     def timing(self, programs: Mapping[str, Program], genotypes: Mapping[str, Genotype]) -> dict[str, Any]:
         """The increments over the network without connections; one answer is timed once."""
@@ -200,7 +183,8 @@ class _Comparison:
         return Answer(
             name, str(self.methods[name]) if name in self.methods else REFERENCES[name], genotype, score,
             found.get("val_accuracy"), Increment(**self.job.finished[TIMING]["increments"][name]),
-            self.space.connections(self.space.scheme(genotype)), program.params, program.block.macs[0],
+            sum(bits.count("1") for bits in schemes(self.job.program, genotype).values()),
+            program.params, program.block.macs[0],
             found.get("seconds", 0.0) + history, found.get("evaluations", 0), found.get("schemes", 0),
         )
 

@@ -95,6 +95,14 @@ class SchemeSpace:
         )
         return self.legal(drawn, generator)
 
+    def draw_with(self, connections: int, generator: Generator) -> Scheme:
+        """A random scheme with so many slots connected, every one as likely; the rest drawn evenly."""
+        found = list(self.draw(generator=generator))
+        order = torch.randperm(len(self.plugs), generator=generator).tolist()
+        for place, number in enumerate(order):
+            found[self.plugs[number]] = int(place < connections)
+        return tuple(found)
+
     def legal(self, scheme: Scheme, generator: Generator | None = None) -> Scheme:
         """The scheme with as many edges into each node as are kept: surplus ones are dropped at
         random, missing ones drawn."""

@@ -16,10 +16,12 @@ from typing import Any
 import torch
 
 from genolang.diagnostics import fail
+from genolang.search.schemes import SchemeSpace
 from genolang.search.score import accuracy_of, fresh_module, train_score
 from genolang.search.space import Genotype, derive, random_genotype
 from genolang.search.strategies import STRATEGIES
 from genolang.search.strategy import SearchEpoch
+from genolang.search.supernet import train_supernet
 from genolang.search.writeback import discrete_program
 from genolang.semantics.check import Checked, expand_network
 from genolang.semantics.program import Program
@@ -30,8 +32,10 @@ from genolang.train.interrupt import interrupted, interruptible
 from genolang.train.loop import SAVE_EVERY_S
 from genolang.train.reporter import Reporter, SilentReporter
 from genolang.train.run_folder import RunFolder, read_journal
+from genolang.train.state import copies
 
 RESULTS = "results"
+SUPERNET = "supernet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +116,9 @@ class Job:
     reporter: Reporter
     save_every_s: float
     finished: dict[str, dict[str, Any]] = field(default_factory=dict)
-    known: dict[Genotype, float] = field(default_factory=dict)
+    known: dict[tuple[Genotype, int], float] = field(default_factory=dict)
     seconds: float = 0.0
+    weights: dict[str, torch.Tensor] | None = None
 
     def open(self) -> None:
         """Reads what earlier sittings found; raises G706 if they belong to another search."""
@@ -168,6 +173,24 @@ class Job:
                 "history": [record.to_json() for record in searched.history],
             })
 
+    def supernet(self, space: SchemeSpace) -> Mapping[str, torch.Tensor]:
+        """The weights of a supernet that several searches share, trained once."""
+        if self.weights is not None:
+            return self.weights
+        with self.whole():
+            module = fresh_module(self.program, self.settings.seed)
+        history = train_supernet(
+            module, space, self.settings, self.data, self.run, seed=self.settings.seed,
+            device=self.device, phase=SUPERNET, resume=self.run is not None and self.resume,
+            reporter=self.reporter, save_every_s=self.save_every_s,
+        ).history
+        self.weights = copies(module.state_dict())
+        if SUPERNET not in self.finished:
+            with self.whole():
+                self.finish(SUPERNET, {"seconds": sum(record.seconds for record in history),
+                                       "val_accuracy": history[-1].val_accuracy})  # fmt: skip
+        return self.weights
+
     def control(self) -> tuple[float, ...]:
         """The scores of random answers, no two of them the same."""
         generator = random.Random(f"control {self.settings.seed}")
@@ -187,9 +210,13 @@ class Job:
             scores.append(self.score(phase, genotype))
         return tuple(scores)
 
-    def score(self, phase: str, genotype: Genotype) -> float:
-        """The answer's accuracy, trained from scratch; one answer is trained once."""
-        alike = _unordered(genotype)
+    def score(self, phase: str, genotype: Genotype, seed: int | None = None) -> float:
+        """The answer's accuracy, trained from scratch under the run's seed or another one.
+
+        One answer is trained once under one seed.
+        """
+        seed = self.settings.seed if seed is None else seed
+        alike = _unordered(genotype), seed
         if alike in self.known:
             self.say("the same answer has been scored before")
             return self.known[alike]
@@ -197,7 +224,7 @@ class Job:
             with self.whole():
                 program = discrete_program(self.checked, self.program, genotype, self.given)
             fitted = train_score(
-                program, self.settings, self.data, seed=self.settings.seed, device=self.device,
+                program, self.settings, self.data, seed=seed, device=self.device,
                 run=self.run, phase=phase, resume=self.run is not None and self.resume,
                 reporter=self.reporter, save_every_s=self.save_every_s,
             )

@@ -18,6 +18,7 @@ from genolang.semantics.settings import (
     SearchSettings,
     TaskKind,
     TrainSettings,
+    crop_size,
 )
 
 # What each optimiser and schedule takes, in the order of positional arguments.
@@ -34,7 +35,12 @@ _SCHEDULES = {
     "step": ("start", "factor", "at", "warmup"),
     "exponential": ("start", "factor", "warmup"),
 }
-_AUGMENTATIONS = {"flip": None, "crop": 4.0, "shift": 0.15, "cutout": 16.0}
+# What each augmentation takes, with its defaults.
+_AUGMENTATIONS: dict[str, dict[str, tuple[Read, float]]] = {
+    "flip": {}, "crop": {"amount": (real(0, 512), 4.0)}, "shift": {"amount": (real(0, 1), 0.15)},
+    "cutout": {"amount": (real(0, 512), 16.0)}, "resized_crop": {"amount": (count(1, 4096), 224)},
+    "jitter": {"amount": (real(0, 1), 0.4), "hue": (real(0, 0.5), 0.0)},
+}  # fmt: skip
 
 
 def _data(expr: s.Expr) -> str:
@@ -91,15 +97,17 @@ def _betas(expr: s.Expr) -> tuple[float, float]:
 
 
 def augmentations(expr: s.Expr) -> tuple[Augmentation, ...]:
-    """`[crop(4), flip, shift(0.15), cutout(16)]`, in any order."""
-    found = []
+    """`[resized_crop(224), flip, jitter(0.4, hue=0.2)]`, `[crop(4), shift(0.15), cutout(16)]` ..."""
+    found: list[Augmentation] = []
     for item in items(expr):
         name, call = callee(item, _AUGMENTATIONS, "augmentation")
-        amounts = arguments(call, ("amount",) if name != "flip" else ())
-        default = _AUGMENTATIONS[name] or 0.0
-        limit = 1.0 if name == "shift" else 512
-        amount = real(0, limit)(amounts["amount"]) if amounts else default
-        found.append(Augmentation(name, amount))  # type: ignore[arg-type]
+        taken = _AUGMENTATIONS[name]
+        given = arguments(call, tuple(taken))
+        values = {key: read(given[key]) if key in given else default
+                  for key, (read, default) in taken.items()}  # fmt: skip
+        if name == "resized_crop" and crop_size(found) is not None:
+            raise fail("G502", "`resized_crop` is given twice", item.span)
+        found.append(Augmentation(name, **values))  # type: ignore[arg-type]
     return tuple(found)
 
 

@@ -5,6 +5,7 @@ The sections are read by `genolang.semantics.sections`; nothing here imports tor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -50,10 +51,20 @@ class OptimizerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """One random change of a training image: flip, crop(pad), shift(fraction), cutout(size)."""
+    """One random change of a training image.
 
-    kind: Literal["flip", "crop", "shift", "cutout"]
+    flip, crop(pad), shift(fraction), cutout(size), resized_crop(size) and jitter(amount, hue).
+    """
+
+    kind: Literal["flip", "crop", "shift", "cutout", "resized_crop", "jitter"]
     amount: float = 0.0
+    hue: float = 0.0
+
+
+def crop_size(augmentations: Sequence[Augmentation]) -> int | None:
+    """The size that `resized_crop` cuts images to; without it None."""
+    sizes = [int(change.amount) for change in augmentations if change.kind == "resized_crop"]
+    return sizes[-1] if sizes else None
 
 
 @dataclass(frozen=True, slots=True)

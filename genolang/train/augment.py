@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from genolang.semantics.settings import Augmentation
+from genolang.train.jitter import jitter
 from genolang.train.tasks import IGNORED
 
 
@@ -21,10 +22,15 @@ def augment(
     """Raw images (B, C, H, W) changed at random and normalised, as float32.
 
     Flip, crop and shift act on the raw images in the order given, so that what a crop pads is black
-    before normalisation; cutout acts after it and leaves the channels' means. Source: the CIFAR
-    recipe of quark0/darts.
+    before normalisation; then jitter changes colours; cutout acts last and leaves the channels'
+    means. Of a `resized_crop` the images come here already. Source: the CIFAR recipe of
+    quark0/darts.
     """
-    images = normalise(_placed(images, augmentations, generator), mean, std)
+    images = _placed(images, augmentations, generator)
+    for change in augmentations:
+        if change.kind == "jitter":
+            images = jitter(_as_float(images), change.amount, change.hue, generator)
+    images = normalise(images, mean, std)
     for change in augmentations:
         if change.kind == "cutout":
             images = cutout(images, int(change.amount), generator)
@@ -59,10 +65,13 @@ def _placed(
 
 def normalise(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """(images - mean) / std per channel, float32; uint8 images (B, C, H, W) count from 0 to 255."""
-    as_float = images.float() / 255 if images.dtype == torch.uint8 else images.float()
     centre = torch.tensor(mean, device=images.device).view(-1, 1, 1)
     spread = torch.tensor(std, device=images.device).view(-1, 1, 1)
-    return (as_float - centre) / spread
+    return (_as_float(images) - centre) / spread
+
+
+def _as_float(images: Tensor) -> Tensor:
+    return images.float() / 255 if images.dtype == torch.uint8 else images.float()
 
 
 def flip(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -16,6 +16,7 @@ from genolang.train.batches import Batches, evaluation_batches, generator_for
 from genolang.train.datasets import Dataset
 from genolang.train.evaluate import evaluate
 from genolang.train.interrupt import interruptible
+from genolang.train.lazy import Images
 from genolang.train.loop import SAVE_EVERY_S, Fitted, fit
 from genolang.train.network import TrainableNetwork, parameter_count
 from genolang.train.reporter import EpochRecord, Reporter
@@ -81,7 +82,7 @@ def train_network(
     task = TASKS[settings.task]
     trained_on, held_out = split_indices(len(data.train_labels), settings.split, seed)
 
-    def batches_of(images: Tensor, labels: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
+    def batches_of(images: Images, labels: Tensor) -> Iterable[tuple[Tensor, Tensor]]:
         return evaluation_batches(images, labels, settings.batch, data.mean, data.std, device)
 
     def measured(batches: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float | None]:

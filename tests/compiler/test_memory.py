@@ -5,16 +5,14 @@ from typing import Any
 import pytest
 import torch
 from reference.pouring import compiled
+from shipped import EXAMPLES, complete_networks, small, specs_with_networks
 from torch import Tensor, nn
 
 from genolang.api import Network, load
 from genolang.compiler import driver
 from genolang.primitives import PRIMITIVES
-from genolang.semantics.modules import LIBRARY
 
 MAX_BYTES = 120_000_000
-# Small values for the parameters that shipped networks share; others stay as they are.
-SMALL = {"channels": 4, "depth": 3, "classes": 3}
 
 
 def saved(module: nn.Module, image: Tensor) -> int:
@@ -47,29 +45,23 @@ def assert_planned(network: Network, batch: int, *, fused: bool = True) -> None:
 
 
 def shipped() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Every shipped network at small parameters, with its auxiliary head where it has one."""
-    for path in sorted(LIBRARY.rglob("*.geno")):
-        name = path.relative_to(LIBRARY).with_suffix("").as_posix()
-        checked = load(name).checked
-        for ref in checked.module.definitions.values():
-            if ref.kind == "network" and ref.name in checked.programs:
-                program = checked.programs[ref.name]
-                values = {k: v for k, v in SMALL.items() if k in program.arguments}
-                yield name, ref.name, values
-                if "auxiliary" in program.arguments:
-                    yield name, ref.name, values | {"auxiliary": True}
+    """An example of every shipped network, with and without its auxiliary head where it has one."""
+    for spec, name in complete_networks():
+        yield spec, name, {}
+        if "auxiliary" in small(spec, name).program.arguments:
+            yield spec, name, {"auxiliary": False}
 
 
 CASES = list(shipped())
 
 
-def test_the_shipped_networks_are_found() -> None:
-    assert ("darts/v2", "imagenet") in {case[:2] for case in CASES}
+def test_every_shipped_spec_has_an_example() -> None:
+    assert {spec for spec, _ in EXAMPLES} == specs_with_networks()
 
 
 @pytest.mark.parametrize(("spec", "network", "values"), CASES, ids=str)
 def test_a_plan_is_what_training_really_saves(spec: str, network: str, values: dict[str, Any]) -> None:
-    found = load(spec).network(network, **values)
+    found = small(spec, network, **values)
     try:
         assert_planned(found, 1)
     except ValueError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from typing import Any
 
 import triton
 from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -57,19 +57,13 @@ def divisible(kind: Type, path: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         yield path
 
 
-def assembler() -> str:
-    own = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas"
-    found = str(own) if own.exists() else shutil.which("ptxas")
-    assert found, "Triton brings no ptxas and none is on the path"
-    return found
-
-
 def nvidia(text: str) -> dict[str, Any]:
     (arch,) = re.findall(r"^\.target (\w+)", text, re.MULTILINE)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "kernel.ptx")
         file.write_text(text, encoding="utf-8")
-        command = [assembler(), "-v", f"--gpu-name={arch}", str(file), "-o", str(file.with_suffix(".cubin"))]
+        assembler = get_ptxas(int(arch[3:5])).path
+        command = [assembler, "-v", f"--gpu-name={arch}", str(file), "-o", str(file.with_suffix(".cubin"))]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     loads: Counter[int] = Counter()
     for vector, bits in re.findall(r"\bld\.global[\w:.]*?(?:\.v(\d))?\.[bfsu](\d+)\b", text):

@@ -135,3 +135,15 @@ def test_the_strongest_edges_become_text_that_any_host_can_use() -> None:
     deeper = found.network("supernet", depth=32, classes=100).program
     assert (deeper.output.C, len(deeper.choices)) == (100, 0)
     assert sum("spatial_score" in path for path in deeper.block.leaves) == 15 * 2
+
+
+def test_a_unit_costs_the_same_in_every_host() -> None:
+    def unit(C: int) -> int:
+        # A separable convolution, a 1x1 convolution, and the one of bottom-up top-down, with their norms.
+        return (2 * 9 * C + 2 * C * C + 4 * C) + 2 * (C * C + 2 * C)
+
+    units = unit(16) + unit(32) + unit(64)
+    found = load("apnas/found")
+    assert found.network("resnet20").program.params == 269_722 + 3 * units
+    assert found.network("resnet56").program.params == 853_018 + 9 * units
+    assert found.network("resnet20_100").program.params == 269_722 + 90 * 65 + 3 * units

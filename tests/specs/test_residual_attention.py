@@ -1,4 +1,5 @@
 import pytest
+import torch
 from click.testing import CliRunner
 
 from genolang.api import load
@@ -44,6 +45,13 @@ def test_m_modules_in_a_stage_make_a_trunk_of_the_published_depth(m: int, depth:
     assert len(convolutions) - projections == depth
 
 
+@pytest.mark.parametrize("size", [(33, 20), (45, 61)])
+def test_a_network_runs_on_other_sizes_than_it_declares(size: tuple[int, int]) -> None:
+    for spec, name in ((CIFAR, "attention56"), ("residual_attention/cifar_2017", None)):
+        module = load(spec).network(name, channels=4, gate="spatial").module().eval()
+        assert module(torch.randn(2, 3, *size)).isfinite().all()
+
+
 def test_every_spec_of_residual_attention_has_a_recipe() -> None:
-    for name in ("cifar", "cifar_2017", "imagenet"):
+    for name in ("cifar", "cifar_2017", "digits", "imagenet"):
         assert load(f"residual_attention/{name}").checked.module.sections("train")

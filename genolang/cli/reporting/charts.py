@@ -33,15 +33,15 @@ def line_chart(
         share = 0.5 if last == first else (point[0] - first) / (last - first)
         return LEFT + share * WIDTH, TOP + HEIGHT * (1 - (point[1] - low) / (high - low))
 
-    parts = [_text(LEFT, 16, title, INK, "bold")]
+    parts = [text(LEFT, 16, title, INK, "bold")]
     for tick in ticks:
         y = place((first, tick))[1]
         parts.append(f'<path d="M{LEFT:g} {y:.1f}h{WIDTH:g}" stroke="{GRID}"/>')
-        parts.append(_text(LEFT - 6, y + 4, f"{tick:g}", SOFT, anchor="end"))
+        parts.append(text(LEFT - 6, y + 4, f"{tick:g}", SOFT, anchor="end"))
     for x in _whole_ticks(first, last):
         at = place((x, low))[0]
-        parts.append(_text(at, TOP + HEIGHT + 16, f"{x:g}", SOFT, anchor="middle"))
-    parts.append(_text(LEFT + WIDTH / 2, TOP + HEIGHT + 32, unit, SOFT, anchor="middle"))
+        parts.append(text(at, TOP + HEIGHT + 16, f"{x:g}", SOFT, anchor="middle"))
+    parts.append(text(LEFT + WIDTH / 2, TOP + HEIGHT + 32, unit, SOFT, anchor="middle"))
     parts += [_curve(name, [place(point) for point in curve], FAINT) for name, curve in control.items()]
     looks = [_look(number) for number in range(len(curves))]
     for (name, curve), look in reversed(list(zip(curves.items(), looks, strict=True))):
@@ -52,7 +52,7 @@ def line_chart(
         rows.append((f"{len(control)} at random, mean", sum(ends) / len(ends), FAINT))
     legend, width = _legend(rows)
     height = max(TOP + HEIGHT + BOTTOM, TOP + ROW * len(rows) + 8)
-    return _document(LEFT + WIDTH + 16 + width, height, title, [*parts, *legend])
+    return document(LEFT + WIDTH + 16 + width, height, title, [*parts, *legend])
 
 
 def _look(number: int) -> str:
@@ -79,7 +79,7 @@ def _legend(rows: Sequence[tuple[str, float, str]]) -> tuple[list[str], float]:
         shown = f"{name}  {short(end)}"
         widest = max(widest, len(shown))
         parts.append(f'<path d="M{left:g} {y:g}h14" stroke-width="2.4" stroke="{look}"/>')
-        parts.append(_text(left + 20, y + 4, shown, INK))
+        parts.append(text(left + 20, y + 4, shown, INK))
     return parts, 20 + 6.6 * widest + 12
 
 
@@ -94,18 +94,18 @@ def score_chart(title: str, rows: Sequence[tuple[str, Sequence[float], bool]]) -
     def across(score: float) -> float:
         return left + WIDTH * (score - ticks[0]) / (ticks[-1] - ticks[0])
 
-    parts = [_text(12, 16, title, INK, "bold")]
+    parts = [text(12, 16, title, INK, "bold")]
     for tick in ticks:
         parts.append(f'<path d="M{across(tick):.1f} {TOP:g}V{height:g}" stroke="{GRID}"/>')
-        parts.append(_text(across(tick), height + 16, f"{tick:g}", SOFT, anchor="middle"))
+        parts.append(text(across(tick), height + 16, f"{tick:g}", SOFT, anchor="middle"))
     for number, (name, found, bold) in enumerate(rows):
         y = TOP + 30 * number + 15
-        parts.append(_text(left - 14, y + 4, name, INK, anchor="end"))
+        parts.append(text(left - 14, y + 4, name, INK, anchor="end"))
         look = f'r="5.5" fill="{HUES[0]}"' if bold else f'r="4.5" fill="{PAPER}" stroke="{SOFT}"'
         for score in found:
             tip = f"<title>{short(score)}</title>"
             parts.append(f'<circle cx="{across(score):.1f}" cy="{y:g}" {look}>{tip}</circle>')
-    return _document(left + WIDTH + 30, height + 28, title, parts)
+    return document(left + WIDTH + 30, height + 28, title, parts)
 
 
 def nice_ticks(low: float, high: float) -> list[float]:
@@ -130,14 +130,16 @@ def short(value: float) -> str:
     return f"{value:.4g}"
 
 
-def _text(x: float, y: float, text: str, ink: str, weight: str = "normal", anchor: str = "start") -> str:
+def text(x: float, y: float, words: str, ink: str, weight: str = "normal", anchor: str = "start") -> str:
+    """Words at a place."""
     return (
         f'<text x="{x:.1f}" y="{y:.1f}" font-size="{FONT:g}" fill="{ink}" font-weight="{weight}"'
-        f' text-anchor="{anchor}" xml:space="preserve">{safe(text)}</text>'
+        f' text-anchor="{anchor}" xml:space="preserve">{safe(words)}</text>'
     )
 
 
-def _document(width: float, height: float, title: str, parts: Sequence[str]) -> str:
+def document(width: float, height: float, title: str, parts: Sequence[str]) -> str:
+    """A whole picture."""
     size = f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" font-family="{safe(SANS)}">'
     paper = f'<rect width="{width:.0f}" height="{height:.0f}" fill="{PAPER}"/>'

@@ -21,8 +21,10 @@ RELATIVE_ATTENTION = '''class RelativeAttention(nn.Module):
         # The bias of a key is one number by its row and one by its column: behind the
         # query these numbers, behind the key ones at its places, give it without a map
         # of all pairs.
-        by_row = torch.einsum("bnyxd,yzd->bnyxz", grid, relative(self.relative_height, height))
-        by_column = torch.einsum("bnyxd,xwd->bnyxw", grid, relative(self.relative_width, width))
+        below = relative(self.relative_height, height)
+        right = relative(self.relative_width, width)
+        by_row = torch.einsum("bnyxd,yzd->bnyxz", grid, below)
+        by_column = torch.einsum("bnyxd,xwd->bnyxw", grid, right)
         place = torch.arange(height * width, device=x.device)
         rows = F.one_hot(place // width, height)
         columns = F.one_hot(place % width, width)
@@ -37,7 +39,8 @@ RELATIVE_ATTENTION = '''class RelativeAttention(nn.Module):
 def relative(table: Tensor, length: int) -> Tensor:
     """(L, L, d): the row of a table for the distance from one place to another."""
     if 2 * length - 1 > table.shape[0]:
-        raise ValueError(f"made for at most {(table.shape[0] + 1) // 2} places, not {length}")
+        most = (table.shape[0] + 1) // 2
+        raise ValueError(f"made for sides of up to {most}, not {length}")
     place = torch.arange(length, device=table.device)
     return table[place[None, :] - place[:, None] + table.shape[0] // 2]
 '''

@@ -202,6 +202,14 @@ class NetworkModule(GraphModule):
         ]
         return tuple(answers) if two else answers[0]
 
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """The last maps (B, C, H, W) of more than one position, and the logits that follow on them."""
+        weights = self.choices.weights() if len(self.choices) else {}
+        steps, outputs = self._runs[0]
+        values = self.run(tuple((*step[:3], ()) for step in steps), (images,), weights)
+        maps = [values[result] for _, _, result, _ in steps if values[result].shape[2:].numel() > 1]
+        return maps[-1] if maps else images, values[outputs[0]].flatten(1)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> NetworkModule:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.choices.apply(fn)

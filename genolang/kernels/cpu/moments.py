@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from genolang.kernels.cpu.maps import joined, last, matrix, slices, unmatrix
+from genolang.kernels.cpu.maps import joined, matrix, slices, unmatrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Statistics:
 
 
 @dataclass(frozen=True, slots=True)
-class _Folded:
+class Folded:
     """What the batch tells of T convolutions (T, O, C): weights times S, and 1 / deviation (T, O)."""
 
     weights: Tensor
@@ -38,9 +38,10 @@ class _Folded:
     rstds: Tensor
 
 
-def _fold(
+def fold(
     pixels: Sequence[Tensor], means: Sequence[Tensor], weights: Tensor, kept: Sequence[Statistics]
-) -> _Folded:
+) -> Folded:
+    """Fold the norms of T centred maps (pixels, C) into their convolutions; running statistics follow."""
     count = pixels[0].shape[0]
     second = torch.stack([z.t().mm(z) for z in pixels]).div_(count)
     seen = torch.bmm(weights, second)
@@ -51,11 +52,11 @@ def _fold(
         statistics.mean.lerp_(mean, statistics.momentum)
         statistics.variance.lerp_(variance, statistics.momentum)
     eps = variances.new_tensor([statistics.eps for statistics in kept])
-    return _Folded(weights, seen, torch.rsqrt(variances + eps[:, None]))
+    return Folded(weights, seen, torch.rsqrt(variances + eps[:, None]))
 
 
-def _unfold(
-    folded: _Folded, products: Tensor, scales: Tensor, count: int
+def unfold(
+    folded: Folded, products: Tensor, scales: Tensor, count: int
 ) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
     """Gradients to the weights (T, O, C) and to the scales (T, O), and the matrices by which the
     centred gradient and the map give the map's gradient; `products` is gradient' map (T, O, C)."""
@@ -70,7 +71,8 @@ def _unfold(
     return to_weights, shares, (by_gradient, by_map)
 
 
-def _stacked(weights: Sequence[Tensor]) -> Tensor:
+def stacked(weights: Sequence[Tensor]) -> Tensor:
+    """Weights (O, C, 1, 1) as (T, O, C)."""
     return torch.stack([w.flatten(1) for w in weights])
 
 
@@ -96,10 +98,10 @@ class _NormConv(torch.autograd.Function):
         ctx: Any, count: int, kept: tuple[Statistics, ...], relu: bool, *tensors: Tensor
     ) -> tuple[Tensor, ...]:
         x = joined(tensors[:count])
-        means, weights = tensors[count : 2 * count], _stacked(tensors[2 * count : 3 * count])
+        means, weights = tensors[count : 2 * count], stacked(tensors[2 * count : 3 * count])
         affine = tensors[3 * count :]
         pixels = matrix(x)
-        folded = _fold(pixels.chunk(count, 1), means, weights, kept)
+        folded = fold(pixels.chunk(count, 1), means, weights, kept)
         scales = torch.stack(affine[::2]) if affine else torch.ones_like(folded.rstds)
         y = _products(pixels, (scales * folded.rstds)[:, :, None] * weights)
         if affine:
@@ -127,8 +129,8 @@ class _NormConv(torch.autograd.Function):
         size = g.shape[0]
         parts = list(zip(g.chunk(count, 1), pixels.chunk(count, 1), strict=True))
         products = torch.stack([a.t().mm(b) for a, b in parts])
-        to_weights, to_scales, (by_gradient, by_map) = _unfold(
-            _Folded(weights, seen, rstds), products, scales, size
+        to_weights, to_scales, (by_gradient, by_map) = unfold(
+            Folded(weights, seen, rstds), products, scales, size
         )
         to_pixels = _products(g, by_gradient.transpose(1, 2))
         _add_products(to_pixels, pixels, by_map)
@@ -158,53 +160,3 @@ def _add_products(found: Tensor, pixels: Tensor, matrices: Tensor) -> None:
     count = matrices.shape[0]
     for part, by, result in zip(pixels.chunk(count, 1), matrices, found.chunk(count, 1), strict=True):
         result.addmm_(part, by)
-
-
-def mixed_norm_conv(
-    maps: Sequence[Tensor], means: Sequence[Tensor], weights: Sequence[Tensor], shares: Tensor,
-    kept: Sequence[Statistics],
-) -> Tensor:  # fmt: skip
-    """sum_t shares[t] * bn_t(conv_t(maps[t])) in training, for 1x1 convolutions and batch norms without
-    scale and shift; maps and means as for `norm_conv`."""
-    found: Tensor = _MixedNormConv.apply(  # type: ignore[no-untyped-call]
-        len(maps), tuple(kept), shares, *maps, *means, *weights
-    )
-    return found
-
-
-class _MixedNormConv(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any, count: int, kept: tuple[Statistics, ...], shares: Tensor, *tensors: Tensor
-    ) -> Tensor:
-        maps = tensors[:count]
-        weights = _stacked(tensors[2 * count :])
-        pixels = [matrix(x) for x in maps]
-        folded = _fold(pixels, tensors[count : 2 * count], weights, kept)
-        scaled = (shares[:, None] * folded.rstds)[:, :, None] * weights
-        total = pixels[0].mm(scaled[0].t())
-        for z, weight in zip(pixels[1:], scaled[1:], strict=True):
-            total.addmm_(z, weight.t())
-        ctx.save_for_backward(*maps, folded.weights, folded.seen, folded.rstds, shares)
-        return unmatrix(total, maps[0])
-
-    @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
-        *maps, weights, seen, rstds, shares = ctx.saved_tensors
-        g = matrix(last(gradient))
-        g = g - g.mean(0)
-        pixels = [matrix(x) for x in maps]
-        products = torch.stack([g.t().mm(z) for z in pixels])
-        scales = shares[:, None].expand_as(rstds)
-        to_weights, to_scales, (by_gradient, by_map) = _unfold(
-            _Folded(weights, seen, rstds), products, scales, g.shape[0]
-        )
-        to_maps = [
-            unmatrix(g.mm(direct).addmm_(z, own), maps[0])
-            for z, direct, own in zip(pixels, by_gradient, by_map, strict=True)
-        ]
-        return (
-            None, None, to_scales.sum(1), *to_maps, *[None] * len(maps),
-            *(w[:, :, None, None] for w in to_weights),
-        )  # fmt: skip

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from genolang.kernels.maps import layout
 from genolang.kernels.masking.gate import CHANNEL, SPATIAL, Gate
 
 aten = torch.ops.aten
 # What a variance of 0 becomes, so that its reciprocal is a number.
-TINY = 1e-30
+TINY = 1e-36
 
 Saved = tuple[Tensor, ...]
 
@@ -20,7 +21,7 @@ def masked_forward(t: Tensor, m: Tensor, gate: Gate) -> tuple[Tensor, Saved]:
     """The masked map, and what backward needs besides t and the first of it, a map."""
     if gate.kind == SPATIAL:
         hat, rows = _standardise(m, gate.eps)
-        mask, saved = _maps(rows[0], hat).mul(hat).sigmoid_(), (hat, *rows)
+        mask, saved = (_maps(rows[0], hat) * hat).sigmoid_(), (hat, *rows)
     elif gate.kind == CHANNEL:
         norm = (m * m).sum(1, keepdim=True).sqrt_()
         mask, saved = m / norm.clamp(min=gate.eps), (m, norm)
@@ -29,7 +30,7 @@ def masked_forward(t: Tensor, m: Tensor, gate: Gate) -> tuple[Tensor, Saved]:
     else:
         mask = torch.sigmoid(m)
         saved = (mask,)
-    return (torch.addcmul(t, t, mask) if gate.residual else mask.mul_(t)), saved
+    return (torch.addcmul(t, t, mask) if gate.residual else mask * t), saved
 
 
 def masked_backward(
@@ -70,6 +71,7 @@ def _standardise(m: Tensor, eps: float) -> tuple[Tensor, Saved]:
     deviation plus eps, one over that, and the factor by which backward takes the map."""
     batch, channels, height, width = m.shape
     count = height * width
+    m = m.contiguous(memory_format=layout(m))
     hat, _, rstd = torch.native_group_norm(m, None, None, batch, channels, count, channels, TINY)
     deviation = rstd.reciprocal()
     larger = (count / max(1, count - 1)) ** 0.5

@@ -47,6 +47,7 @@ def obstacle(s: Sizes) -> str:
         return f"the map has more than {LARGEST_SIDE} rows or columns"
     if max(s.key, s.value) > LARGEST_DIMENSION:
         return f"a head has more than {LARGEST_DIMENSION} dimensions"
-    if max(s.key, s.value) > LARGEST_DIMENSION // 2 and max(s.height, s.width) > LARGEST_SIDE // 2:
-        return f"heads of more than {LARGEST_DIMENSION // 2} dimensions and sides beyond {LARGEST_SIDE // 2} together"
+    dimension, side = LARGEST_DIMENSION // 2, LARGEST_SIDE // 2
+    if max(s.key, s.value) > dimension and max(s.height, s.width) > side:
+        return f"a head has more than {dimension} dimensions and a side more than {side} pixels"
     return ""

@@ -39,13 +39,13 @@ def forward(
     query, key, value = _heads(_wide(qkv), s)
     by_row, by_column = _biases(query, relative_height, relative_width, s)
     out, logsumexp = query.new_empty(value.shape), query.new_empty(query.shape[:2])
-    for heads_here, rows in _tiles(s):
-        here = (heads_here, rows)
+    for heads_here, pixels in _tiles(s):
+        here = (heads_here, pixels)
         logits = _logits(query[here], key[heads_here], by_row[here], by_column[here])
         largest = logits.amax(2, keepdim=True)
         weights = logits.sub_(largest).exp_()
         total = weights.sum(2)
-        out[heads_here, :, rows] = (value[heads_here] @ weights.mT).div_(total[:, None])
+        out[heads_here, :, pixels] = (value[heads_here] @ weights.mT).div_(total[:, None])
         logsumexp[here] = largest[..., 0] + total.log_()
     return out.view(s.batch, s.heads * s.value, s.height, s.width).to(qkv.dtype), logsumexp
 
@@ -67,28 +67,27 @@ def backward(
     grad_key, grad_value = key.new_zeros(key.shape), value.new_zeros(value.shape)
     grad_row = query.new_empty(*query.shape[:2], s.height)
     grad_column = query.new_empty(*query.shape[:2], s.width)
-    for heads_here, rows in _tiles(s):
-        here = (heads_here, rows)
+    for heads_here, pixels in _tiles(s):
+        here = (heads_here, pixels)
         weights = _logits(query[here], key[heads_here], by_row[here], by_column[here]).exp_()
-        grad_out = grad[heads_here, :, rows]
+        grad_out = grad[heads_here, :, pixels]
         grad_value[heads_here].baddbmm_(grad_out, weights)
         change = torch.baddbmm(mean[here], grad_out.mT, value[heads_here], beta=-1).mul_(weights)
-        by_place = change.unflatten(2, (s.height, s.width))
+        by_place = change.view(*change.shape[:2], s.height, s.width)
         grad_column[here] = by_place.sum(2)
         grad_row[here] = by_place.sum(3)
         grad_query[here] = change @ key[heads_here].mT
         grad_key[heads_here].baddbmm_(query[here].mT, change)
     places = (s.batch * s.heads, s.height, s.width)
-    grads = [
-        _unslid(grad_row.view(*places, s.height).transpose(1, 2)), _unslid(grad_column.view(*places, s.width)),
-    ]  # fmt: skip
-    tables = _tables(relative_height, relative_width, query, s)
+    below = _unslid(grad_row.view(*places, s.height).transpose(1, 2))
+    right = _unslid(grad_column.view(*places, s.width))
+    rows, columns = _tables(relative_height, relative_width, query, s)
     grad_grid = grad_query.view(*places, s.key)
-    grad_grid += (grads[0] @ tables[0]).transpose(1, 2)
-    grad_grid += grads[1] @ tables[1]
+    grad_grid += (below @ rows).transpose(1, 2)
+    grad_grid += right @ columns
     grid = query.view(*places, s.key)
-    grad_height = _table_gradient(grads[0], grid.transpose(1, 2), relative_height)
-    grad_width = _table_gradient(grads[1], grid, relative_width)
+    grad_height = _table_gradient(below, grid.transpose(1, 2), relative_height)
+    grad_width = _table_gradient(right, grid, relative_width)
     parts = (grad_query.mul_(s.scale).mT, grad_key, grad_value)
     joined = torch.cat([part.reshape(s.batch, s.heads * part.shape[1], s.pixels) for part in parts], 1)
     return joined.view(qkv.shape).to(qkv.dtype), grad_height, grad_width
@@ -104,7 +103,7 @@ def _heads(qkv: Tensor, s: Sizes) -> tuple[Tensor, Tensor, Tensor]:
     widths = [s.heads * s.key, s.heads * s.key, s.heads * s.value]
     query, key, value = (
         part.reshape(s.batch * s.heads, width // s.heads, s.pixels)
-        for part, width in zip(qkv.split(widths, dim=1), widths, strict=True)
+        for part, width in zip(torch.split(qkv, widths, dim=1), widths, strict=True)
     )
     return (query.mT * s.scale).contiguous(), key, value
 
@@ -115,9 +114,11 @@ def _tables(
     return centre(relative_height, s.height).to(like.dtype), centre(relative_width, s.width).to(like.dtype)
 
 
-def _biases(query: Tensor, relative_height: Tensor, relative_width: Tensor, s: Sizes) -> tuple[Tensor, Tensor]:
+def _biases(
+    query: Tensor, relative_height: Tensor, relative_width: Tensor, s: Sizes
+) -> tuple[Tensor, Tensor]:
     """What a key's row and what its column add to a logit: (N, H*W, H, 1) and (N, H*W, 1, W)."""
-    grid = query.unflatten(1, (s.height, s.width))
+    grid = query.view(query.shape[0], s.height, s.width, s.key)
     rows, columns = _tables(relative_height, relative_width, query, s)
     by_row = _slide(grid.transpose(1, 2) @ rows.t()).transpose(1, 2)
     by_column = _slide(grid @ columns.t())
@@ -146,7 +147,7 @@ def _slide(products: Tensor) -> Tensor:
         return products
     # In the flat rows one step down and one to the left is a constant stride of 2L - 2.
     flat = products.flatten(-2)[..., length - 1 : length - 1 + length * (2 * length - 2)]
-    return flat.unflatten(-1, (length, 2 * length - 2))[..., :length]
+    return flat.view(*flat.shape[:-1], length, 2 * length - 2)[..., :length]
 
 
 def _unslid(by_place: Tensor) -> Tensor:

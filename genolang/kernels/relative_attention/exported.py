@@ -20,10 +20,10 @@ def relative_attention(
     s = sizes(qkv, relative_height, relative_width, heads)
     widths = [heads * s.key, heads * s.key, heads * s.value]
     query, key, value = (
-        part.unflatten(1, (heads, -1)).flatten(3).mT for part in qkv.split(widths, dim=1)
+        torch.unflatten(part, 1, (heads, -1)).flatten(3).mT for part in torch.split(qkv, widths, dim=1)
     )
     query = query * s.scale
-    grid = query.unflatten(2, (s.height, s.width))
+    grid = torch.unflatten(query, 2, (s.height, s.width))
     by_row = torch.einsum("bnyxd,yzd->bnyxz", grid, by_pair(relative_height.to(qkv.dtype), s.height))
     by_column = torch.einsum("bnyxd,xwd->bnyxw", grid, by_pair(relative_width.to(qkv.dtype), s.width))
     biases = torch.cat([by_row, by_column], 4).flatten(2, 3)
@@ -35,4 +35,4 @@ def relative_attention(
     out = F.scaled_dot_product_attention(
         torch.cat([query, biases], 3), torch.cat([key, places], 3), padded, scale=1.0
     )
-    return out[..., : s.value].mT.flatten(1, 2).unflatten(2, (s.height, s.width))
+    return torch.unflatten(out[..., : s.value].mT.flatten(1, 2), 2, (s.height, s.width))

@@ -6,6 +6,8 @@ of a tile of queries then stays in registers, and of what its row adds one numbe
 Exponentials are to base 2: SCALE is log2(e) / sqrt(KEY). Padded sizes: WP of W, DP of KEY, EP of VALUE.
 """
 
+# mypy: disable-error-code="no-untyped-def,untyped-decorator"
+
 from __future__ import annotations
 
 from typing import Any
@@ -13,10 +15,13 @@ from typing import Any
 import triton
 import triton.language as tl
 
+# SCALE * LN2 is 1 / sqrt(KEY).
+LN2 = tl.constexpr(0.6931471805599453)
+
 
 @triton.jit
-def load_tile(start, i, c, SIZE: tl.constexpr, P: tl.constexpr, STRIDE_C: tl.constexpr, STRIDE_P: tl.constexpr,
-              OP: tl.constexpr):  # fmt: skip
+def load_tile(start, i, c, SIZE: tl.constexpr, P: tl.constexpr, STRIDE_C: tl.constexpr,
+              STRIDE_P: tl.constexpr, OP: tl.constexpr):  # fmt: skip
     """Pixels i and channels c (shapes that broadcast) of one head; zeros outside."""
     return tl.load(start + c * STRIDE_C + i * STRIDE_P, mask=(c < SIZE) & (i < P) & (i >= 0), other=0).to(OP)
 
@@ -54,8 +59,9 @@ def axis_biases(q, table, biases, i, own, L: tl.constexpr, P: tl.constexpr, KEY:
 
 @triton.jit
 def prepare(qkv, relative_height, relative_width, by_row, by_column, stride_b,
-            STRIDE_C: tl.constexpr, STRIDE_P: tl.constexpr, H: tl.constexpr, W: tl.constexpr, HEADS: tl.constexpr,
-            KEY: tl.constexpr, VALUE: tl.constexpr, SCALE: tl.constexpr, HP: tl.constexpr, WP: tl.constexpr,
+            STRIDE_C: tl.constexpr, STRIDE_P: tl.constexpr, H: tl.constexpr, W: tl.constexpr,
+            HEADS: tl.constexpr, KEY: tl.constexpr, VALUE: tl.constexpr, SCALE: tl.constexpr,
+            HP: tl.constexpr, WP: tl.constexpr,
             TABLE_H: tl.constexpr, TABLE_W: tl.constexpr, DP: tl.constexpr, OP: tl.constexpr,
             PRECISION: tl.constexpr, QUERIES: tl.constexpr):  # fmt: skip
     """What a key's row and its column add to every query's logits: by_row [N, H, P], by_column [N, W, P]."""
@@ -71,8 +77,9 @@ def prepare(qkv, relative_height, relative_width, by_row, by_column, stride_b,
 
 @triton.jit
 def forward(qkv, by_row, by_column, out, logsumexp, stride_b,
-            STRIDE_C: tl.constexpr, STRIDE_P: tl.constexpr, H: tl.constexpr, W: tl.constexpr, HEADS: tl.constexpr,
-            KEY: tl.constexpr, VALUE: tl.constexpr, SCALE: tl.constexpr, WP: tl.constexpr, DP: tl.constexpr,
+            STRIDE_C: tl.constexpr, STRIDE_P: tl.constexpr, H: tl.constexpr, W: tl.constexpr,
+            HEADS: tl.constexpr, KEY: tl.constexpr, VALUE: tl.constexpr, SCALE: tl.constexpr,
+            WP: tl.constexpr, DP: tl.constexpr,
             EP: tl.constexpr, OP: tl.constexpr, ACC: tl.constexpr, PRECISION: tl.constexpr,
             QUERIES: tl.constexpr, ROWS: tl.constexpr):  # fmt: skip
     P: tl.constexpr = H * W
@@ -106,13 +113,14 @@ def forward(qkv, by_row, by_column, out, logsumexp, stride_b,
 
 
 @triton.jit
-def backward_query(qkv, by_row, by_column, out, grad, logsumexp, mean, grad_query, grad_row, grad_column, stride_b,
+def backward_query(qkv, by_row, by_column, out, grad, logsumexp, mean, grad_query, grad_row, grad_column,
+                   stride_b,
                    STRIDE_C: tl.constexpr, STRIDE_P: tl.constexpr, H: tl.constexpr, W: tl.constexpr,
                    HEADS: tl.constexpr, KEY: tl.constexpr, VALUE: tl.constexpr, SCALE: tl.constexpr,
                    WP: tl.constexpr, DP: tl.constexpr, EP: tl.constexpr, OP: tl.constexpr, ACC: tl.constexpr,
                    PRECISION: tl.constexpr, QUERIES: tl.constexpr, ROWS: tl.constexpr):  # fmt: skip
-    """Of the logits' gradient: its product with the keys [N, KEY, P], its sums by key row [N, H, P] and by key
-    column [N, P, W], all before scaling; and mean [N, P], the mean of the weights' gradients."""
+    """Of the logits' gradient: its product with the keys [N, KEY, P], its sums by key row [N, H, P] and
+    by key column [N, P, W], all before scaling; and mean [N, P], that of the weights' gradients."""
     P: tl.constexpr = H * W
     n = tl.program_id(1).to(tl.int64)
     i = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
@@ -183,8 +191,7 @@ def backward_key(qkv, by_row, by_column, grad, logsumexp, mean, grad_qkv, stride
         to_key += tl.dot(change.to(OP), q, input_precision=PRECISION)
     _, to_keys, to_values = heads_of(grad_qkv, n, HEADS * (2 * KEY + VALUE) * P, HEADS, KEY, VALUE, P)
     there = (place >= 0) & (place < P)
-    # SCALE without its log2(e).
-    tl.store(to_keys + d[None, :] * P + place[:, None], to_key * (SCALE * 0.6931471805599453),
+    tl.store(to_keys + d[None, :] * P + place[:, None], to_key * (SCALE * LN2),
              mask=there[:, None] & (d < KEY)[None, :])  # fmt: skip
     tl.store(to_values + e[None, :] * P + place[:, None], to_value,
              mask=there[:, None] & (e < VALUE)[None, :])  # fmt: skip
@@ -194,8 +201,9 @@ def backward_key(qkv, by_row, by_column, grad, logsumexp, mean, grad_qkv, stride
 def backward_table(qkv, table, grad_axis, grad_query, grad_qkv, parts, stride_b,
                    STRIDE_C: tl.constexpr, STRIDE_P: tl.constexpr, H: tl.constexpr, W: tl.constexpr,
                    HEADS: tl.constexpr, KEY: tl.constexpr, VALUE: tl.constexpr, SCALE: tl.constexpr,
-                   COLUMNS: tl.constexpr, TP: tl.constexpr, DP: tl.constexpr, OP: tl.constexpr, ACC: tl.constexpr,
-                   PRECISION: tl.constexpr, QUERIES: tl.constexpr, SPLIT: tl.constexpr):  # fmt: skip
+                   COLUMNS: tl.constexpr, TP: tl.constexpr, DP: tl.constexpr, OP: tl.constexpr,
+                   ACC: tl.constexpr, PRECISION: tl.constexpr, QUERIES: tl.constexpr,
+                   SPLIT: tl.constexpr):  # fmt: skip
     """Of one axis: its share of the queries' gradient, and parts [N, SPLIT, 2L-1, KEY] of its table's.
 
     The rows come first and add to grad_query [N, KEY, P]; the columns (COLUMNS) finish it in grad_qkv.
@@ -224,11 +232,12 @@ def backward_table(qkv, table, grad_axis, grad_query, grad_qkv, parts, stride_b,
         to_query = tl.load(before, mask=mask, other=0)
         to_query += tl.dot(change, rows, input_precision=PRECISION)
         if COLUMNS:
-            tl.store(to_queries + d[None, :] * P + i[:, None], to_query * (SCALE * 0.6931471805599453), mask=mask)
+            to = to_queries + d[None, :] * P + i[:, None]
+            tl.store(to, to_query * (SCALE * LN2), mask=mask)
         else:
             tl.store(before, to_query, mask=mask)
-    to = parts + ((n * SPLIT + tl.program_id(0)) * (2 * L - 1) + t[:, None]) * KEY + d[None, :]
-    tl.store(to, to_table * (SCALE * 0.6931471805599453), mask=of_table)
+    part = parts + ((n * SPLIT + tl.program_id(0)) * (2 * L - 1) + t[:, None]) * KEY + d[None, :]
+    tl.store(part, to_table * (SCALE * LN2), mask=of_table)
 
 
 KERNELS: dict[str, Any] = {

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from genolang.kernels.dispatch import interpreting
+from genolang.kernels.maps import on_device_of
 from genolang.kernels.relative_attention.configurations import configuration
 from genolang.kernels.relative_attention.sizes import Sizes, centre, sizes
 
@@ -16,7 +17,7 @@ from genolang.kernels.relative_attention.sizes import Sizes, centre, sizes
 def forward(
     qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int
 ) -> tuple[Tensor, Tensor]:
-    """(B, value, H, W) in the dtype of `qkv`, and logarithms to base 2 of the weights' sums (B * heads, H*W)."""
+    """(B, value, H, W) in the dtype of `qkv`, and base-2 logarithms of the weights' sums (B * heads, H*W)."""
     call = _Call(qkv, relative_height, relative_width, heads)
     s = call.sizes
     out = qkv.new_empty(s.batch, heads * s.value, s.height, s.width)
@@ -36,7 +37,8 @@ def backward(
     mean, grad_query = call.buffer(s.pixels), call.buffer(s.key, s.pixels)
     grad_row, grad_column = call.buffer(s.height, s.pixels), call.buffer(s.pixels, s.width)
     biases = call.biases()
-    call.run("backward_query", call.qkv, *biases, out, grad, logsumexp, mean, grad_query, grad_row, grad_column)
+    gradients = grad_query, grad_row, grad_column
+    call.run("backward_query", call.qkv, *biases, out, grad, logsumexp, mean, *gradients)
     call.run("backward_key", call.qkv, *biases, grad, logsumexp, mean, grad_qkv)
     # The columns finish what the rows began.
     to_height = call.table(False, relative_height, grad_row, grad_query, grad_qkv)
@@ -97,7 +99,7 @@ class _Call:
             return
         function, chosen = KERNELS[kernel], configuration(kernel, dtype, s)
         how = {name: value for name, value in how.items() if name in function.arg_names}
-        with torch.cuda.device_of(self.qkv):
+        with on_device_of(self.qkv):
             function[grid](
                 *tensors, self.qkv.stride(0), **how, num_warps=chosen.warps, num_stages=chosen.stages
             )

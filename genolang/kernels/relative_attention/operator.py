@@ -110,8 +110,8 @@ def _(
     grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, out: Tensor,
     logsumexp: Tensor, use: str,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    tables = relative_height, relative_width
-    return qkv.new_empty(qkv.shape), *(table.new_empty(table.shape) for table in tables)
+    to_height = relative_height.new_empty(relative_height.shape)
+    return qkv.new_empty(qkv.shape), to_height, relative_width.new_empty(relative_width.shape)
 
 
 def _at_run_time(

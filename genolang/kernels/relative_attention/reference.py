@@ -18,8 +18,8 @@ def relative_attention(
     s = sizes(qkv, relative_height, relative_width, heads)
     wide = qkv.float() if qkv.dtype in (torch.float16, torch.bfloat16) else qkv
     q, k, v = (
-        part.unflatten(1, (heads, -1))
-        for part in wide.split([heads * s.key, heads * s.key, heads * s.value], dim=1)
+        torch.unflatten(part, 1, (heads, -1))
+        for part in torch.split(wide, [heads * s.key, heads * s.key, heads * s.value], dim=1)
     )
     rows = by_pair(relative_height.to(wide.dtype), s.height)
     columns = by_pair(relative_width.to(wide.dtype), s.width)

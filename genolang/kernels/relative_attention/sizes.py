@@ -28,7 +28,7 @@ class Sizes(NamedTuple):
 
 
 def sizes(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int) -> Sizes:
-    """The sizes that the arguments of `relative_attention` have. ValueError where they do not fit together."""
+    """The sizes of the arguments of `relative_attention`. ValueError where they do not fit together."""
     if qkv.dim() != 4 or relative_height.dim() != 2 or relative_width.dim() != 2:
         raise ValueError("relative attention takes a map (B, C, H, W) and two tables (2L-1, key dimension)")
     key = relative_height.shape[1]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from dataclasses import replace
 from functools import cache
 from typing import get_args
+
+from torch import Tensor
 
 from genolang.diagnostics import did_you_mean, fail
 from genolang.semantics.settings import TaskKind
 from genolang.train.datasets._base import Dataset, DataSource
+from genolang.train.lazy import LazyImages
 
 __all__ = ["DataSource", "Dataset", "data_for", "known_data", "load_data"]
 
@@ -31,13 +35,16 @@ def data_for(*tasks: TaskKind) -> tuple[str, ...]:
     return tuple(sorted(s.usage for s in _sources().values() if s.task in tasks))
 
 
-def load_data(name: str, *, seed: int = 0) -> Dataset:
-    """The data set of that name, wholly in memory; the same name and seed give the same one.
+def load_data(name: str, *, seed: int = 0, size: int | None = None) -> Dataset:
+    """The data set of that name; the same name and seed give the same one.
 
+    With a `size` (that of `resized_crop`) images of any size are cut to it when a batch needs them:
+    random windows for training, the middle for evaluation. Images in files then stay there.
     `seed` chooses the test images where the data has no test set of its own (digits, folder, npz)
     and draws the generated images; leave it alone so that runs with different seeds of their own
-    share one test set. Raises G601 for an unknown name, G602 for a wrong path, G603 for a cut-off
-    file, G604 for labels, G605 for shapes, G606 for formats and G607 for a missing package.
+    share one test set. Raises G503 for a size where pixels have labels, G601 for an unknown name,
+    G602 for a wrong path, G603 for a cut-off file, G604 for labels, G605 for shapes, G606 for formats
+    and G607 for a missing package.
     """
     kind, colon, argument = name.partition(":")
     source = _sources().get(kind)
@@ -50,8 +57,20 @@ def load_data(name: str, *, seed: int = 0) -> Dataset:
         raise fail("G601", f"unknown data `{name}`", help=f"`{kind}` takes no path: `{kind}`")
     if source.argument is not None and not argument:
         raise fail("G602", f"`{name}` names no path, expected `{source.usage}`")
+    if size is not None and source.task != "classification":
+        raise fail("G503", f"`resized_crop` is for classification, and `{name}` has labels for pixels",
+                   help="`crop`, `shift` and `flip` move labels with their images")
     try:
-        return source.load(argument, seed)
+        if size is not None and source.stream is not None:
+            return source.stream(argument, seed, size)
+        data = source.load(argument, seed)
+        return data if size is None else _cut(data, size)
     except OSError as error:
         place = error.filename or argument
         raise fail("G602", f"{place}: cannot be read: {error.strerror or error}") from error
+
+
+def _cut(data: Dataset, size: int) -> Dataset:
+    train, test = data.train_images, data.test_images
+    assert isinstance(train, Tensor) and isinstance(test, Tensor), "other images have a `stream`"
+    return replace(data, train_images=LazyImages.of(train, size), test_images=LazyImages.of(test, size))

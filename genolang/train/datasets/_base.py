@@ -12,6 +12,7 @@ from torch import Tensor
 
 from genolang.diagnostics import fail
 from genolang.semantics.settings import TaskKind
+from genolang.train.lazy import Images
 
 TEST_SHARE = 0.2
 MAX_BYTES = 1 << 34
@@ -21,6 +22,7 @@ MAX_BYTES = 1 << 34
 class Dataset:
     """Images (N, C, H, W), uint8 or float32 on the scale 0 to 1, with the labels of a task.
 
+    Images are in memory, or lazy where they are many or are cut to a size.
     Labels are a class per image (N,), int64; for segmentation a class per pixel (N, H, W), uint8,
     `IGNORED` where there is none; for counting a density map (N, H, W), float32, whose sum is the
     number of objects. uint8 images stand for value / 255. `mean` and `std` are per channel on the
@@ -29,9 +31,9 @@ class Dataset:
     """
 
     name: str
-    train_images: Tensor
+    train_images: Images
     train_labels: Tensor
-    test_images: Tensor
+    test_images: Images
     test_labels: Tensor
     classes: int
     class_names: tuple[str, ...]
@@ -50,13 +52,15 @@ class Dataset:
 class DataSource:
     """One kind of data: `name`, or `name:ARGUMENT` where `argument` says what is to follow.
 
-    `load` takes the argument ("" where there is none) and a seed for what is drawn at random.
+    `load` takes the argument ("" where there is none) and a seed for what is drawn at random;
+    `stream` also a size, and gives lazy images that are cut to it.
     """
 
     name: str
     argument: str | None
     load: Callable[[str, int], Dataset]
     task: TaskKind = "classification"
+    stream: Callable[[str, int, int], Dataset] | None = None
 
     @property
     def usage(self) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -22,18 +25,46 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".webp")
 # Only decoders of plain pixels: others of Pillow's may start outside programs.
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "WEBP")
 MAX_SIDE = 4096
+# Of an image that is read alone, and will be cut: some of ImageNet's are that large.
+MAX_LAZY_SIDE = 10_000
 _GREY = ("1", "L", "LA")
 _COLOUR = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr")
 
 Pixels = NDArray[np.uint8]
+T = TypeVar("T")
 
 
 def image_files(folder: Path) -> list[Path]:
     """The image files of a folder by name; hidden and other files are passed over."""
-    return sorted(
-        entry for entry in folder.iterdir()
-        if entry.suffix.lower() in SUFFIXES and not entry.name.startswith(".") and entry.is_file()
-    )
+    return [folder / name for name in image_names(folder)]
+
+
+def image_names(folder: Path) -> list[str]:
+    """The names of the image files of a folder, sorted; a million of them in seconds."""
+    with os.scandir(folder) as entries:
+        return sorted(
+            entry.name for entry in entries
+            if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
+        )
+
+
+def image_shape(path: Path, most: int) -> tuple[int, int, int]:
+    """(1 or 3, H, W) by the head of a file, of `most` pixels a side. Errors: those of `read_image`."""
+    def shape_of(_: Path, image: Image) -> tuple[int, int, int]:
+        return (1 if image.mode in _GREY else 3), image.height, image.width
+
+    return _decode(path, shape_of, most)
+
+
+def read_image(path: Path, channels: int) -> Tensor:
+    """One image, uint8 (C, H, W), with its channels last in memory; grey ones are made colour.
+
+    From any thread. Errors: G603, G605 (also for colour where grey is needed), G606, G607.
+    """
+    def pixels_of(path: Path, image: Image) -> Pixels:
+        return _pixels(path, image, channels)
+
+    return torch.from_numpy(_decode(path, pixels_of, MAX_LAZY_SIDE))
 
 
 def read_images(root: Path, files: Sequence[Path]) -> Tensor:
@@ -58,7 +89,8 @@ def _read(root: Path, files: Sequence[Path], pixels_of: Callable[[Path, Image], 
             raise fail(
                 "G605", f"{path}: expected {_shape(first)} as {files[0]}, "
                 f"found {_shape(pixels)}",
-                help="give all images one size and make them all grey or all colour",
+                help="give all images one size and make them all grey or all colour; those of a folder's"
+                " classes can also be cut to one: `augment [resized_crop(224)]`",
             )
         images[index] = torch.from_numpy(pixels)
     return images
@@ -69,8 +101,8 @@ def _shape(pixels: Pixels) -> str:
     return f"{width}x{height} {'grey' if channels == 1 else 'colour'}"
 
 
-def _decode(path: Path, pixels_of: Callable[[Path, Image], Pixels]) -> Pixels:
-    """One image as (C, H, W), uint8."""
+def _decode(path: Path, found_in: Callable[[Path, Image], T], most: int = MAX_SIDE) -> T:
+    """What is found in an opened image of at most `most` pixels a side."""
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError as error:
@@ -78,33 +110,62 @@ def _decode(path: Path, pixels_of: Callable[[Path, Image], Pixels]) -> Pixels:
     if path.stat().st_size == 0:
         raise fail("G603", f"{path}: expected an image, found an empty file")
     try:
-        with warnings.catch_warnings():
-            # What Pillow warns of (odd metadata, many pixels) is harmless or checked here.
-            warnings.simplefilter("ignore")
-            with Image.open(path, formats=FORMATS) as image:
-                if max(image.size) > MAX_SIDE:
-                    raise fail("G605", f"{path}: expected at most {MAX_SIDE} pixels a side, found "
-                               f"{image.size[0]}x{image.size[1]}")
-                return pixels_of(path, image)
+        with _quiet(), Image.open(path, formats=FORMATS) as image:
+            if max(image.size) > most:
+                raise fail("G605", f"{path}: expected at most {most} pixels a side, found "
+                           f"{image.size[0]}x{image.size[1]}")
+            return found_in(path, image)
     except PermissionError:
         raise
     except UnidentifiedImageError as error:
         raise fail("G606", f"{path}: expected an image ({', '.join(FORMATS)}), found another "
                    "format") from error
     except Image.DecompressionBombError as error:
-        raise fail("G605", f"{path}: expected at most {MAX_SIDE} pixels a side, found "
+        raise fail("G605", f"{path}: expected at most {most} pixels a side, found "
                    "more") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise fail("G603", f"{path}: expected a whole image, found a cut-off or damaged one "
                    f"({error})") from error
 
 
-def _pixels(path: Path, image: Image) -> Pixels:
+_silence = threading.Lock()
+_silent: list[warnings.catch_warnings[None]] = []
+_readers = 0
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Pillow's warnings: what it warns of (odd metadata, many pixels) is harmless or checked.
+
+    Warnings have filters for the whole process: of all threads that are in here the first one puts
+    up the filter, and the last one takes it down.
+    """
+    global _readers
+    with _silence:
+        if _readers == 0:
+            _silent.append(warnings.catch_warnings())
+            _silent[-1].__enter__()
+            warnings.filterwarnings("ignore", module=r"PIL\b")
+        _readers += 1
+    try:
+        yield
+    finally:
+        with _silence:
+            _readers -= 1
+            if _readers == 0:
+                _silent.pop().__exit__(None, None, None)
+
+
+def _pixels(path: Path, image: Image, channels: int | None = None) -> Pixels:
+    """Pixels (C, H, W) of a number of channels, or of the image's own."""
     if image.mode not in _GREY + _COLOUR:
         raise fail("G606", f"{path}: expected 8-bit grey or colour, found the mode {image.mode}")
-    if image.mode in _GREY:
+    if image.mode not in _GREY and channels == 1:
+        raise fail("G605", f"{path}: expected grey as the other images, found colour",
+                   help="make all images grey or all colour")
+    if channels == 1 or (channels is None and image.mode in _GREY):
         return np.array(image.convert("L"), dtype=np.uint8)[None]
-    return np.array(image.convert("RGB"), dtype=np.uint8).transpose(2, 0, 1).copy()
+    return np.array(image.convert("RGB"), dtype=np.uint8).transpose(2, 0, 1)
 
 
 def _numbers(path: Path, image: Image) -> Pixels:

@@ -21,7 +21,8 @@ from genolang.train.datasets._scattered import CANVAS, scatter
 from genolang.train.datasets.digits import digit_images
 
 GRID = 4
-SIGMA = 1.5
+SIGMA = 2.5
+"""Wide enough for a map of a quarter of the size, as backbones leave it, to show the bells."""
 TRAIN_COUNT = 1000
 TEST_COUNT = 250
 

@@ -28,7 +28,8 @@ SIZES = {
 
 def variant(kernel: str, place: str, dtype: torch.dtype, targets: tuple[str, ...], *, columns: bool = False,
             last: bool = False) -> Variant:  # fmt: skip
-    s, function, chosen = SIZES[place], KERNELS[kernel], configuration(kernel, dtype, s)
+    s, function = SIZES[place], KERNELS[kernel]
+    chosen = configuration(kernel, dtype, s)
     channels = s.heads * (2 * s.key + s.value)
     strides = (1, channels) if last else (s.pixels, 1)
     given = constants(kernel, s, dtype, strides, hip=targets == AMD, columns=columns)
@@ -46,11 +47,16 @@ def variant(kernel: str, place: str, dtype: torch.dtype, targets: tuple[str, ...
     )  # fmt: skip
 
 
+def each(place: str, dtype: torch.dtype, targets: tuple[str, ...]) -> Iterator[Variant]:
+    for kernel in KERNELS:
+        yield variant(kernel, place, dtype, targets)
+        if kernel == "backward_table":
+            yield variant(kernel, place, dtype, targets, columns=True)
+
+
 def variants() -> Iterator[Variant]:
-    for dtype in (torch.bfloat16, torch.float32):
-        for targets in (NVIDIA, AMD):
-            for place in SIZES:
-                for kernel in KERNELS:
-                    yield variant(kernel, place, dtype, targets)
-                    if kernel == "backward_table":
-                        yield variant(kernel, place, dtype, targets, columns=True)
+    yield from each("14x14", torch.bfloat16, ("cuda:90",))
+    yield from each("14x14", torch.bfloat16, AMD)
+    yield from each("32x32", torch.float32, ("cuda:80",))
+    for kernel in ("forward", "backward_key"):
+        yield variant(kernel, "32x32", torch.bfloat16, ("cuda:80",), last=True)

@@ -1,0 +1,83 @@
+"""Numerics of the Triton kernels, run by test_interpreted.py where Triton interprets."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from kernel_harness.masking import GATES, RECALIBRATIONS, Case, agrees, agrees_as_well, build, ours, results
+
+FUSED = "fused"
+# What lies outside a map is computed, and not stored.
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in exp")
+
+# torch.empty is then full of NaN, so that what a kernel leaves unwritten shows.
+torch._C._set_deterministic_algorithms(True)
+
+
+@pytest.mark.parametrize("case", [*GATES, *RECALIBRATIONS], ids=str)
+def test_the_fused_kernel_computes_what_is_spelled_out(case: Case) -> None:
+    agrees(case, FUSED, 1e-12)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [Case(), *(Case(gate=g, layout=w) for g in ("spatial", "channel") for w in ("contiguous", "channels_last")),
+     *(Case(mask=m, relu=True) for m in ("channel", "spatial", "full"))],
+    ids=str,
+)  # fmt: skip
+def test_lower_precision_stays_within_its_tolerance(case: Case) -> None:
+    agrees(replace(case, dtype=torch.float32), FUSED, 2e-6)
+    agrees_as_well(replace(case, dtype=torch.float16), FUSED, 2.0)
+    # Interpreted, a store in bfloat16 truncates instead of rounding.
+    agrees_as_well(replace(case, dtype=torch.bfloat16), FUSED, 3.0)
+
+
+@pytest.mark.parametrize("gate", ["mixed", "spatial", "channel"])
+def test_map_and_logits_may_have_two_dtypes(gate: str) -> None:
+    agrees(Case(gate=gate, dtype=torch.float32, logits_dtype=torch.float64), FUSED, 1e-6)
+
+
+@pytest.mark.parametrize("mask", ["channel", "spatial", "full"])
+def test_a_relu_passes_no_gradient_at_zero(mask: str) -> None:
+    case = Case(mask=mask, relu=True, values="exact zeros")
+    inputs = build(case)
+    found = results(ours(case, FUSED), inputs)
+    assert (inputs[0] == 0).any() and not found["to x"][inputs[0] == 0].any()
+    agrees(case, FUSED, 1e-12)
+
+
+@pytest.mark.parametrize("case", [Case(), Case(gate="spatial"), Case(gate="channel"), Case(mask="channel", relu=True),
+                                  Case(mask="spatial"), Case(mask="full", relu=True)], ids=str)  # fmt: skip
+def test_gradients_come_for_every_subset_of_inputs_and_run_after_run_alike(case: Case) -> None:
+    whole = results(ours(case, FUSED), build(case))
+    count = 3 if case.mask else 2
+    for wanted in range(1, 2**count):
+        inputs = build(case)
+        for index, tensor in enumerate(inputs[:-1]):
+            tensor.requires_grad_(bool(wanted >> index & 1))
+        found = results(ours(case, FUSED), inputs)
+        assert len(found) == 1 + wanted.bit_count()
+        assert all(torch.equal(found[name], whole[name]) for name in found)
+
+
+@pytest.mark.parametrize("case", [Case(gate="spatial"), Case(gate="channel"), Case(mask="channel")], ids=str)
+def test_nan_stays_in_its_row_or_position(case: Case) -> None:
+    inputs = build(case)
+    with torch.no_grad():
+        inputs[-2][0, 0, 0, 0] = torch.nan
+    found = results(ours(case, FUSED), inputs)
+    # Only the norm of a position is shared by its channels.
+    touched = found["out"][0, :, 0, 0] if case.gate == "channel" else found["out"][0, 0]
+    assert touched.isnan().all() and int(found["out"].isnan().sum()) == touched.numel()
+    assert int(found["to m"].isnan().sum()) == (1 if case.mask else touched.numel())
+
+
+@pytest.mark.parametrize("how", ["expanded", "transposed"])
+def test_the_incoming_gradient_may_lie_anyhow(how: str) -> None:
+    for case in (Case(shape=(2, 3, 5, 5)), Case(shape=(2, 3, 5, 5), gate="spatial"),
+                 Case(shape=(2, 3, 5, 5), mask="full", relu=True)):  # fmt: skip
+        *inputs, grad = build(case)
+        grad = grad[:1, :1].expand_as(grad) if how == "expanded" else grad.transpose(2, 3)
+        found = results(ours(case, FUSED), [*inputs, grad])
+        wanted = results(ours(case, FUSED), [*build(case)[:-1], grad.contiguous()])
+        assert all(torch.equal(found[name], wanted[name]) for name in wanted)
