@@ -1,6 +1,7 @@
 """How good is a found spec? Its test accuracy among random answers of the same space, trained alike.
 
     python -m benches.rank quickstart runs/quickstart/search/found.geno --json benches/results/rank.json
+    python -m benches.rank apnas/clutter apnas/found:clutter_unit --beside apnas/found:clutter_se
 """
 
 from __future__ import annotations
@@ -35,24 +36,32 @@ def accuracy(program: Program, settings: TrainSettings, data: Dataset, seed: int
     return result.test_accuracy
 
 
+def named(text: str) -> Program:
+    """The network of `spec` or `spec:network`."""
+    spec, _, network = text.partition(":")
+    return load(spec).network(network or None).program
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("space")
     parser.add_argument("found")
+    parser.add_argument("--beside", action="append", default=[], metavar="SPEC:NETWORK")
     parser.add_argument("--random", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    space, found = load(arguments.space), load(arguments.found)
+    space = load(arguments.space)
     settings = train_settings(
         space.checked.module.sections("train"), {"epochs": arguments.epochs} if arguments.epochs else {}
     )
     data = load_data(settings.data)
     program = space.network().program
     generator = random.Random(0)
-    programs = {"found": found.network().program}
+    programs = {"found": named(arguments.found)}
+    programs |= {text: named(text) for text in arguments.beside}
     for number in range(arguments.random):
         genotype = random_genotype(program, generator)
         programs[f"random {number}"] = discrete_program(space.checked, program, genotype, {})
@@ -64,14 +73,15 @@ def main() -> None:
                      "mean": statistics.mean(scores), "seconds": time.perf_counter() - begun})  # fmt: skip
         print(f"{name:10} {candidate.params:7,}  {statistics.mean(scores):.4f}  {scores}", flush=True)
     mean = rows[0]["mean"]
-    better = sum(row["mean"] > mean for row in rows[1:])
+    rivals = [row for row in rows if row["name"].startswith("random ")]
+    better = sum(row["mean"] > mean for row in rivals)
     summary = {
         "space": arguments.space, "epochs": settings.epochs, "data": settings.data, "rows": rows,
-        "rank": better + 1, "of": len(rows),
-        "random_mean": statistics.mean(row["mean"] for row in rows[1:]),
+        "rank": better + 1, "of": len(rivals) + 1,
+        "random_mean": statistics.mean(row["mean"] for row in rivals),
         "torch": torch.__version__, "threads": torch.get_num_threads(),
     }  # fmt: skip
-    print(f"rank {better + 1} of {len(rows)}; mean of random {summary['random_mean']:.4f}")
+    print(f"rank {better + 1} of {len(rivals) + 1}; mean of random {summary['random_mean']:.4f}")
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(summary, indent=1) + "\n")

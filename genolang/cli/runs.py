@@ -145,7 +145,8 @@ def read_data(
     data = load_data(name, size=size)
     if data.task != task:
         raise fail("G608", f"the data `{name}` is made for {data.task}, not for {task}",
-                   help=f"write `task {data.task}` in `train`, or take {' or '.join(data_for(task))}")  # fmt: skip
+                   help=f"write `task {data.task}` in `train`, or take"
+                   f" {' or '.join(data_for(task))}")  # fmt: skip
     shape = tuple(data.image_shape)
     if shape != tuple(program.input):
         raise fail(
@@ -172,7 +173,7 @@ def _check_end(program: Program, task: TaskKind) -> None:
         if task != "classification" and end.is_vector:
             raise fail("G309", f"for {task} a network ends in a map of its image's size, but"
                        f" `{program.name}` ends in {end}",
-                       help="end it with `resize(like=input)`, as `fcn_head` and `density_head` do")  # fmt: skip
+                       help="end it with `resize(like=input)`, as `fcn_head` or `density_head`")  # fmt: skip
 
 
 def open_run(request: Request, text: str) -> RunFolder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,7 +45,10 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Welch:
         float(np.std(first, ddof=1)), float(np.std(second, ddof=1)))  # fmt: skip
     t = p = None
     if max(stds) > 0:
-        found = stats.ttest_ind(first, second, equal_var=False)
+        with warnings.catch_warnings():
+            # Of one sample all values may be the same: its variance of zero is right.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            found = stats.ttest_ind(first, second, equal_var=False)
         t, p = float(found.statistic), float(found.pvalue)
     return Welch(len(first), len(second), *means, *stds, t, p)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import re
 import subprocess
@@ -62,8 +63,9 @@ def nvidia(text: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "kernel.ptx")
         file.write_text(text, encoding="utf-8")
-        assembler = get_ptxas(int(arch[3:5])).path
-        command = [assembler, "-v", f"--gpu-name={arch}", str(file), "-o", str(file.with_suffix(".cubin"))]
+        # Triton 3.5 brings one assembler, later versions one by architecture.
+        which = [int(arch[3:5])][: len(inspect.signature(get_ptxas).parameters)]
+        command = [get_ptxas(*which).path, "-v", f"--gpu-name={arch}", str(file), "-o", str(file.with_suffix(".cubin"))]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     loads: Counter[int] = Counter()
     for vector, bits in re.findall(r"\bld\.global[\w:.]*?(?:\.v(\d))?\.[bfsu](\d+)\b", text):

@@ -68,7 +68,7 @@ def test_every_sampled_method_measured_as_many_schemes(compared):
 
 
 def test_all_methods_search_one_supernet_that_is_trained_once(compared):
-    path, found = compared
+    path, _ = compared
     phases = [entry["phase"] for entry in read_journal(path)]
     assert phases.count("supernet") == 1 and not any("-supernet" in phase for phase in phases)
     lines = [e for e in read_journal(path) if e["phase"].startswith("search-") and "schemes" in e]

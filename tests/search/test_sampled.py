@@ -78,7 +78,7 @@ def test_a_step_trains_one_scheme_for_the_whole_batch_and_every_step_another(mon
     schemes = [tuple(bit for bits in s.values() for bit in bits) for training, s in drawn if training]
     assert len(schemes) == 12 * 3 and len(set(schemes)) > 20
     assert 0.4 < sum(map(sum, schemes)) / (6 * len(schemes)) < 0.6
-    assert all(set(sum(s.values(), [])) == {1} for training, s in drawn if not training)
+    assert all({bit for bits in s.values() for bit in bits} == {1} for training, s in drawn if not training)
 
 
 def test_the_monitored_accuracy_is_that_of_all_slots_connected():
@@ -153,12 +153,6 @@ def test_two_searches_are_equal_with_and_without_a_folder(name, tmp_path):
         first = timeless(search(name, folder)[1])
     assert first == timeless(search(name)[1])
     assert torch.equal(state, torch.random.get_rng_state())
-
-
-def tensors_and_lines(folder):
-    kept = [p for p in sorted((folder / "checkpoints").glob("search-*.json"))][-1:]
-    lines = [e for e in read_journal(folder) if e["phase"] == "search"]
-    return kept, lines
 
 
 @pytest.mark.parametrize("name", METHODS)

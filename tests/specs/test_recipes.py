@@ -35,7 +35,7 @@ SPECS = sorted(LIBRARY.rglob("*.geno"))
 PUBLISHED = {
     "cifar10": ((3, 32, 32), 10), "cifar100": ((3, 32, 32), 100), "folder:data/imagenet": ((3, 224, 224), 1000),
 }
-NARROW = {**SMALL, "width": 8, "blocks": [1, 1, 1, 1], "widen": 1, "modules": [1, 1, 1], "alpha": "1/4"}
+NARROW = {**SMALL, "width": 16, "blocks": [1, 1, 1, 1], "widen": 1, "modules": [1, 1, 1], "alpha": "1/4"}
 
 
 def having(kind: str) -> list[str]:

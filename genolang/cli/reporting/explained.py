@@ -28,11 +28,8 @@ def explain_runs(paths: tuple[str, str], count: int, data_name: str | None) -> t
     from genolang.train.batches import evaluation_batches
     from genolang.train.gradcam import grad_cam
 
-    networks, data = [], None
-    for path in paths:
-        module, data = _trained(Path(path), data_name or (data.name if data is not None else None))
-        networks.append(module)
-    assert data is not None
+    first, data, name = _trained(Path(paths[0]), data_name)
+    networks = [first, _trained(Path(paths[1]), name)[0]]
     images, labels = next(iter(evaluation_batches(
         data.test_images, data.test_labels, count, data.mean, data.std, torch.device("cpu")
     )))  # fmt: skip
@@ -59,8 +56,8 @@ def explain_runs(paths: tuple[str, str], count: int, data_name: str | None) -> t
     }, heat_chart("Grad-CAM", heads, shown)  # fmt: skip
 
 
-def _trained(path: Path, data_name: str | None) -> tuple[NetworkModule, Dataset]:
-    """A run's network with its best weights, and the data."""
+def _trained(path: Path, data_name: str | None) -> tuple[NetworkModule, Dataset, str]:
+    """A run's network with its best weights, the data and what it was called."""
     from safetensors.torch import load_file
 
     from genolang.api import load
@@ -78,10 +75,11 @@ def _trained(path: Path, data_name: str | None) -> tuple[NetworkModule, Dataset]
     given, _ = runs.split_values(request.values, TrainSettings)
     program = expand_network(checked, request.network, given)
     settings = train_settings(checked.module.sections("train"), {})
-    data = runs.read_data(data_name or request.data or settings.data, program)
+    name = data_name or request.data or settings.data
+    data = runs.read_data(name, program)
     module = driver.to_module(program)
     module.load_state_dict(load_file(path / "weights.safetensors"))
-    return module, data
+    return module, data, name
 
 
 def _request(path: Path) -> Request:

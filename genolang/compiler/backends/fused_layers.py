@@ -16,7 +16,8 @@ from genolang.compiler.backends.planned import planned
 from genolang.compiler.backends.torch_layers import BatchNorm, DropPath
 from genolang.compiler.ir.fused import Depthwise, Fused, Layout, MixedSum, Normalised, NormConv, Part
 from genolang.kernels.cpu.depthwise import depthwise
-from genolang.kernels.cpu.moments import Statistics, mixed_norm_conv, norm_conv
+from genolang.kernels.cpu.mixing import mixed
+from genolang.kernels.cpu.moments import Statistics, norm_conv
 from genolang.kernels.cpu.statistics import normalised
 from genolang.kernels.cpu.windows import Window
 from genolang.kernels.mixed_sum import mixed_sum
@@ -136,7 +137,7 @@ class NormConvs:
         B, C, H, W = x.shape
         out = conv.out_channels
         return planned(
-            Size((B, out, H, W)), x, saved=(x,), extra=2 * out * C + 2 * out, save_result=self.relu
+            Size((B, out, H, W)), x, saved=(x,), extra=out * C + 2 * out, save_result=self.relu
         )
 
 
@@ -195,30 +196,50 @@ class MixedSums:
 
     def mixed(self, maps: Sequence[Any], shares: Sequence[Tensor], which: Sequence[int]) -> Tensor:
         """The sum of some terms."""
-        inner = [t for t in which if isinstance(maps[t], Centred) and maps[t].mean is not None]
-        outer = [t for t in which if t not in inner]
-        total = self.folded(maps, shares, inner) if inner else None
-        if outer:
-            rest = self.added(maps, shares, outer)
-            total = rest if total is None else total + rest
-        assert total is not None
+        alike: dict[Any, list[int]] = {None: []}
+        others: list[int] = []
+        for t in which:
+            x = maps[t]
+            if isinstance(x, Centred) and x.mean is not None:
+                alike.setdefault(self.convs[t].weight.shape, []).append(t)
+            elif self.is_plain(t) and (x.is_meta or formulated(x)):
+                alike[None].append(t)
+            else:
+                others.append(t)
+        plain = alike.pop(None)
+        parts = [self.folded(maps, shares, ts, plain if i == 0 else []) for i, ts in enumerate(alike.values())]
+        if plain and not parts:
+            parts = [self.folded(maps, shares, [], plain)]
+        if others:
+            parts.append(self.added(maps, shares, others))
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
         return total
 
-    def folded(self, maps: Sequence[Centred], shares: Sequence[Tensor], which: Sequence[int]) -> Tensor:
-        """The terms behind a 1x1 convolution and a batch norm in training."""
-        chosen = [maps[t].map for t in which]
-        first, conv = chosen[0], self.convs[which[0]]
+    def is_plain(self, term: int) -> bool:
+        """Whether a term's map is weighted as it is."""
+        norm = self.norms[term]
+        return self.convs[term] is None and (norm is None or (self.terms[term].seen and norm.training))
+
+    def folded(
+        self, maps: Sequence[Any], shares: Sequence[Tensor], which: Sequence[int], plain: Sequence[int]
+    ) -> Tensor:
+        """Terms behind a 1x1 convolution and a batch norm in training, and terms that are just maps."""
+        chosen, others = [maps[t].map for t in which], [maps[t] for t in plain]
+        first = (chosen or others)[0]
         if first.is_meta:
             B, C, H, W = first.shape
-            out = conv.out_channels
-            extra = len(which) * (2 * out * C + out + 1)
-            return planned(Size((B, out, H, W)), *chosen, saved=tuple(chosen), extra=extra)
-        _check_count(first)
-        norms = [self.norms[t] for t in which]
-        return mixed_norm_conv(
-            chosen, [m for t in which if (m := maps[t].mean) is not None],
-            [self.convs[t].weight for t in which], torch.stack([shares[t] for t in which]),
-            [*map(statistics, norms)],
+            out = self.convs[which[0]].out_channels if which else C
+            extra = len(which) * (out * C + out) + len(which) + len(plain)
+            saved = (*chosen, *others)
+            return planned(Size((B, out, H, W)), *saved, saved=saved, extra=extra)
+        if which:
+            _check_count(first)
+        return mixed(
+            torch.stack([shares[t] for t in (*which, *plain)]), chosen, others,
+            [m for t in which if (m := maps[t].mean) is not None],
+            [self.convs[t].weight for t in which], [statistics(self.norms[t]) for t in which],
         )  # fmt: skip
 
     def added(self, maps: Sequence[Any], shares: Sequence[Tensor], which: Sequence[int]) -> Tensor:
@@ -235,7 +256,7 @@ class MixedSums:
         if len(alike) > 1:
             found = [x if n is None else n(x) for x, n in zip(found, norms, strict=True)]
             norms, kept = [None] * len(norms), []
-        training, momentum, eps = (kept[0].training, kept[0].momentum, kept[0].eps) if kept else (False, 0.1, 1e-5)
+        training, momentum, eps = alike.pop() if kept else (False, 0.1, 1e-5)
         return mixed_sum(
             found, torch.stack([shares[t] for t in which]),
             [None if n is None else n.running_mean for n in norms],

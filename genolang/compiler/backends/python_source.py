@@ -350,10 +350,11 @@ def to_python(graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: flo
     """
     writer = _Writer(sets)
     body = writer.write(graph, auxiliary_weight)
+    whole = "import torch\n" if "torch." in body else ""
     functional = "from torch.nn import functional as F\n" if "F." in body else ""
     return (
         f"# Written by genolang {version}. Plain PyTorch: change it as you like.\n"
         "from __future__ import annotations\n\n"
-        "import torch\nfrom torch import Tensor, nn\n"
+        f"{whole}from torch import Tensor, nn\n"
         f"{functional}\n\n{body}"
     )

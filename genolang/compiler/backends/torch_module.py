@@ -207,7 +207,8 @@ class NetworkModule(GraphModule):
         weights = self.choices.weights() if len(self.choices) else {}
         steps, outputs = self._runs[0]
         values = self.run(tuple((*step[:3], ()) for step in steps), (images,), weights)
-        maps = [values[result] for _, _, result, _ in steps if values[result].shape[2:].numel() > 1]
+        found = [value for _, _, result, _ in steps if isinstance(value := values[result], Tensor)]
+        maps = [value for value in found if value.ndim == 4 and value.shape[2:].numel() > 1]
         return maps[-1] if maps else images, values[outputs[0]].flatten(1)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> NetworkModule:

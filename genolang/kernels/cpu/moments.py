@@ -109,17 +109,17 @@ class _NormConv(torch.autograd.Function):
         if relu:
             y.relu_()
         y_map = unmatrix(y, x)
-        ctx.save_for_backward(
-            x, folded.weights, folded.seen, folded.rstds, scales, *([y_map] if relu else [])
-        )
+        kernels = tensors[2 * count : 3 * count]
+        ctx.save_for_backward(x, folded.seen, folded.rstds, scales, *kernels, *([y_map] if relu else []))
         ctx.count, ctx.affine = count, bool(affine)
         return slices(y_map, count)
 
     @staticmethod
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
-        x, weights, seen, rstds, scales, *rest = ctx.saved_tensors
         count = ctx.count
+        x, seen, rstds, scales, *rest = ctx.saved_tensors
+        kernels, rest = rest[:count], rest[count:]
         incoming = joined(gradients)
         if rest:
             incoming = torch.ops.aten.threshold_backward(incoming, rest[0], 0)
@@ -130,7 +130,7 @@ class _NormConv(torch.autograd.Function):
         parts = list(zip(g.chunk(count, 1), pixels.chunk(count, 1), strict=True))
         products = torch.stack([a.t().mm(b) for a, b in parts])
         to_weights, to_scales, (by_gradient, by_map) = unfold(
-            Folded(weights, seen, rstds), products, scales, size
+            Folded(stacked(kernels), seen, rstds), products, scales, size
         )
         to_pixels = _products(g, by_gradient.transpose(1, 2))
         _add_products(to_pixels, pixels, by_map)

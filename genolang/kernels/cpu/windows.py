@@ -8,10 +8,11 @@ taps that are f columns apart become neighbours.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 _gradients = torch.ops.aten.convolution_backward
@@ -126,6 +127,17 @@ def _halving_gradient(gradient: Tensor, x: Tensor, window: Window) -> Tensor:
     return taps[..., : window.size]
 
 
+def _put_padded(place: Tensor, x: Tensor, margin: int) -> None:
+    """Maps (B, H, W, C) into larger ones, zeros around them."""
+    H, W = x.shape[1:3]
+    place[:, :margin] = 0
+    place[:, margin + H :] = 0
+    middle = place[:, margin : margin + H]
+    middle[:, :, :margin] = 0
+    middle[:, :, margin + W :] = 0
+    middle[:, :, margin : margin + W] = x
+
+
 def _folded_gradient(gradient: Tensor, x: Tensor, window: Window) -> Tensor:
     """More than three columns of taps: one pass for each residue of the taps, on a padded copy.
 
@@ -141,10 +153,9 @@ def _folded_gradient(gradient: Tensor, x: Tensor, window: Window) -> Tensor:
         gradient = F.pad(gradient, (0, wide - W)).contiguous(memory_format=torch.channels_last)
     rows, columns = H + 2 * reach, wide + 2 * f
     slack = (passes - 1) * d
-    memory = x.new_zeros((B * rows * columns + slack) * C)
-    memory[: B * rows * columns * C].view(B, rows, columns, C)[
-        :, reach : reach + H, reach : reach + W
-    ].copy_(x.permute(0, 2, 3, 1))
+    memory = x.new_empty((B * rows * columns + slack) * C)
+    memory[B * rows * columns * C :] = 0
+    _put_padded(memory[: B * rows * columns * C].view(B, rows, columns, C), x.permute(0, 2, 3, 1), reach)
     folded = _fold(gradient, f)
     shape = (B, f * C, rows, columns // f)
     strides = (rows * columns * C, 1, columns * C, f * C)
@@ -155,3 +166,21 @@ def _folded_gradient(gradient: Tensor, x: Tensor, window: Window) -> Tensor:
     # Tap o of pass s is column s + passes * o of the window.
     taps = torch.stack([_unfold(one, C, d) for one in found], -1).flatten(3)
     return taps[..., :k]
+
+
+class WholeWindow(torch.autograd.Function):
+    """Depthwise windows as large as the map: (B, C, H, W) by (C, 1, H, W) to (B, C, 1, 1)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return (x * weight[:, 0]).sum((2, 3), keepdim=True)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        needs_x, needs_weight = ctx.needs_input_grad
+        to_x = gradient * weight[:, 0].contiguous(memory_format=torch.contiguous_format) if needs_x else None
+        to_weight = (x * gradient).sum(0)[:, None] if needs_weight else None
+        return to_x, to_weight

@@ -16,8 +16,9 @@ from kernel_harness.relative_attention import (
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
-from torch.profiler import ProfilerActivity, profile
 
+from benches.relative_attention import materialised
+from genolang.bench.peak import peak_bytes
 from genolang.kernels.relative_attention import KERNEL, cpu, exported, operator, relative_attention, why
 
 SHAPES = [
@@ -143,41 +144,15 @@ def test_what_is_not_a_number_stays_in_its_image() -> None:
 # Memory
 
 
-def peak_bytes(function) -> int:
-    """The most that was allocated at once, by the allocator's own events."""
-    function()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as found:
-        function()
-    events = [e for e in found.profiler.kineto_results.events() if e.name() == "[memory]"]
-    now = top = 0
-    for event in sorted(events, key=lambda e: e.start_ns()):
-        now += event.nbytes()
-        top = max(top, now)
-    return top
-
-
-def materialised(qkv: Tensor, height: Tensor, width: Tensor, heads: int) -> Tensor:
-    """As the public implementations do it: per-axis products, moved to positions, added to all logits."""
-    H, W = qkv.shape[2:]
-    wide = heads * height.shape[1]
-    q, k, v = (p.unflatten(1, (heads, -1)).flatten(3) for p in qkv.split([wide, wide, qkv.shape[1] - 2 * wide], 1))
-    q = q.mT * height.shape[1] ** -0.5
-    grid = q.unflatten(2, (H, W))
-    rows, columns = (torch.arange(n)[None] - torch.arange(n)[:, None] + n - 1 for n in (H, W))
-    by_row = (grid @ height.t()).gather(4, rows.view(1, 1, H, 1, H).expand(*grid.shape[:4], H))
-    by_column = (grid @ width.t()).gather(4, columns.view(1, 1, 1, W, W).expand(*grid.shape[:4], W))
-    logits = (q @ k).unflatten(3, (H, W)).unflatten(2, (H, W)) + by_row[..., None] + by_column[..., None, :]
-    weights = logits.flatten(4).flatten(2, 3).softmax(3)
-    return (weights @ v.mT).mT.flatten(1, 2).unflatten(2, (H, W))
-
-
 @pytest.mark.filterwarnings("ignore")
 def test_at_32x32_memory_stays_below_a_third_of_what_materialised_logits_take() -> None:
     inputs = build(Case(size=(32, 32), key=20, value=4, heads=8, batch=1, dtype=torch.float32))
     found = results(ours("cpu"), inputs)
     for name, there in results(materialised, inputs).items():
         assert distance(found[name], there.double()) < 1e-5, name
-    tiled, whole = (peak_bytes(lambda f=f: results(f, inputs)) for f in (ours("cpu"), materialised))
+    tiled, whole = (
+        peak_bytes(lambda f=f: results(f, inputs), torch.device("cpu")) for f in (ours("cpu"), materialised)
+    )
     assert whole > 2 * 8 * 1024**2 * 4
     assert tiled < 0.3 * whole
 
