@@ -12,6 +12,7 @@ import random
 import statistics
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -65,7 +66,7 @@ def main() -> None:
     for number in range(arguments.random):
         genotype = random_genotype(program, generator)
         programs[f"random {number}"] = discrete_program(space.checked, program, genotype, {})
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, candidate in programs.items():
         begun = time.perf_counter()
         scores = [accuracy(candidate, settings, data, seed) for seed in range(arguments.seeds)]

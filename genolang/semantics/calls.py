@@ -39,8 +39,7 @@ class CallEvaluator(ChoiceEvaluator):
             return self.call_choice(expr, args, frame)
         maps = [a for a in args if a[0] is None and isinstance(a[1], MapValue)]
         if isinstance(callee, NetworkValue):
-            bound = bind_definition(self, callee.ref, callee.args, args, expr.span, frame)
-            return NetworkValue(callee.ref, bound, expr.span)
+            return self.call_network(callee, args, expr, frame)
         if isinstance(callee, DefinedOp):
             rest = [a for a in args if a not in maps]
             bound = bind_definition(self, callee.ref, callee.args, rest, expr.span, frame)
@@ -54,6 +53,19 @@ class CallEvaluator(ChoiceEvaluator):
             raise problem(frame, "G215", "an operation is called with one feature map", expr.span,
                           help="write `operation(x)` or `x -> operation`")  # fmt: skip
         raise problem(frame, "G208", f"{describe(callee)} cannot be called", expr.callee.span)
+
+    def call_network(
+        self, callee: NetworkValue, args: list[Any], expr: s.Call, frame: Frame
+    ) -> NetworkValue:
+        """What a network that stands for another has no parameter for is meant for the other."""
+        own = {p.name for p in callee.ref.value_params}
+        alias = not isinstance(callee.ref.syntax.body, tuple)
+        through = [a for a in args if alias and a[0] is not None and a[0] not in own]
+        mine = [a for a in args if a not in through]
+        kept = tuple((k, v) for k, v in callee.args if k in own)
+        bound = dict(bind_definition(self, callee.ref, kept, mine, expr.span, frame))
+        bound |= {k: v for k, v in callee.args if k not in own}
+        return NetworkValue(callee.ref, tuple({**bound, **{k: v for k, v, _ in through}}.items()), expr.span)
 
     def call_primitive(self, callee: PrimitiveOp, expr: s.Call, frame: Frame) -> Any:
         name = callee.primitive.name

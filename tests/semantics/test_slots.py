@@ -103,6 +103,12 @@ def test_arguments_and_plugs_go_through_aliases() -> None:
     assert program(text).params == program("network n = plain(width=4)").params + se_params(4, 4, 4, 8, 8, 8)
 
 
+def test_an_alias_takes_the_arguments_of_what_it_stands_for() -> None:
+    text = "network a = plain with se(r=4, bias=true) at residual\nnetwork n = a(width=4)"
+    assert program(text).params == program("network n = plain(width=4)").params + se_params(4, 4, 4, 8, 8, 8)
+    assert "G202" in codes("network a = plain\nnetwork n = a(widht=4)")
+
+
 @pytest.mark.parametrize(
     "line, code",
     [

@@ -14,12 +14,21 @@ from torch import Size, Tensor, nn
 
 from genolang.compiler.backends.planned import planned
 from genolang.compiler.backends.torch_layers import BatchNorm, DropPath
-from genolang.compiler.ir.fused import Depthwise, Fused, Layout, MixedSum, Normalised, NormConv, Part
+from genolang.compiler.ir.fused import (
+    Depthwise,
+    Fused,
+    Layout,
+    MixedSum,
+    Normalised,
+    NormConv,
+    Part,
+    WholeWindow,
+)
 from genolang.kernels.cpu.depthwise import depthwise
 from genolang.kernels.cpu.mixing import mixed
 from genolang.kernels.cpu.moments import Statistics, norm_conv
 from genolang.kernels.cpu.statistics import normalised
-from genolang.kernels.cpu.windows import Window
+from genolang.kernels.cpu.windows import Window, whole_window
 from genolang.kernels.mixed_sum import mixed_sum
 from genolang.semantics.program import Path
 
@@ -107,6 +116,22 @@ class DepthwiseConvs:
             y = planned(shape, x, saved=(x, conv.weight))
             results.append(Centred(y, x.new_empty(C) if centre else None) if self.norms else y)
         return results
+
+
+class WholeWindows:
+    """A depthwise convolution by a window as large as the map."""
+
+    def __init__(self, made: WholeWindow, layers: Layers) -> None:
+        self.conv: Any = layers(made.conv)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        if x.is_meta:
+            return planned(Size((*x.shape[:2], 1, 1)), x, saved=(x, self.conv.weight))
+        # An image may be larger than the one that the network was made for.
+        if formulated(x) and x.shape[2:] == self.conv.kernel_size:
+            return whole_window(x, self.conv.weight)
+        result: Tensor = self.conv(x)
+        return result
 
 
 class NormConvs:
@@ -207,9 +232,9 @@ class MixedSums:
             else:
                 others.append(t)
         plain = alike.pop(None)
-        parts = [self.folded(maps, shares, ts, plain if i == 0 else []) for i, ts in enumerate(alike.values())]
-        if plain and not parts:
-            parts = [self.folded(maps, shares, [], plain)]
+        first, *rest = alike.values() or [[]]
+        parts = [self.folded(maps, shares, first, plain)] if first or plain else []
+        parts += [self.folded(maps, shares, some, []) for some in rest]
         if others:
             parts.append(self.added(maps, shares, others))
         total = parts[0]
@@ -283,6 +308,8 @@ def make_fused(made: Fused, layers: Layers, places: Sequence[int]) -> Callable[.
         return TakePart(made)
     if isinstance(made, Depthwise):
         return DepthwiseConvs(made, layers)
+    if isinstance(made, WholeWindow):
+        return WholeWindows(made, layers)
     if isinstance(made, NormConv):
         return NormConvs(made, layers)
     if isinstance(made, Normalised):

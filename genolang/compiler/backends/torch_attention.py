@@ -7,6 +7,7 @@ from torch import Size, Tensor, nn
 
 from genolang.compiler.backends.planned import planned
 from genolang.kernels.relative_attention import relative_attention
+from genolang.kernels.relative_attention.small import LARGEST
 from genolang.semantics.program import Leaf
 
 
@@ -31,12 +32,14 @@ class RelativeAttention(nn.Module):
 
     def forward(self, qkv: Tensor) -> Tensor:
         if qkv.is_meta:
-            # Saved: the input, the tables, the result, and a number for every query.
+            # Saved: the input, the tables, the result, and for every query a number or, on small maps
+            # (on a CPU), its weights.
             batch, _, height, width = qkv.shape
-            tables = self.relative_height, self.relative_width
+            pixels, tables = height * width, (self.relative_height, self.relative_width)
+            extra = batch * self.heads * pixels * (pixels if pixels <= LARGEST else 1)
             return planned(
-                Size((batch, self.value, height, width)), qkv, *tables, saved=(qkv, *tables),
-                extra=batch * self.heads * height * width, save_result=True,
+                Size((batch, self.value, height, width)), qkv, *tables, saved=(qkv, *tables), extra=extra,
+                save_result=True,
             )  # fmt: skip
         return relative_attention(qkv, self.relative_height, self.relative_width, self.heads)
 

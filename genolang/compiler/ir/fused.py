@@ -96,6 +96,21 @@ class Depthwise(Fused):
 
 
 @dataclass(frozen=True, slots=True)
+class WholeWindow(Fused):
+    """A depthwise convolution whose window is the whole map."""
+
+    name: ClassVar[str] = "whole_window"
+    conv: Path
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (self.conv,)
+
+    def result(self, types: Sequence[MapType], leaves: Leaves) -> MapType:
+        return _conv(self.conv, types[0], leaves)
+
+
+@dataclass(frozen=True, slots=True)
 class NormConv(Fused):
     """1x1 convolution, batch norm and perhaps a ReLU, of a `Depthwise` or of several of its results."""
 

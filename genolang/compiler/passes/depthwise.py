@@ -3,42 +3,41 @@
 from __future__ import annotations
 
 from genolang.compiler.ir import Graph, Node
-from genolang.compiler.ir.fused import Depthwise
+from genolang.compiler.ir.fused import Depthwise, Fused, WholeWindow
 from genolang.compiler.passes.bodies import map_bodies
 from genolang.compiler.passes.links import rebuilt
-from genolang.primitives import padding, pair
+from genolang.primitives import MapType, padding, pair
 
 # Larger windows than this are left to the library: nobody measured them.
 LARGEST = 7
 
 
 def formulate(graph: Graph) -> Graph:
-    """Square, odd, depthwise windows that keep their place become nodes of their own."""
+    """Depthwise windows that are square, odd and keep their place, or that are as large as their map,
+    become nodes of their own."""
     return map_bodies(graph, _formulate_one)
 
 
 def _formulate_one(graph: Graph) -> Graph:
-    changed = {
-        number: (Depthwise((node.path,)), arguments)
-        for number, node, arguments in graph
-        if is_depthwise(graph, node, arguments)
-    }
+    changed: dict[int, tuple[Fused, tuple[int, ...]]] = {}
+    for number, node, arguments in graph:
+        if node.layer == "conv":
+            made = _formulation(node, graph.node(arguments[0]).type)
+            if made is not None:
+                changed[number] = (made, arguments)
     return rebuilt(graph, changed) if changed else graph
 
 
-def is_depthwise(graph: Graph, node: Node, arguments: tuple[int, ...]) -> bool:
-    if node.layer != "conv":
-        return False
-    attrs, channels = node.attrs, graph.node(arguments[0]).type.C
+def _formulation(node: Node, x: MapType) -> Fused | None:
+    attrs = node.attrs
     assert attrs is not None
+    if attrs["bias"] or not attrs["groups"] == x.C == node.type.C:
+        return None
     (rows, columns), stride = pair(attrs["k"]), pair(attrs["stride"])
+    if (rows, columns) == (x.H, x.W) != (1, 1) and padding(attrs) == (0, 0) and attrs["dilation"] == 1:
+        return WholeWindow(node.path)
     reach = attrs["dilation"] * (rows // 2)
-    return bool(
-        attrs["groups"] == channels == node.type.C
-        and not attrs["bias"]
-        and rows == columns
-        and rows % 2 == 1
-        and 1 < rows <= LARGEST
-        and stride[0] == stride[1]
-        and padding(attrs) == (reach, reach)
-    )
+    square = rows == columns and rows % 2 == 1 and 1 < rows <= LARGEST
+    if square and stride[0] == stride[1] and padding(attrs) == (reach, reach):
+        return Depthwise((node.path,))
+    return None

@@ -168,9 +168,13 @@ def _folded_gradient(gradient: Tensor, x: Tensor, window: Window) -> Tensor:
     return taps[..., :k]
 
 
-class WholeWindow(torch.autograd.Function):
-    """Depthwise windows as large as the map: (B, C, H, W) by (C, 1, H, W) to (B, C, 1, 1)."""
+def whole_window(x: Tensor, weight: Tensor) -> Tensor:
+    """Depthwise windows as large as the map: (B, C, H, W) by weights (C, 1, H, W) to (B, C, 1, 1)."""
+    found: Tensor = _WholeWindow.apply(x, weight)  # type: ignore[no-untyped-call]
+    return found
 
+
+class _WholeWindow(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
         ctx.save_for_backward(x, weight)
@@ -181,6 +185,7 @@ class WholeWindow(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         needs_x, needs_weight = ctx.needs_input_grad
-        to_x = gradient * weight[:, 0].contiguous(memory_format=torch.contiguous_format) if needs_x else None
+        # Written out as the map lies, which multiplying would not see.
+        to_x = torch.mul(gradient, weight[:, 0], out=torch.empty_like(x)) if needs_x else None
         to_weight = (x * gradient).sum(0)[:, None] if needs_weight else None
         return to_x, to_weight

@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from genolang.kernels.dispatch import CPU, FUSED, REFERENCE, choose
 from genolang.kernels.record import Kernel
-from genolang.kernels.relative_attention import cpu, launch, reference
+from genolang.kernels.relative_attention import cpu, exported, launch, reference, small
 from genolang.kernels.relative_attention.configurations import CONFIGURATIONS, obstacle
 from genolang.kernels.relative_attention.sizes import Sizes, sizes
 
@@ -46,32 +46,36 @@ def relative_attention(
 ) -> Tensor:
     """The result, by what dispatch chooses."""
     tensors = qkv, relative_height, relative_width
+    pixels = qkv.shape[2] * qkv.shape[3]
     if torch.compiler.is_compiling():
+        if use is None and qkv.device.type == "cpu" and pixels <= small.LARGEST:
+            return exported.relative_attention(*tensors, heads)
         compiled: Tensor = _forward(*tensors, heads, use or "")[0]
         return compiled
     chosen = choose(kernel_for(*tensors, heads), tensors, use)
     if chosen == REFERENCE:
         return reference.relative_attention(*tensors, heads)
-    found: Tensor = Attention.apply(launch if chosen == FUSED else cpu, heads, *tensors)  # type: ignore[no-untyped-call]
+    by = launch if chosen == FUSED else small if pixels <= small.LARGEST else cpu
+    found: Tensor = Attention.apply(by, heads, *tensors)  # type: ignore[no-untyped-call]
     return found
 
 
 class Attention(torch.autograd.Function):
-    """Keeps the maps, the tables, the result and a number for every query and head."""
+    """Keeps the maps, the tables, the result and a number for every query and head, or all weights."""
 
     @staticmethod
     def forward(ctx: Any, by: ModuleType, heads: int, *tensors: Tensor) -> Tensor:
         out: Tensor
-        out, logsumexp = by.forward(*tensors, heads)
-        ctx.save_for_backward(*tensors, out, logsumexp)
+        out, kept = by.forward(*tensors, heads)
+        ctx.save_for_backward(*tensors, out, kept)
         ctx.by, ctx.heads = by, heads
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
-        *tensors, out, logsumexp = ctx.saved_tensors
-        return None, None, *ctx.by.backward(grad, *tensors, ctx.heads, out, logsumexp)
+        *tensors, out, kept = ctx.saved_tensors
+        return None, None, *ctx.by.backward(grad, *tensors, ctx.heads, out, kept)
 
 
 @torch.library.custom_op("genolang::relative_attention", mutates_args=())

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from benches.relative_attention import materialised
 from genolang.bench.peak import peak_bytes
-from genolang.kernels.relative_attention import KERNEL, cpu, exported, operator, relative_attention, why
+from genolang.kernels.relative_attention import KERNEL, cpu, exported, operator, relative_attention, small, why
 
 SHAPES = [
     Case(),
@@ -41,7 +41,14 @@ SHAPES = [
 def test_tiles_of_any_size_give_the_attention_of_all_pairs(
     case: Case, tile: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(small, "LARGEST", 0)
     monkeypatch.setattr(cpu, "TILE", tile)
+    agrees(case, "cpu", 1e-12)
+
+
+@pytest.mark.parametrize("case", SHAPES, ids=str)
+def test_small_maps_have_the_attention_of_all_pairs(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(small, "LARGEST", 1000)
     agrees(case, "cpu", 1e-12)
 
 
@@ -157,12 +164,16 @@ def test_at_32x32_memory_stays_below_a_third_of_what_materialised_logits_take() 
     assert tiled < 0.3 * whole
 
 
-def test_backward_needs_no_more_than_the_input_the_result_and_a_number_per_query() -> None:
-    inputs = build(Case(size=(9, 6), heads=3))
+@pytest.mark.parametrize(("size", "per_query"), [((9, 6), 54), ((10, 16), 160), ((7, 23), 1)])
+def test_backward_needs_the_input_the_result_and_a_number_or_the_weights_of_every_query(
+    size: tuple[int, int], per_query: int
+) -> None:
+    inputs = build(Case(size=size, heads=3))
     kept: list[Tensor] = []
     with saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         out = relative_attention(*inputs.tensors, 3)
-    assert sum(t.numel() for t in kept) == sum(t.numel() for t in inputs.tensors) + out.numel() + 2 * 3 * 54
+    extra = 2 * 3 * size[0] * size[1] * per_query
+    assert sum(t.numel() for t in kept) == sum(t.numel() for t in inputs.tensors) + out.numel() + extra
 
 
 # Compilers
