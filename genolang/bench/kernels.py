@@ -31,6 +31,10 @@ def kernel_subjects(
             maps = [(32, 8, 160, 16), (32, 8, 160, 32), (8, 8, 160, 56)]
         for attention in maps:
             yield _relative_attention(*attention, device, dtype, forms)
+        masks = (2, 4, 5, 7) if small else (32 if device.type == "cuda" else 8, 128, 32, 32)
+        for gate in ("mixed", "spatial", "channel"):
+            yield _mask(gate, masks, device, dtype, forms)
+        yield _recalibration(masks, device, dtype, forms)
 
 
 def _forms(
@@ -106,3 +110,34 @@ def _relative_attention(
     variants = _forms(eager, fused, leaves, forms)
     return Subject("relative_attention", shape, dtype, device, variants, TOLERANCE[dtype],
                    why=why(*leaves(), heads))  # fmt: skip
+
+
+def _mask(
+    gate: str, shape: tuple[int, ...], device: torch.device, dtype: torch.dtype, forms: Sequence[str]
+) -> Subject:
+    """(1 + mask) * trunk, as a residual attention module ends."""
+    from genolang.kernels.masking import mask_kernel, masked, why
+
+    leaves = partial(_maps, (shape, shape), device, dtype)
+    eager, fused = (partial(masked, gate=gate, use=use) for use in ("reference", None))
+    return Subject(f"{gate} mask", "x".join(map(str, shape)), dtype, device,
+                   _forms(eager, fused, leaves, forms), TOLERANCE[dtype],
+                   why=why(mask_kernel(gate, True), *leaves()))  # fmt: skip
+
+
+def _recalibration(
+    shape: tuple[int, ...], device: torch.device, dtype: torch.dtype, forms: Sequence[str]
+) -> Subject:
+    """A residual block's end: x + mask * features with one mask a channel, and a ReLU."""
+    from genolang.kernels.masking import KERNELS, recalibrated, why
+
+    leaves = partial(_maps, (shape, shape, (*shape[:2], 1, 1)), device, dtype)
+    eager, fused = (partial(recalibrated, relu=True, use=use) for use in ("reference", None))
+    return Subject("recalibration", "x".join(map(str, shape)), dtype, device,
+                   _forms(eager, fused, leaves, forms), TOLERANCE[dtype],
+                   why=why(KERNELS["recalibration"], *leaves()))  # fmt: skip
+
+
+def _maps(shapes: Sequence[tuple[int, ...]], device: torch.device, dtype: torch.dtype) -> list[Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(s, generator=generator).to(device, dtype).requires_grad_() for s in shapes]

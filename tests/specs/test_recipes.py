@@ -38,8 +38,11 @@ PUBLISHED = {
     "cluttered_digits": ((1, 32, 32), 10),
 }
 NARROW = {**SMALL, "width": 16, "blocks": [1, 1, 1, 1], "widen": 1, "modules": [1, 1, 1], "alpha": "1/4"}
-# One block in each of three stages.
-DEPTHS = {"ean/resnet164": 11, "resnet/cifar": 8, "apnas/search": 8, "apnas/found": 8, "aacn/wide_resnet": 10}
+# One block in each of three stages; a search writes schemes into its file, which has others of the full depth.
+DEPTHS = {
+    ("ean/resnet164", False): 11, ("ean/resnet164", True): 164, ("resnet/cifar", False): 8,
+    ("apnas/search", True): 8, ("apnas/found", False): 8, ("aacn/wide_resnet", False): 10,
+}
 
 
 def having(kind: str) -> list[str]:
@@ -136,7 +139,7 @@ def four_images(settings: TrainSettings | SearchSettings, program: Program, phot
 def narrow(name: str, searched: bool) -> tuple[Program, dict[str, Any]]:
     """The cheapest network of a spec with those narrow parameters that it has, and these."""
     chosen = min(programs(name, searched), key=lambda program: program.block.macs)
-    given = NARROW | {"depth": DEPTHS.get(name, 2 if searched else 3)}
+    given = NARROW | {"depth": DEPTHS.get((name, searched), 2 if searched else 3)}
     while True:
         try:
             return spec_of(name).network(chosen.name, **given).program, given

@@ -22,11 +22,13 @@ from genolang.compiler.ir.fused import (
     Normalised,
     NormConv,
     Part,
+    Pointwise,
     WholeWindow,
 )
 from genolang.kernels.cpu.depthwise import depthwise
 from genolang.kernels.cpu.mixing import mixed
 from genolang.kernels.cpu.moments import Statistics, norm_conv
+from genolang.kernels.cpu.pointwise import pointwise
 from genolang.kernels.cpu.statistics import normalised
 from genolang.kernels.cpu.windows import Window, whole_window
 from genolang.kernels.mixed_sum import mixed_sum
@@ -134,6 +136,23 @@ class WholeWindows:
         return result
 
 
+class PointwiseConv:
+    """A 1x1 convolution."""
+
+    def __init__(self, made: Pointwise, layers: Layers) -> None:
+        self.conv: Any = layers(made.conv)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        conv = self.conv
+        if x.is_meta:
+            B, _, H, W = x.shape
+            return planned(Size((B, conv.out_channels, H, W)), x, saved=(x, conv.weight))
+        if formulated(x):
+            return pointwise(x, conv.weight, conv.bias)
+        result: Tensor = conv(x)
+        return result
+
+
 class NormConvs:
     """1x1 convolutions with batch norms behind them, and perhaps ReLUs."""
 
@@ -232,7 +251,7 @@ class MixedSums:
             else:
                 others.append(t)
         plain = alike.pop(None)
-        first, *rest = alike.values() or [[]]
+        first, *rest = list(alike.values()) or [[]]
         parts = [self.folded(maps, shares, first, plain)] if first or plain else []
         parts += [self.folded(maps, shares, some, []) for some in rest]
         if others:
@@ -310,6 +329,8 @@ def make_fused(made: Fused, layers: Layers, places: Sequence[int]) -> Callable[.
         return DepthwiseConvs(made, layers)
     if isinstance(made, WholeWindow):
         return WholeWindows(made, layers)
+    if isinstance(made, Pointwise):
+        return PointwiseConv(made, layers)
     if isinstance(made, NormConv):
         return NormConvs(made, layers)
     if isinstance(made, Normalised):

@@ -111,6 +111,21 @@ class WholeWindow(Fused):
 
 
 @dataclass(frozen=True, slots=True)
+class Pointwise(Fused):
+    """A 1x1 convolution over all channels."""
+
+    name: ClassVar[str] = "pointwise"
+    conv: Path
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (self.conv,)
+
+    def result(self, types: Sequence[MapType], leaves: Leaves) -> MapType:
+        return _conv(self.conv, types[0], leaves)
+
+
+@dataclass(frozen=True, slots=True)
 class NormConv(Fused):
     """1x1 convolution, batch norm and perhaps a ReLU, of a `Depthwise` or of several of its results."""
 

@@ -12,6 +12,7 @@ from genolang.compiler.passes.fuse import fuse
 from genolang.compiler.passes.inline import inline
 from genolang.compiler.passes.layout import lay_out
 from genolang.compiler.passes.moments import fold_moments
+from genolang.compiler.passes.pointwise import multiply_out
 from genolang.compiler.passes.prune import prune
 from genolang.compiler.passes.share import share
 from genolang.compiler.passes.statistics import share_statistics
@@ -39,6 +40,7 @@ PIPELINE: tuple[Pass, ...] = (
     Pass("layout", "lays maps out with their channels last on a CPU", lay_out),
     Pass("depthwise", "computes depthwise convolutions in a form with fast gradients", formulate),
     Pass("moments", "reads a batch norm's statistics off the map before its 1x1 convolution", fold_moments),
+    Pass("pointwise", "computes other 1x1 convolutions as products of matrices", multiply_out),
     Pass("fuse", "normalises, weights and adds all candidates into a node at once", fuse, together=True),
     Pass("statistics", "normalises once what several batch norms read", share_statistics, together=True),
     Pass("batch", "runs operations of one kind that leave the same map together", batch, together=True),

@@ -6,7 +6,7 @@ from genolang.compiler.ir import Graph
 from genolang.compiler.ir.fused import Depthwise, Fused, NormConv
 from genolang.compiler.passes.bodies import map_bodies
 from genolang.compiler.passes.links import Uses, rebuilt, uses
-from genolang.primitives import padding, pair
+from genolang.compiler.passes.pointwise import is_pointwise
 
 # Up to here (channels in) the product of the map with itself costs less than the passes it saves.
 MOST_CHANNELS = 256
@@ -47,8 +47,7 @@ def _is_pointwise(graph: Graph, found: Uses, number: int) -> bool:
         return False
     attrs, x = node.attrs, graph.node(graph.arguments(number)[0]).type
     assert attrs is not None
-    plain = pair(attrs["k"]) == pair(attrs["stride"]) == (1, 1) and padding(attrs) == (0, 0)
-    return plain and attrs["groups"] == 1 and not attrs["bias"] and min(MOST_CHANNELS, node.type.C) >= x.C
+    return is_pointwise(attrs) and not attrs["bias"] and min(MOST_CHANNELS, node.type.C) >= x.C
 
 
 def _relu_behind(graph: Graph, found: Uses, number: int) -> int | None:

@@ -46,7 +46,7 @@ def relative_attention(
 ) -> Tensor:
     """The result, by what dispatch chooses."""
     tensors = qkv, relative_height, relative_width
-    pixels = qkv.shape[2] * qkv.shape[3]
+    pixels = qkv.shape[-2] * qkv.shape[-1]
     if torch.compiler.is_compiling():
         if use is None and qkv.device.type == "cpu" and pixels <= small.LARGEST:
             return exported.relative_attention(*tensors, heads)
