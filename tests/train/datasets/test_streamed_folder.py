@@ -3,6 +3,7 @@ import sys
 import threading
 import warnings
 import weakref
+from concurrent.futures import wait
 from dataclasses import replace
 
 import numpy as np
@@ -283,12 +284,22 @@ def test_pillows_warnings_are_kept_quiet_in_all_threads_and_the_filters_put_back
         image = Image.new("P", (20, 20))
         image.putpalette([0, 0, 0, 255, 255, 255])
         image.save(path, "PNG", transparency=b"\x00\x80")
+    def all_read():
+        """What other batches began to read is read: as many idle tasks as there are threads come after it."""
+        pool = lazy._threads()
+        barrier = threading.Barrier(pool._max_workers + 1)
+        waiting = [pool.submit(barrier.wait, 60) for _ in range(pool._max_workers)]
+        barrier.wait(60)
+        wait(waiting)
+
+    all_read()
     before = list(warnings.filters)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = batches(load_data(name, size=8))
         for step in range(len(found)):
             found.batch(0, step)
+        all_read()
     assert warnings.filters == before and _image_files._readers == 0
 
 
