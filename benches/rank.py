@@ -22,7 +22,7 @@ from genolang.search.space import random_genotype
 from genolang.search.writeback import discrete_program
 from genolang.semantics.program import Program
 from genolang.semantics.sections import train_settings
-from genolang.semantics.settings import TrainSettings
+from genolang.semantics.settings import TrainSettings, crop_size
 from genolang.train.datasets import Dataset, load_data
 from genolang.train.training import train_network
 
@@ -58,7 +58,7 @@ def main() -> None:
     settings = train_settings(
         space.checked.module.sections("train"), {"epochs": arguments.epochs} if arguments.epochs else {}
     )
-    data = load_data(settings.data)
+    data = load_data(settings.data, size=crop_size(settings.augment))
     program = space.network().program
     generator = random.Random(0)
     programs = {"found": named(arguments.found)}

@@ -2,8 +2,8 @@
 
     python -m benches.relative_attention --rounds 11 --json benches/results/relative-attention-cpu.json
 
-"Materialised" is how public implementations do it: products with the tables moved to positions and added to
-the logits of all pairs. "Augmented" writes the biases behind queries and keys for PyTorch's own fused
+"Materialised" is how public implementations do it: the biases are added to the logits of all pairs. "Augmented"
+writes the biases behind queries and keys for PyTorch's own fused
 attention. Outputs and gradients are compared before anything is timed.
 """
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from genolang.bench.interleaved import Timed, environment, interleave, now, ratios, spread, write_json
 from genolang.bench.peak import peak_bytes
-from genolang.kernels.relative_attention import exported, relative_attention, why
+from genolang.kernels.relative_attention import exported, reference, relative_attention, why
 
 Function = Callable[..., Tensor]
 TOLERANCE = 1e-4
@@ -41,30 +41,9 @@ SHAPES = (
 )  # fmt: skip
 
 
-def materialised(qkv: Tensor, height: Tensor, width: Tensor, heads: int) -> Tensor:
-    """With the logits of all pairs in memory."""
-    H, W = qkv.shape[2:]
-    wide = heads * height.shape[1]
-    parts = qkv.split([wide, wide, qkv.shape[1] - 2 * wide], 1)
-    q, k, v = (part.unflatten(1, (heads, -1)).flatten(3) for part in parts)
-    q = q.mT * height.shape[1] ** -0.5
-    grid = q.unflatten(2, (H, W))
-    rows, columns = (_offsets(length, qkv.device) for length in (H, W))
-    by_row = (grid @ height.t()).gather(4, rows.view(1, 1, H, 1, H).expand(*grid.shape[:4], H))
-    by_column = (grid @ width.t()).gather(4, columns.view(1, 1, 1, W, W).expand(*grid.shape[:4], W))
-    content = (q @ k).unflatten(3, (H, W)).unflatten(2, (H, W))
-    logits = content + by_row[..., None] + by_column[..., None, :]
-    weights = logits.flatten(4).flatten(2, 3).softmax(3)
-    return (weights @ v.mT).mT.flatten(1, 2).unflatten(2, (H, W))
-
-
-def _offsets(length: int, device: torch.device) -> Tensor:
-    place = torch.arange(length, device=device)
-    return place[None] - place[:, None] + length - 1
-
-
 FUNCTIONS: dict[str, Function] = {
-    "ours": relative_attention, "augmented": exported.relative_attention, "materialised": materialised,
+    "ours": relative_attention, "augmented": exported.relative_attention,
+    "materialised": reference.relative_attention,
 }  # fmt: skip
 
 
@@ -108,10 +87,10 @@ def measure(shape: Shape, rounds: int, device: torch.device) -> dict[str, Any]:
     }
     peaks = {name: peak_bytes(timed, device) for name, timed in variants.items()}
     times = interleave(variants, rounds)
-    found: dict[str, Any] = shape._asdict()
-    found |= {
+    found: dict[str, Any] = shape._asdict() | {
         "rounds": rounds, "dtype": "float32", "distance": apart, "why": why(*leaves, heads=shape.heads),
-        "peak_bytes": peaks, "times": {n: {p: spread(v) for p, v in phases.items()} for n, phases in times.items()},
+        "peak_bytes": peaks,
+        "times": {n: {p: spread(v) for p, v in phases.items()} for n, phases in times.items()},
     }  # fmt: skip
     for base in ("materialised", "augmented"):
         found[f"ratio_to_{base}"] = {p: ratios(v, times[base][p]) for p, v in times["ours"].items()}
@@ -120,11 +99,12 @@ def measure(shape: Shape, rounds: int, device: torch.device) -> dict[str, Any]:
 
 def line(row: Mapping[str, Any]) -> str:
     peaks, whole, sdpa = row["peak_bytes"], row["ratio_to_materialised"], row["ratio_to_augmented"]
+    step = whole["step"]
     return (
-        f"B{row['batch']} {row['size']}x{row['size']}, {row['heads']} heads of {row['key']} and {row['value']}: "
-        f"{row['times']['ours']['step']['median_ms']:.1f} ms; of materialised {whole['step']['median']:.2f} "
-        f"({whole['step']['q1']:.2f} to {whole['step']['q3']:.2f}, forward {whole['forward']['median']:.2f}), "
-        f"memory {peaks['ours'] / peaks['materialised']:.2f}; "
+        f"B{row['batch']} {row['size']}x{row['size']}, {row['heads']} heads of {row['key']} and {row['value']}:"
+        f" {row['times']['ours']['step']['median_ms']:.1f} ms; of materialised {step['median']:.2f}"
+        f" ({step['q1']:.2f} to {step['q3']:.2f}, forward {whole['forward']['median']:.2f}),"
+        f" memory {peaks['ours'] / peaks['materialised']:.2f}; "
         f"of augmented {sdpa['step']['median']:.2f}, memory {peaks['ours'] / peaks['augmented']:.2f}"
     )
 

@@ -22,6 +22,7 @@ import torch
 from benches.rank import accuracy
 from genolang.api import Spec, load
 from genolang.semantics.sections import train_settings
+from genolang.semantics.settings import crop_size
 from genolang.train.datasets import load_data
 from genolang.train.files import write_json
 
@@ -48,7 +49,7 @@ def compare(
 ) -> list[Row]:  # fmt: skip
     """Train what is missing, writing after each training."""
     settings = train_settings(spec.checked.module.sections("train"), {"epochs": epochs} if epochs else {})
-    data = load_data(settings.data)
+    data = load_data(settings.data, size=crop_size(settings.augment))
     known = {(row["network"], json.dumps(row["set"])): row for row in rows}
     found = []
     for seed in range(seeds):

@@ -85,6 +85,7 @@ def run_search(
     program = expand_network(checked, network_name, given)
     if not program.choices:
         raise fail("G505", f"the network `{program.name}` has no choices to search")
+    assert settings.method != "all", "several methods are run by `run_comparison`"
     settings = replace(settings, seed=seed)
     job = Job(checked, program, given, settings, data, run, device, resume,
               reporter or SilentReporter(), save_every_s)

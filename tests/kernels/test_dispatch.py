@@ -4,6 +4,8 @@ import sys
 import pytest
 import torch
 
+from genolang.api import check
+from genolang.kernels import masking, mixed_sum
 from genolang.kernels.dispatch import choose, why
 from genolang.kernels.record import Kernel
 
@@ -51,3 +53,14 @@ def test_importing_the_kernels_starts_neither_triton_nor_a_device() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("kernel", [mixed_sum.KERNEL, *masking.KERNELS.values()], ids=lambda kernel: kernel.name)
+def test_patterns_are_definitions_of_the_language(kernel: Kernel) -> None:
+    assert check(f"geno 1\n{kernel.pattern}\n") == []
+
+
+def test_what_is_not_worth_it_stays_with_plain_operations_unless_asked_for() -> None:
+    small = Kernel("small", "", ALL, {}, {}, not_worth=lambda inputs: "it is small")
+    assert why(small, INPUTS) == "small runs as reference: it is small."
+    assert choose(small, INPUTS, "cpu") == "cpu"

@@ -55,11 +55,19 @@ _DTYPES = FLOATS | {torch.float64}
 KERNELS = {
     name: Kernel(name, pattern, _ALL, _TOLERANCE, launch.CONFIGURATIONS, _DTYPES, _obstacle, not_worth)
     for name, pattern, not_worth in (
-        ("residual_mask", "(1 + sigmoid(m)) * t", _not_worth),
-        ("naive_mask", "sigmoid(m) * t", _naive_not_worth),
-        ("spatial_mask", "(1 + (m -> standardize(space) -> sigmoid)) * t", _not_worth),
-        ("channel_mask", "(1 + (m -> l2_norm(channels))) * t", _not_worth),
-        ("recalibration", "x + sigmoid(m) * f -> relu", _recalibration_not_worth),
+        ("residual_mask", "op masked(m: map) = (1 + sigmoid(m)) * x", _not_worth),
+        ("naive_mask", "op masked(m: map) = sigmoid(m) * x", _naive_not_worth),
+        (
+            "spatial_mask",
+            "op masked(m: map) = (1 + (m -> standardize(space) -> sigmoid)) * x",
+            _not_worth,
+        ),
+        ("channel_mask", "op masked(m: map) = (1 + (m -> l2_norm(channels))) * x", _not_worth),
+        (
+            "recalibration",
+            "op recalibrated(f: map, m: map) = (x + sigmoid(m) * f) -> relu",
+            _recalibration_not_worth,
+        ),
     )
 }
 

@@ -25,7 +25,7 @@ def _obstacle(inputs: Sequence[Tensor]) -> str:
 
 KERNEL = Kernel(
     name="mixed_sum",
-    pattern="choice candidate = max_pool(3) -> batch_norm(affine=false) | identity | conv(1)\n",
+    pattern="choice candidate = max_pool(3) -> batch_norm(affine=false) | identity | conv(1)",
     implementations=frozenset({FUSED, CPU, REFERENCE}),
     tolerance={torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2},
     configurations=launch.CONFIGURATIONS,

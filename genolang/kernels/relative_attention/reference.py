@@ -1,4 +1,4 @@
-"""2D relative self-attention as it is defined, with all logits in memory: slow and plain."""
+"""2D relative self-attention as it is defined, with the logits of all pairs of pixels in memory."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def relative_attention(
     """
     s = sizes(qkv, relative_height, relative_width, heads)
     wide = qkv.float() if qkv.dtype in (torch.float16, torch.bfloat16) else qkv
+    # Queries and keys (B, heads, H*W, d), values (B, heads, H*W, e).
     q, k, v = (
-        torch.unflatten(part, 1, (heads, -1))
+        torch.unflatten(part, 1, (heads, -1)).flatten(3).mT
         for part in torch.split(wide, [heads * s.key, heads * s.key, heads * s.value], dim=1)
     )
-    rows = by_pair(relative_height.to(wide.dtype), s.height)
-    columns = by_pair(relative_width.to(wide.dtype), s.width)
+    q = q * s.scale
+    grid = torch.unflatten(q, 2, (s.height, s.width))
     # y, x: the query's place; z, w: the key's.
-    content = torch.einsum("bndyx,bndzw->bnyxzw", q, k)
-    vertical = torch.einsum("bndyx,yzd->bnyxz", q, rows)
-    horizontal = torch.einsum("bndyx,xwd->bnyxw", q, columns)
-    logits = (content + vertical[..., :, None] + horizontal[..., None, :]) * s.scale
-    weights = logits.flatten(4).softmax(-1).view_as(logits)
-    out = torch.einsum("bnyxzw,bnezw->bneyx", weights, v)
-    return out.reshape(s.batch, heads * s.value, s.height, s.width).to(qkv.dtype)
+    below = torch.einsum("bnyxd,yzd->bnyxz", grid, by_pair(relative_height.to(wide.dtype), s.height))
+    right = torch.einsum("bnyxd,xwd->bnyxw", grid, by_pair(relative_width.to(wide.dtype), s.width))
+    added = below[..., :, None] + right[..., None, :]
+    logits = q @ k.mT + added.flatten(4).flatten(2, 3)
+    out = logits.softmax(3) @ v
+    return torch.unflatten(out.mT.flatten(1, 2), 2, (s.height, s.width)).to(qkv.dtype)
