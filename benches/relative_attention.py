@@ -2,9 +2,9 @@
 
     python -m benches.relative_attention --rounds 11 --json benches/results/relative-attention-cpu.json
 
-"Materialised" is how public implementations do it: the biases are added to the logits of all pairs. "Augmented"
-writes the biases behind queries and keys for PyTorch's own fused
-attention. Outputs and gradients are compared before anything is timed.
+"Materialised" is how public implementations do it: the biases are added to the logits of all pairs.
+"Augmented" writes the biases behind queries and keys for PyTorch's own fused attention. Outputs and
+gradients are compared before anything is timed.
 """
 
 from __future__ import annotations
@@ -99,9 +99,9 @@ def measure(shape: Shape, rounds: int, device: torch.device) -> dict[str, Any]:
 
 def line(row: Mapping[str, Any]) -> str:
     peaks, whole, sdpa = row["peak_bytes"], row["ratio_to_materialised"], row["ratio_to_augmented"]
-    step = whole["step"]
+    step, size = whole["step"], row["size"]
     return (
-        f"B{row['batch']} {row['size']}x{row['size']}, {row['heads']} heads of {row['key']} and {row['value']}:"
+        f"B{row['batch']} {size}x{size}, {row['heads']} heads of {row['key']} and {row['value']}:"
         f" {row['times']['ours']['step']['median_ms']:.1f} ms; of materialised {step['median']:.2f}"
         f" ({step['q1']:.2f} to {step['q3']:.2f}, forward {whole['forward']['median']:.2f}),"
         f" memory {peaks['ours'] / peaks['materialised']:.2f}; "

@@ -106,10 +106,11 @@ def _relative_attention(
 
     eager = partial(relative_attention, heads=heads, use="reference")
     fused = partial(relative_attention, heads=heads)
+    qkv, height, width = leaves()
     shape = f"{batch} of {size}x{size}, {heads} heads, {key} dims"
     variants = _forms(eager, fused, leaves, forms)
     return Subject("relative_attention", shape, dtype, device, variants, TOLERANCE[dtype],
-                   why=why(*leaves(), heads))  # fmt: skip
+                   why=why(qkv, height, width, heads))  # fmt: skip
 
 
 def _mask(

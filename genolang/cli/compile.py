@@ -173,7 +173,7 @@ def passes_of(network: Network) -> list[dict[str, Any]]:
 
 def passes_text(passes: list[dict[str, Any]]) -> str:
     """A paragraph for every pass: its sentence, the nodes before and after, the lines it changed."""
-    verbs = {"share": "merged", "zeros": "left out"}
+    verbs = {"share": "merged", "zeros": "left out", "depthwise": "took over", "pointwise": "took over"}
     blocks = []
     for step in passes:
         before, after = step["nodes_before"], step["nodes_after"]
@@ -181,6 +181,7 @@ def passes_text(passes: list[dict[str, Any]]) -> str:
         lines = [f"{step['name']}: {step['sentence']}", f"  nodes {counts}"]
         for change in step["changes"]:
             place = f"{change['file']}:{change['line']}"
-            lines.append(f"  {verbs[step['name']]} {change['count']} {change['layer']}  {place}")
+            verb = verbs.get(step["name"], "joined")
+            lines.append(f"  {verb} {change['count']} {change['layer']}  {place}")
         blocks.append("\n".join(lines))
     return "\n".join(blocks)

@@ -29,8 +29,8 @@ def no_obstacle(inputs: Sequence[Tensor]) -> str:
 class Kernel:
     """One operation and its implementations.
 
-    `pattern` is the operation as a `.geno` definition. `obstacle` says in a clause why the fused kernel cannot
-    take these inputs, or nothing; `not_worth` why, unasked, nothing but plain operations should.
+    `pattern` is the operation as a `.geno` definition. `obstacle` says in a clause why the fused kernel
+    cannot take these inputs, or nothing; `not_worth` why, unasked, only plain operations should run.
     `tolerance` is the largest distance from the float64 reference, relative to the largest magnitude.
     `configurations` is the whole launch table: nothing is tuned at run time.
     """

@@ -162,7 +162,7 @@ network tiny() {{
 def test_a_plan_grows_with_the_batch_and_not_with_the_weights() -> None:
     network = load("darts/search").network(channels=4, depth=2)
     one, two, three = (driver.activation_bytes(network.program, n) for n in (1, 2, 3))
-    assert two - one == three - two > 0.98 * one
+    assert two - one == three - two > 0.94 * one
 
 
 def test_a_plan_of_gigabytes_allocates_nothing_big() -> None:

@@ -89,6 +89,21 @@ def test_the_printed_operations_are_those_of_the_convolutions(
     assert round(2 * every / 1e9, 1) == whole
 
 
+@pytest.mark.parametrize(
+    ("spec", "network", "plain"),
+    [("resnet", "aa_resnet34", 21797672), ("resnet", "aa_resnet50", 25557032),
+     ("wide_resnet", "aa_wrn28_10", 36536884), ("mnasnet", "aa_mnasnet", 3887038)],
+)  # fmt: skip
+def test_a_share_of_nothing_is_the_plain_network_and_a_share_of_one_has_no_spatial_convolution(
+    spec: str, network: str, plain: int
+) -> None:
+    assert load(f"aacn/{spec}").network(network, value=0).program.params == plain
+    leaves = load(f"aacn/{spec}").network(network, value=1).program.block.leaves
+    attending = {path[: path.index("aa_conv") + 1] for path in leaves if "aa_conv" in path}
+    beside = [path for path in leaves if path[:-1] in attending]
+    assert attending and not beside
+
+
 def test_a_map_larger_than_declared_is_refused_in_so_many_words() -> None:
     module = compiled(network("aa_conv(3, 12, value=0.5, heads=2, least=3) -> global_avg_pool", 5, (9, 7))).module()
     for size in ((10, 7), (9, 8)):

@@ -44,6 +44,11 @@ class Centred(NamedTuple):
     mean: Tensor | None
 
 
+def taken_means(inputs: Sequence[Centred]) -> list[Tensor]:
+    """The means that were taken off, none where they were not."""
+    return [x.mean for x in inputs if x.mean is not None]
+
+
 def formulated(x: Tensor) -> bool:
     """Whether the formulations for CPUs take this map here and now."""
     return (
@@ -162,7 +167,7 @@ class NormConvs:
         self.relu = made.relu
 
     def __call__(self, *inputs: Centred) -> Any:
-        maps, means = [x.map for x in inputs], [m for x in inputs if (m := x.mean) is not None]
+        maps, means = [x.map for x in inputs], taken_means(inputs)
         if len(means) < len(maps):
             results = [n(c(x)) for c, n, x in zip(self.convs, self.norms, maps, strict=True)]
             results = [torch.relu(y) for y in results] if self.relu else results
@@ -282,7 +287,7 @@ class MixedSums:
             _check_count(first)
         return mixed(
             torch.stack([shares[t] for t in (*which, *plain)]), chosen, others,
-            [m for t in which if (m := maps[t].mean) is not None],
+            taken_means([maps[t] for t in which]),
             [self.convs[t].weight for t in which], [statistics(self.norms[t]) for t in which],
         )  # fmt: skip
 

@@ -110,7 +110,8 @@ class Dropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.p, self.training)
+        # Numbers are drawn in memory's order: one order, so that a seed draws the same for any layout.
+        return F.dropout(x.contiguous() if self.training else x, self.p, self.training)
 
 
 class DropPath(nn.Module):

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from genolang.compiler.ir import Graph, Node, verify
+from genolang.compiler.ir.fused import Layout, Normalised, Part
 from genolang.compiler.passes import PIPELINE
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Layers of one line that a pass merged or left out: how many, each shared body counted once."""
+    """Layers of one line that a pass merged, left out or put into a node of its own: how many, each
+    shared body counted once."""
 
     layer: str
     file: str
@@ -32,7 +34,7 @@ class PassEffect:
 
 
 def effects(graph: Graph) -> list[PassEffect]:
-    """Run the pipeline and say what each pass did; `share` and `zeros` name the lines."""
+    """Run the pipeline and say what each pass did, with the lines that it did something to."""
     found = []
     for step in PIPELINE:
         after = step.run(graph)
@@ -42,6 +44,10 @@ def effects(graph: Graph) -> list[PassEffect]:
             gone = _layers(graph) - _layers(after)
         elif step.name == "zeros":
             gone = _read_zeros(graph) - _read_zeros(after)
+        elif step.name == "statistics":
+            gone = _norms_that_share(after)
+        elif step.name not in ("inline", "prune"):
+            gone = _operations(graph) - _operations(after)
         changes = tuple(Change(*key, count) for key, count in sorted(gone.items(), key=lambda i: i[0][1:]))
         found.append(PassEffect(step.name, step.sentence, graph.size(), after.size(), changes))
         graph = after
@@ -60,7 +66,28 @@ def _graphs(graph: Graph) -> Iterator[Graph]:
 
 
 def _origin(node: Node) -> tuple[str, str, int]:
-    return node.layer, node.span.source.name, node.span.line
+    layer = node.layer or (node.fused.name if node.fused is not None else node.kind)
+    return layer, node.span.source.name, node.span.line
+
+
+def _operations(graph: Graph) -> Counter[tuple[str, str, int]]:
+    """All that computes something, by the line that it comes from."""
+    return Counter(
+        _origin(node)
+        for g in _graphs(graph)
+        for _, node, _ in g
+        if node.kind not in ("input", "call") and not isinstance(node.fused, Part | Layout)
+    )
+
+
+def _norms_that_share(graph: Graph) -> Counter[tuple[str, str, int]]:
+    """The batch norms that have their statistics from one node, by that node's line."""
+    found: Counter[tuple[str, str, int]] = Counter()
+    for g in _graphs(graph):
+        for _, node, _ in g:
+            if isinstance(node.fused, Normalised):
+                found["batch_norm", node.span.source.name, node.span.line] += len(node.fused.norms)
+    return found
 
 
 def _layers(graph: Graph) -> Counter[tuple[str, str, int]]:

@@ -23,7 +23,7 @@ from genolang.kernels.relative_attention.sizes import Sizes, sizes
 
 KERNEL = Kernel(
     name="relative_attention",
-    pattern="relative_attention(key, value, heads)",
+    pattern="op attention(key, value, heads) = relative_attention(key, value, heads)\n",
     implementations=frozenset({FUSED, CPU, REFERENCE}),
     tolerance={torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2},
     configurations=CONFIGURATIONS,

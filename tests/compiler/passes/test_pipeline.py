@@ -126,7 +126,7 @@ def test_what_a_pass_changed_can_be_told() -> None:
     assert {c.file for c in relu} == {"std/ops.geno"} and all(c.count > 0 for c in relu)
     sizes = [(e.nodes_before, e.nodes_after) for e in found.values()]
     assert all(after == before for (_, after), (before, _) in pairwise(sizes))
-    assert found["prune"].nodes_after == driver.build(network.program).size()
+    assert found[NAMES[-1]].nodes_after == driver.build(network.program).size()
 
 
 def test_an_effect_counts_merged_layers_by_their_line() -> None:

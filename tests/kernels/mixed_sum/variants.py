@@ -38,18 +38,23 @@ def variant(kernel: str, configuration: str, dtype: str, count: int = 4, **more:
     )
 
 
+TILES = ("rows", "channels_last", "wide channels_last")
+
+
 def variants() -> Iterator[Variant]:
-    for dtype, targets in (("bf16", ("cuda:90", "hip:gfx942")), ("fp32", ("cuda:80",))):
-        for block in FORWARD_SLABS:
-            # Sixteen warps and a row of 16384: one program fills a multiprocessor.
-            blocks = 1 if block == LONGEST_SLAB else 2
-            yield variant("slab_forward", f"slab {block}", dtype, targets=targets, blocks=blocks)
-        for block in BACKWARD_SLABS:
-            yield variant("slab_backward", f"slab {block}", dtype, targets=targets)
-        for kernel in ("partial_statistics", "apply_forward", "partial_products", "apply_backward"):
-            for layout in ("rows", "channels_last", "wide channels_last"):
-                if (dtype, layout) != ("fp32", "wide channels_last"):  # tiles as large as the narrow ones
-                    yield variant(kernel, layout, dtype, targets=targets)
+    """All in bfloat16 for one target; one configuration of each kernel for the others."""
+    for dtype in ("bf16", "fp32"):
+        for kernel, configurations in (
+            ("slab_forward", [f"slab {block}" for block in FORWARD_SLABS]),
+            ("slab_backward", [f"slab {block}" for block in BACKWARD_SLABS]),
+            *((name, TILES) for name in ("partial_statistics", "apply_forward", "partial_products", "apply_backward")),
+        ):
+            for configuration in configurations:
+                main = configuration in (configurations[0], f"slab {LONGEST_SLAB}")
+                targets = {"bf16": ("cuda:90", "hip:gfx942")[: 1 + main], "fp32": ("cuda:80",)[:main]}[dtype]
+                # Sixteen warps and a row of 16384: one program fills a multiprocessor.
+                blocks = 1 if configuration == f"slab {LONGEST_SLAB}" else 2
+                yield variant(kernel, configuration, dtype, targets=targets, blocks=blocks, widest=8)
     yield variant("finish_statistics", "merge", "fp32", constants={"BLOCK": 2048})
     yield variant("slab_forward", "slab 1024", "bf16", count=35, targets=("cuda:80",))
     yield variant("slab_backward", "slab 1024", "bf16", count=35, targets=("cuda:80",))

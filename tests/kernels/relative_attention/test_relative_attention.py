@@ -193,7 +193,8 @@ def test_the_operator_keeps_the_rules_of_operators() -> None:
     with torch.no_grad():
         out, logsumexp = operator._forward(*inputs.tensors, 2, "")
     detached = [t.detach() for t in (inputs.grad, *inputs.tensors)]
-    torch.library.opcheck(operator._backward, (*detached, 2, out, logsumexp, ""))
+    checks = ("test_schema", "test_faketensor")
+    torch.library.opcheck(operator._backward, (*detached, 2, out, logsumexp, ""), test_utils=checks)
 
 
 class Layer(nn.Module):
@@ -213,11 +214,10 @@ def image(batch: int, size: tuple[int, int] = (4, 5)) -> Tensor:
 
 
 @pytest.mark.parametrize("size", [(4, 5), (13, 14)])
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
-def test_a_compiled_layer_is_one_graph_and_computes_the_same(backend: str, size: tuple[int, int]) -> None:
+def test_a_compiled_layer_is_one_graph_and_computes_the_same(size: tuple[int, int]) -> None:
     torch.compiler.reset()
     layer, x = Layer(), image(2, size)
-    found = torch.compile(layer, fullgraph=True, backend=backend)(x)
+    found = torch.compile(layer, fullgraph=True, backend="aot_eager")(x)
     found.square().sum().backward()
     grads = [p.grad.clone() for p in layer.parameters()]
     layer.zero_grad()

@@ -56,7 +56,7 @@ def each(place: str, dtype: torch.dtype, targets: tuple[str, ...]) -> Iterator[V
 
 def variants() -> Iterator[Variant]:
     yield from each("14x14", torch.bfloat16, ("cuda:90",))
-    yield from each("14x14", torch.bfloat16, AMD)
     yield from each("32x32", torch.float32, ("cuda:80",))
-    for kernel in ("forward", "backward_key"):
-        yield variant(kernel, "32x32", torch.bfloat16, ("cuda:80",), last=True)
+    for kernel in ("forward", "backward_query", "backward_key"):
+        yield variant(kernel, "14x14", torch.bfloat16, AMD)
+    yield variant("forward", "32x32", torch.bfloat16, ("cuda:80",), last=True)
