@@ -16,6 +16,7 @@ from genolang.cli.compile import compile_command
 from genolang.cli.main import main
 from genolang.cli.plan import plan
 from genolang.compiler.backends import exported
+from genolang.compiler.passes import PIPELINE
 
 SMALL = ["--set", "channels=4", "--set", "depth=2"]
 ALL = ["module", "python", "export", "ir"]
@@ -103,12 +104,14 @@ def test_explain_names_each_pass_and_the_lines_it_changed() -> None:
         assert f"\n{line}" in found.stdout
     assert re.search(r"^  left out \d+ zeros  std/ops\.geno:\d+$", found.stdout, re.M)
     assert re.search(r"^  merged \d+ relu  std/ops\.geno:\d+$", found.stdout, re.M)
+    assert re.search(r"^  took over \d+ conv  std/ops\.geno:\d+$", found.stdout, re.M)
+    assert re.search(r"^  joined \d+ batch_norm  std/ops\.geno:\d+$", found.stdout, re.M)
     assert re.search(r"^  nodes [\d,]+ -> [\d,]+$", found.stdout, re.M)
 
 
 def test_explain_has_its_place_in_json() -> None:
     found = answer("quickstart", *SMALL, "--explain")
-    assert [p["name"] for p in found["passes"]] == ["inline", "zeros", "share", "prune"]
+    assert [p["name"] for p in found["passes"]] == [step.name for step in PIPELINE]
     assert set(found["passes"][2]["changes"][0]) == {"layer", "file", "line", "count"}
 
 

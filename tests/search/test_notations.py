@@ -307,7 +307,7 @@ def test_other_bits_are_refused(text: str) -> None:
     assert refusal("ean", text)[2]
 
 
-@pytest.mark.parametrize("name", [path.stem for path in sorted((LIBRARY / "ean").glob("*.geno"))])
+@pytest.mark.parametrize("name", [path.stem for path in sorted((LIBRARY / "ean").glob("resnet*.geno"))])
 def test_shipped_schemes_are_exported_by_name(name: str) -> None:
     checked = check_source(Source("spec.geno", (LIBRARY / "ean" / f"{name}.geno").read_text("utf-8")), LIBRARY / "ean" / f"{name}.geno")
     with_bits = [ref.name for ref in checked.module.definitions.values()
