@@ -100,6 +100,7 @@ class DepthwiseConvs:
 
     def __call__(self, *maps: Tensor) -> Any:
         first = maps[0]
+        results: list[Any]
         if first.is_meta:
             results = self.planned(maps)
         elif formulated(first):
@@ -107,8 +108,8 @@ class DepthwiseConvs:
             found, means = depthwise(maps, self.windows, [c.weight for c in self.convs], centre=centre)
             results = [*map(Centred, found, means or [None] * len(found))] if self.norms else [*found]
         else:
-            found = [c(x) for c, x in zip(self.convs, self.each(maps), strict=True)]
-            results = [Centred(y, None) for y in found] if self.norms else found
+            each = [c(x) for c, x in zip(self.convs, self.each(maps), strict=True)]
+            results = [Centred(y, None) for y in each] if self.norms else each
         return results[0] if len(results) == 1 else tuple(results)
 
     def each(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -79,7 +79,7 @@ class _Depthwise(torch.autograd.Function):
         return (*results, *means)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Any, ...]:
         tensors = ctx.saved_tensors
         maps, weights = tensors[: ctx.count], tensors[ctx.count :]
@@ -117,9 +117,10 @@ def _add(
     total = parts[0] if len(parts) == 1 else parts[0] + parts[1]
     for part in parts[2:]:
         total += part
-    if found[0] is None:
+    first = found[0]
+    if first is None:
         if stride == 1:
             found[0] = total
             return
-        found[0] = torch.zeros_like(maps[0], memory_format=torch.channels_last)
-    found[0][:, :, ::stride, ::stride] += total
+        first = found[0] = torch.zeros_like(maps[0], memory_format=torch.channels_last)
+    first[:, :, ::stride, ::stride] += total

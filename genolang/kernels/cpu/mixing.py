@@ -59,7 +59,7 @@ class _Mixed(torch.autograd.Function):
         return result
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Any, ...]:
         folded, count = ctx.folded, ctx.count
         shares, *rest = ctx.saved_tensors
@@ -92,5 +92,5 @@ class _Mixed(torch.autograd.Function):
 
 def _product(a: Tensor, b: Tensor) -> Tensor:
     """The sum of all products of two matrices' elements."""
-    pieces = zip(a.reshape(-1).split(_PIECE), b.reshape(-1).split(_PIECE), strict=True)
+    pieces = zip(*(torch.split(t.reshape(-1), _PIECE) for t in (a, b)), strict=True)
     return torch.stack([torch.dot(x, y) for x, y in pieces]).sum()

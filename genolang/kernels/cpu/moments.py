@@ -115,7 +115,7 @@ class _NormConv(torch.autograd.Function):
         return slices(y_map, count)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Any, ...]:
         count = ctx.count
         x, seen, rstds, scales, *rest = ctx.saved_tensors

@@ -26,7 +26,7 @@ class _Pointwise(torch.autograd.Function):
         return unmatrix(pixels.mm(by) if bias is None else torch.addmm(bias, pixels, by), x)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad

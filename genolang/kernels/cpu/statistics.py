@@ -36,7 +36,7 @@ class _Normalised(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Any:
         y, rstd = ctx.saved_tensors
         # A batch norm of what is normalised already, with the old deviation as its scale.

@@ -181,7 +181,7 @@ class _WholeWindow(torch.autograd.Function):
         return (x * weight[:, 0]).sum((2, 3), keepdim=True)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None]:
         x, weight = ctx.saved_tensors
         needs_x, needs_weight = ctx.needs_input_grad
