@@ -32,6 +32,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("att_darts/found", "imagenet"): SMALL,
     ("att_darts/imagenet", "imagenet"): SMALL,
     ("quickstart", "digits"): SMALL,
+    ("aacn/clutter", "shares"): {"width": 8, "classes": 3},
     ("aacn/mnasnet", "aa_mnasnet"): {"alpha": "1/4", "heads": 2, "least": 4},
     ("aacn/resnet", "aa_resnet34"): AUGMENTED,
     ("aacn/resnet", "aa_resnet"): {**AUGMENTED, "blocks": "[1, 1, 1, 1]"},
