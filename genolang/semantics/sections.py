@@ -9,7 +9,6 @@ from typing import Any, get_args
 from genolang.diagnostics import Diagnostic, GenoError, Label, did_you_mean, fail
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit
-from genolang.semantics.methods import read_method
 from genolang.semantics.readers import Read, arguments, bad, callee, count, flag, items, real, word
 from genolang.semantics.settings import (
     Augmentation,
@@ -111,13 +110,20 @@ def augmentations(expr: s.Expr) -> tuple[Augmentation, ...]:
     return tuple(found)
 
 
+def _method(expr: s.Expr) -> dict[str, Any]:
+    # Its settings take a while to import, and most files search nothing.
+    from genolang.semantics.methods import read_method
+
+    return read_method(expr)
+
+
 _SEED = count(0, 2**31 - 1)
 _SHARED: dict[str, Read] = {
     "data": _data, "epochs": count(1, 100_000), "batch": count(2, 100_000), "seed": _SEED,
     "augment": augmentations, "precision": word("auto", "float32"),
 }  # fmt: skip
 SEARCH: dict[str, Read] = _SHARED | {
-    "method": read_method, "split": real(0.05, 0.95), "weights": optimizer, "choices": optimizer,
+    "method": _method, "split": real(0.05, 0.95), "weights": optimizer, "choices": optimizer,
     "init": real(0, 10), "choices_start": count(0), "fresh_validation": flag,
     "unrolled_radius": real(0, 1, open_low=True), "seeds": count(1, 1000), "random": count(0, 1000),
     "score": optimizer, "score_epochs": count(1, 100_000), "connect": real(0, 1),

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from genolang.semantics.methods import MethodSettings
+if TYPE_CHECKING:
+    from genolang.semantics.methods import MethodSettings
 
 ScheduleKind = Literal["constant", "cosine", "linear", "step", "exponential"]
 OptimizerKind = Literal["sgd", "adam", "adamw", "rmsprop"]

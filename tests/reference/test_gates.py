@@ -25,7 +25,7 @@ MODULES = [name for name in ATTENTION if name != "masked"]
 
 def network(attention: str, C: int, size: tuple[int, int]) -> Network:
     return compiled(f"""geno 1
-import std.attention
+import std.attention, std.plugins
 {PROJECT}
 {STAGE}
 network network() {{
@@ -79,7 +79,7 @@ def test_sge_and_non_local_begin_as_their_papers_say() -> None:
     image = torch.randn(2, 16, 5, 4, generator=torch.Generator().manual_seed(0))
     for name, factor in (("sge", torch.sigmoid(torch.tensor(1.0))), ("non_local", torch.tensor(1.0))):
         found = compiled(f"""geno 1
-import std.attention
+import std.attention, std.plugins
 network network() {{
   input image(16, 5, 4)
   body  {name}

@@ -6,7 +6,7 @@ from reference.pouring import assert_same, compiled
 from reference.residual_networks import Dense, ResNet, Squeeze
 from torch import Tensor
 
-PRELUDE = "geno 1\nimport std.residual_blocks, std.resnet_cifar, std.attention\n"
+PRELUDE = "geno 1\nimport std.residual_blocks, std.resnet_cifar, std.attention, std.plugins\n"
 
 
 def images(size: tuple[int, int], batch: int = 3) -> Tensor:

@@ -14,7 +14,7 @@ from genolang.semantics.check import check_source, expand_network
 from genolang.semantics.program import Program
 
 BASE = """geno 1
-import std.attention
+import std.attention, std.plugins
 
 op unit(out, stride=1) {
   y = x -> conv(3, out, stride=stride) -> batch_norm

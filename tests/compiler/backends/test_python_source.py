@@ -197,7 +197,7 @@ PIECES = {
   b = mean(a, channels, groups=3) -> standardize(channels, eps=0.1) -> scale -> repeat_channels(2)
   return a * b + (b -> resize(size=(4, 2), mode=area) -> resize(like=x))
 }""",
-    "attention modules": """import std.attention
+    "attention modules": """import std.attention, std.plugins
 op pair {
   cell = dia(2)
   return x -> ge_minus(2) -> ge_theta(4) -> ge_plus -> ge_minus_code -> sge(2) -> cell -> eca -> cell -> non_local

@@ -143,7 +143,7 @@ def test_one_module_takes_many_selections_and_goes_back_to_the_mixture():
 
 
 SLOTS = """geno 1
-import std.resnet_cifar, std.attention
+import std.resnet_cifar, std.attention, std.plugins
 network n = resnet_cifar(depth=14, width=4, classes=3) with {0} at residual shared per stage where {1}
 """
 
