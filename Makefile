@@ -44,6 +44,8 @@ soak: install
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m soak
 
 bench: install
+	$(BIN)/python -m pytest benches/test_speed.py
+	$(BIN)/genoc bench kernels --threads 1
 	$(BIN)/python -m benches.supernet
 
 clean:

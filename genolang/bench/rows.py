@@ -1,12 +1,13 @@
-"""One measurement of a variant in several forms, as JSON and as a table."""
+"""One measurement in several forms, as JSON and as a table."""
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from genolang.bench.interleaved import spread
+from genolang.bench.interleaved import ratios, spread
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -16,11 +17,14 @@ if TYPE_CHECKING:
 class Row:
     """Times of one pass (`forward`, `backward`, `both`, or `inference` without gradients) in milliseconds.
 
-    Medians over the rounds; `quartiles` has the first and third of each. `eager` is the plain reference,
-    `fused` ours, `compiled` the reference under `torch.compile`, `graphs` that with CUDA graphs; None
-    where not measured. `ratio` is eager over fused, the median over rounds. `peak_bytes` is the most
-    memory that ours held above its inputs and weights, `eager_peak_bytes` the reference. `distance` is
-    the largest relative distance of outputs and gradients; a row with `refused` was not timed.
+    `eager` is the plain reference, `fused` ours, `compiled` the reference under torch.compile; medians
+    over the rounds, None where not measured. `ratio` is eager over fused, the median over rounds.
+    `peak_bytes` is the most memory that ours held above its inputs and weights. `forms` has by form
+    `median_ms`, `q1_ms`, `q3_ms`, `min_ms`; `ratio` (eager over it: `median`, `q1`, `q3`, `of_minima`)
+    and `processor_ratio`, the same of the processor's time; `peak_bytes`; `first_s`, the seconds of its
+    first run, compilation included; and where the least `bytes` are known `bytes_per_s` and `of_floor`,
+    the share of its time that the floor is. `distance` is how far fused is from eager; `failed` says why
+    forms were left out, `refused` why nothing was timed.
     """
 
     name: str
@@ -29,14 +33,16 @@ class Row:
     pass_: str
     eager_ms: float | None = None
     compiled_ms: float | None = None
-    graphs_ms: float | None = None
     fused_ms: float | None = None
     ratio: float | None = None
     peak_bytes: int | None = None
-    eager_peak_bytes: int | None = None
+    forms: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    bytes: int | None = None
+    floor_ms: float | None = None
+    floor_by: str = ""
     distance: float | None = None
-    quartiles: Mapping[str, tuple[float, float]] | None = None
     why: str = ""
+    failed: Mapping[str, str] = field(default_factory=dict)
     refused: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -45,43 +51,72 @@ class Row:
                 "pass": found.pop("pass_"), **found}  # fmt: skip
 
 
-def timed_row(
-    row: Row, seconds: Mapping[str, Mapping[str, Sequence[float]]], phase: str
-) -> dict[str, Any]:
-    """The times of a row by field, from the seconds of every variant and phase of a round."""
-    own = {name: list(phases[phase]) for name, phases in seconds.items()}
-    spreads = {name: spread(values) for name, values in own.items()}
-    pairs = sorted(e / f for e, f in zip(own["eager"], own["fused"], strict=True))
-    middle = len(pairs) // 2
-    ratio = pairs[middle] if len(pairs) % 2 else (pairs[middle - 1] + pairs[middle]) / 2
-    found: dict[str, Any] = {f"{name}_ms": s["median_ms"] for name, s in spreads.items()}
-    found["quartiles"] = {name: (s["q1_ms"], s["q3_ms"]) for name, s in spreads.items()}
-    return found | {"ratio": round(ratio, 3)}
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Seconds of one form by round, of the wall clock and of the processor; bytes; first seconds."""
+
+    wall: Sequence[float]
+    busy: Sequence[float] | None
+    peak: int | None
+    first: float | None
+
+
+def timed_row(base: Row, measured: Mapping[str, Measured], least: Mapping[str, Any] | None) -> Row:
+    """The row of one pass, from what was measured of every form."""
+    eager = measured["eager"]
+    forms: dict[str, dict[str, Any]] = {}
+    for name, one in measured.items():
+        found: dict[str, Any] = spread(one.wall) | {"ratio": ratios(eager.wall, one.wall)}
+        if one.busy is not None and eager.busy is not None and min(one.busy) > 0:
+            found["processor_ratio"] = ratios(eager.busy, one.busy)
+        if one.peak is not None:
+            found["peak_bytes"] = one.peak
+        if one.first is not None:
+            found["first_s"] = round(one.first, 3)
+        if least is not None:
+            seconds = statistics.median(one.wall)
+            found["bytes_per_s"] = float(f"{least['bytes'] / seconds:.4g}")
+            found["of_floor"] = round(least["floor_ms"] / 1000 / seconds, 3)
+        forms[name] = found
+    compiled = forms.get("compiled", {})
+    return replace(
+        base, forms=forms, eager_ms=forms["eager"]["median_ms"], compiled_ms=compiled.get("median_ms"),
+        fused_ms=forms["fused"]["median_ms"], ratio=forms["fused"]["ratio"]["median"],
+        peak_bytes=forms["fused"].get("peak_bytes"), **(least or {}),
+    )  # fmt: skip
 
 
 def table(rows: Sequence[Row]) -> Table:
-    """The rows for people."""
+    """The rows for people: of every form but fused the median, of fused also how it compares."""
     from rich.table import Table
 
     made = Table(box=None, pad_edge=False)
-    columns = ("name", "shape", "dtype", "pass", "eager", "compiled", "graphs", "fused", "eager/fused",
-               "peak", "eager peak")  # fmt: skip
-    kept = [c for c in columns if c not in ("compiled", "graphs") or any(_time(r, c) for r in rows)]
+    others = list(dict.fromkeys(name for row in rows for name in row.forms if name != "fused"))
+    words = ["name", "shape", "dtype", "pass"]
+    columns = [*words, *others, "fused", "eager/fused", "GB/s", "of floor", "peak", "eager peak"]
+    cells = [_cells(row) for row in rows]
+    kept = [c for c in columns if c in words or any(row.get(c) for row in cells)]
     for column in kept:
-        made.add_column(column, justify="left" if column in columns[:4] else "right", no_wrap=True)
-    for row in rows:
-        cells = {"name": row.name, "shape": row.shape, "dtype": row.dtype, "pass": row.pass_}
-        cells |= {c: _time(row, c) for c in ("eager", "compiled", "graphs", "fused")}
-        cells["eager/fused"] = "-" if row.ratio is None else f"{row.ratio:.2f}x"
-        cells |= {"peak": _size(row.peak_bytes), "eager peak": _size(row.eager_peak_bytes)}
-        made.add_row(*(cells[column] for column in kept))
+        made.add_column(column.replace("_", " "), justify="left" if column in words else "right",
+                        no_wrap=column not in words)  # fmt: skip
+    for row in cells:
+        made.add_row(*(row.get(column, "") for column in kept))
     return made
 
 
-def _time(row: Row, name: str) -> str:
-    value = getattr(row, f"{name}_ms")
-    return "" if value is None else f"{value:.2f} ms"
+def _cells(row: Row) -> dict[str, str]:
+    found = {"name": row.name, "shape": row.shape, "dtype": row.dtype, "pass": row.pass_}
+    found |= {name: f"{one['median_ms']:.4g} ms" for name, one in row.forms.items()}
+    fused, eager = row.forms["fused"], row.forms["eager"]
+    ratio = fused["ratio"]
+    found["eager/fused"] = f"{ratio['median']:.2f}x ({ratio['q1']:.2f}-{ratio['q3']:.2f})"
+    if "of_floor" in fused:
+        found["GB/s"] = f"{fused['bytes_per_s'] / 1e9:.4g}"
+        found["of floor"] = f"{100 * fused['of_floor']:.0f} % ({row.floor_by})"
+    if "peak_bytes" in fused:
+        found["peak"], found["eager peak"] = (_size(one["peak_bytes"]) for one in (fused, eager))
+    return found
 
 
-def _size(count: int | None) -> str:
-    return "" if count is None else f"{count / 2**20:.1f} MiB"
+def _size(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB"

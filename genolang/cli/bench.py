@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +12,10 @@ import click
 from genolang.cli.options import json_option, network_option, set_option
 
 if TYPE_CHECKING:
+    import torch
+
     from genolang.bench.rows import Row
     from genolang.bench.subject import Subject
-
-SUPERNETS = ("darts/search", "att_darts/search")
 
 
 @click.command("bench")
@@ -24,25 +25,38 @@ SUPERNETS = ("darts/search", "att_darts/search")
 @click.option("--batch", "batches", type=click.IntRange(1), multiple=True,
               help="Images per step; may be repeated.")
 @click.option("--rounds", default=9, show_default=True, type=click.IntRange(2),
-              help="How often each form runs.")
+              help="How often each form is timed.")
 @click.option("--compiled", is_flag=True, help="Time torch.compile too, on a GPU also with CUDA graphs.")
+@click.option("--captured", is_flag=True, help="Time eager and fused also recorded as CUDA graphs.")
 @click.option("--threads", type=click.IntRange(1), help="Threads on the CPU; by default torch's.")
+@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(["float32", "bfloat16", "float16"]),
+              help="Of kernels; may be repeated. By default float32, on a GPU also bfloat16.")
+@click.option("--only", multiple=True, metavar="TEXT",
+              help="Kernels with this in their name and shape, or passes of this name; may be repeated.")
 @click.option("--small", is_flag=True, help="Tiny shapes, to see that everything runs.")
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
               help="Write the rows here as JSON.")
+@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path),
+              help="Draw the ratios with their quartiles here as SVG.")
 @set_option("Change a parameter of the network: --set channels=16.")
 @json_option
 def bench(
     subject: str, network: str | None, device: str, batches: tuple[int, ...], rounds: int, compiled: bool,
-    threads: int | None, small: bool, output: Path | None, values: dict[str, str], as_json: bool,
+    captured: bool, threads: int | None, dtypes: tuple[str, ...], only: tuple[str, ...], small: bool,
+    output: Path | None, plot: Path | None, values: dict[str, str], as_json: bool,
 ) -> None:  # fmt: skip
-    """Time fused kernels, supernets or a network of a spec against plain PyTorch.
+    """Time kernels, supernets, discrete networks or a network of a spec against plain PyTorch.
 
     Every form is compared with the plain one first; one that computes something else is not timed.
+    `thresholds` times both choices wherever a size decides which one runs, `passes` a supernet's step
+    with and without each pass of the compiler.
 
     \b
-    genoc bench kernels
+    genoc bench kernels --plot kernels.svg
     genoc bench supernet --batch 8
+    genoc bench discrete --batch 1 --batch 32
+    genoc bench thresholds
+    genoc bench passes --set depth=3 --only layout
     genoc bench darts/v2 --network cifar --batch 1 --batch 32
     """
     import torch
@@ -55,13 +69,13 @@ def bench(
         target = choose_device(device)
         if threads is not None:
             torch.set_num_threads(threads)
-        forms = () if not compiled else ("compiled", "graphs") if target.type == "cuda" else ("compiled",)
-        subjects = _subjects(subject, network, target, batches, forms, values, small)
-        rows = [row for one in subjects for row in _told(one, rounds, as_json)]
+        extra = _extra(target, compiled, captured)
+        asked = _Asked(subject, network, target, batches, extra, values, small, dtypes, only)
+        rows = _measure(asked, rounds, output, as_json)
+        if plot is not None:
+            _plot(plot, subject, rows, target)
     except GenoError as error:
         fail_with(error, as_json)
-    if output is not None:
-        _write(output, rows, target)
     if as_json:
         for row in rows:
             print_json(row.to_json())
@@ -71,33 +85,80 @@ def bench(
         sys.exit(1)
 
 
-def _subjects(
-    what: str, name: str | None, device: object, batches: tuple[int, ...], forms: tuple[str, ...],
-    values: dict[str, str], small: bool,
-) -> list[Subject]:  # fmt: skip
+class _Asked:
+    """What is to be timed, as it was asked for."""
+
+    def __init__(
+        self, what: str, network: str | None, device: torch.device, batches: tuple[int, ...],
+        extra: tuple[str, ...], values: dict[str, str], small: bool, dtypes: tuple[str, ...],
+        only: tuple[str, ...],
+    ) -> None:  # fmt: skip
+        self.what, self.network, self.device, self.batches = what, network, device, batches
+        self.extra, self.values, self.small, self.only = extra, values, small, only
+        kernels = what == "kernels"
+        names = ("float32", "bfloat16") if kernels and device.type == "cuda" else ("float32",)
+        self.dtypes = [_dtype(name) for name in (dtypes if kernels and dtypes else names)]
+
+    def subjects(self) -> Iterable[Subject]:
+        from genolang.api import load
+        from genolang.bench import kernels, networks, thresholds
+
+        gpu = self.device.type == "cuda"
+        if self.what == "kernels":
+            return kernels.kernel_subjects(self.device, self.dtypes, self.extra, small=self.small,
+                                           only=self.only)  # fmt: skip
+        if self.what == "thresholds":
+            return thresholds.threshold_subjects(self.device, small=self.small)
+        sizes: dict[str, Any] = {"channels": 4, "depth": 2} if self.small else {}
+        batches = self.batches or ((2,) if self.small else (64,) if gpu else (8,))
+        if self.what == "passes":
+            return networks.pass_subjects(batches, self.device, sizes | self.values, self.only)
+        if self.what == "supernet":
+            return networks.supernet_subjects(batches, self.device, self.extra, sizes | self.values)
+        batches = self.batches or (1, 32)
+        if self.what == "discrete":
+            return networks.discrete_subjects(batches, self.device, self.extra, small=self.small)
+        network = load(self.what).network(self.network, **self.values)
+        return networks.network_subjects(network, batches, self.device, self.extra)
+
+
+def _dtype(name: str) -> torch.dtype:
     import torch
 
-    from genolang.api import load
-    from genolang.bench.kernels import kernel_subjects
-    from genolang.bench.networks import network_subjects
-
-    assert isinstance(device, torch.device)
-    if what == "kernels":
-        dtypes = [torch.float32] if device.type == "cpu" else [torch.float32, torch.bfloat16]
-        return list(kernel_subjects(device, dtypes, forms, small=small))
-    if what == "supernet":
-        sizes: dict[str, Any] = {"channels": 4, "depth": 2} if small else {}
-        batch = batches or ((2,) if small else (64,) if device.type == "cuda" else (8,))
-        nets = {spec: load(spec).network(None, **(sizes | values)) for spec in SUPERNETS}
-        return [subject for spec, net in nets.items()
-                for subject in network_subjects(net, batch, device, forms, name=spec)]  # fmt: skip
-    return network_subjects(load(what).network(name, **values), batches or (1, 32), device, forms)
+    found = getattr(torch, name)
+    assert isinstance(found, torch.dtype)
+    return found
 
 
-def _told(subject: Subject, rounds: int, as_json: bool) -> list[Row]:
-    if not as_json:
-        print(f"{subject.name}, {subject.shape} ...", file=sys.stderr)
-    return subject.measure(rounds)
+def _extra(device: torch.device, compiled: bool, captured: bool) -> tuple[str, ...]:
+    """The competitors beside the plain form that are timed on this device."""
+    found: tuple[str, ...] = ()
+    if compiled:
+        found += ("compiled", "compiled_graphs") if device.type == "cuda" else ("compiled",)
+    if captured and device.type == "cuda":
+        found += ("captured",)
+    elif captured:
+        print("CUDA graphs are a GPU's: on a CPU there is nothing to capture", file=sys.stderr)
+    return found
+
+
+def _measure(asked: _Asked, rounds: int, output: Path | None, as_json: bool) -> list[Row]:
+    """All rows, written after every subject: a long run that is ended early leaves what it has."""
+    from genolang.bench.floors import measure_ceilings
+    from genolang.bench.interleaved import write_results
+
+    ceilings = {str(dtype).removeprefix("torch."): measure_ceilings(asked.device, dtype)
+                for dtype in asked.dtypes}  # fmt: skip
+    about = {"subject": asked.what, "rounds": rounds,
+             "ceilings": {name: one.to_json() for name, one in ceilings.items()}}  # fmt: skip
+    rows: list[Row] = []
+    for one in asked.subjects():
+        if not as_json:
+            print(f"{one.name}, {one.shape} ...", file=sys.stderr)
+        rows += one.measure(rounds, ceilings[str(one.dtype).removeprefix("torch.")])
+        if output is not None:
+            write_results(output, asked.device, [row.to_json() for row in rows], **about)
+    return rows
 
 
 def _show(rows: list[Row]) -> None:
@@ -106,18 +167,28 @@ def _show(rows: list[Row]) -> None:
     from genolang.bench.rows import table
 
     timed = [row for row in rows if not row.refused]
-    console = Console(width=None if sys.stdout.isatty() else 160)
+    console = Console(width=None if sys.stdout.isatty() else 200)
     if timed:
         console.print(table(timed))
     for row in rows:
         if row.refused:
             print(f"{row.name}, {row.shape}: not timed: {row.refused}")
+        elif row.failed and row.pass_ in ("both", "inference"):
+            for form, reason in row.failed.items():
+                print(f"{row.name}, {row.shape}: {form} left out: {reason}")
 
 
-def _write(path: Path, rows: list[Row], device: object) -> None:
-    import torch
+def _plot(path: Path, subject: str, rows: list[Row], device: torch.device) -> None:
+    from genolang.cli.reporting.ratios import Interval, ratio_chart
+    from genolang.train.files import write_atomically
 
-    from genolang.bench.interleaved import environment, write_json
-
-    assert isinstance(device, torch.device)
-    write_json(path, {"environment": environment(device), "rows": [row.to_json() for row in rows]})
+    found = []
+    for row in rows:
+        if row.pass_ not in ("both", "inference") or row.refused:
+            continue
+        name = f"{row.name} {row.shape}" + ("" if row.dtype == "float32" else f" {row.dtype}")
+        found.append((name, {form: Interval(one["ratio"]["q1"], one["ratio"]["median"], one["ratio"]["q3"])
+                             for form, one in row.forms.items() if form != "eager"}))  # fmt: skip
+    if found:
+        title = f"{subject} on {device.type}: plain PyTorch's time over that of each form"
+        write_atomically(path, ratio_chart(title, found).encode())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from genolang.cli.kernels import kernels_json, kernels_text, plain_json
 from genolang.cli.options import json_option, network_option, set_option
 
 if TYPE_CHECKING:
@@ -30,18 +31,33 @@ def _forms(context: click.Context, option: click.Parameter, value: str | None) -
     return found
 
 
+def _passes(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    from genolang.compiler.passes import PIPELINE
+
+    known = [step.name for step in PIPELINE]
+    found = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    for part in found:
+        if part not in known:
+            raise click.BadParameter(f"{part!r} is none of {', '.join(known)}")
+    return found
+
+
 @click.command("compile")
 @click.argument("spec")
 @network_option
 @click.option("-o", "--out", "folder", metavar="DIR", help="Where to write; build/NETWORK unless given.")
 @click.option("--emit", "forms", metavar="FORM,...", callback=_forms,
               help=f"What to write: {', '.join(FORMS)}. With -o alone: module.")  # fmt: skip
-@click.option("--explain", is_flag=True, help="Say what each pass of the compiler changed.")
+@click.option("--explain", is_flag=True,
+              help="Say what each pass changed, and which lines became which kernel or why not.")  # fmt: skip
+@click.option("--without", metavar="PASS,...", callback=_passes, help="Passes to switch off, by name.")
 @set_option("Change a parameter of the network: --set channels=36.")
 @json_option
 def compile_command(
     spec: str, network: str | None, folder: str | None, forms: tuple[str, ...] | None, explain: bool,
-    values: dict[str, str], as_json: bool,
+    without: tuple[str, ...], values: dict[str, str], as_json: bool,
 ) -> None:  # fmt: skip
     """Build a network, run it once on its declared input, and write it in other forms.
 
@@ -58,40 +74,46 @@ def compile_command(
     """
     from genolang.api import load
     from genolang.cli.output import fail_with, print_json
+    from genolang.compiler import driver
     from genolang.diagnostics import GenoError
 
     try:
         loaded = load(spec)
         found = loaded.network(network, **values)
         plan = found.plan().to_json()
-        module = build_and_run(found)
+        if without:
+            plan["activation_bytes"] = driver.activation_bytes(found.program, 1, without=without)
+        module = build_and_run(found, without)
         wanted = forms if forms is not None else ("module",) if folder is not None else ()
-        files = contents(loaded, found, module, values, wanted)
+        files = contents(loaded, found, module, values, wanted, without)
         paths = write(Path(folder) if folder is not None else Path("build", found.name), files)
-        passes = passes_of(found) if explain else []
+        kernels = driver.kernels(found.program, without=without) if as_json or explain else []
+        passes = passes_of(found, without) if explain else []
+        plain = driver.left_plain(found.program, BATCH, without=without) if explain else []
     except GenoError as error:
         fail_with(error, as_json)
     if as_json:
-        more = {"passes": passes} if explain else {}
-        print_json({**plan, "kernels": [], "artifacts": paths, **more})
+        more = {"passes": passes, "plain": plain_json(plain)} if explain else {}
+        print_json({**plan, "kernels": kernels_json(kernels), "artifacts": paths, **more})
         return
     from genolang.cli.plan import plan_text
 
     click.echo(plan_text(plan))
     if explain:
-        click.echo(f"\n{passes_text(passes)}")
+        click.echo(f"\n{passes_text(passes)}\n\n{kernels_text(kernels, plain)}")
     click.echo(f"ran on {BATCH} random images of {'x'.join(map(str, plan['input']))}", err=True)
     for path in paths:
         click.echo(f"wrote {path}", err=True)
 
 
-def build_and_run(network: Network) -> NetworkModule:
-    """The module with its initial weights, after one forward in evaluation.
+def build_and_run(network: Network, without: tuple[str, ...] = ()) -> NetworkModule:
+    """The module with its initial weights, made without some passes, after one forward in evaluation.
 
     Weights and images come from a fixed seed. Error: G507 for a network that does not fit into memory.
     """
     import torch
 
+    from genolang.compiler import driver
     from genolang.diagnostics import fail
 
     program = network.program
@@ -99,7 +121,8 @@ def build_and_run(network: Network) -> NetworkModule:
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
-            module = network.module().eval()
+            module = driver.to_module(program, without=without) if without else network.module()
+        module.eval()
         images = torch.randn(shape, generator=torch.Generator().manual_seed(SEED))
         with torch.no_grad():
             logits = module(images)
@@ -113,8 +136,9 @@ def build_and_run(network: Network) -> NetworkModule:
 
 
 def contents(
-    spec: Spec, network: Network, module: NetworkModule, values: Mapping[str, str], forms: tuple[str, ...]
-) -> dict[str, bytes]:
+    spec: Spec, network: Network, module: NetworkModule, values: Mapping[str, str],
+    forms: tuple[str, ...], without: tuple[str, ...] = (),
+) -> dict[str, bytes]:  # fmt: skip
     """The files of every form by their names. Error: G713 where a form needs a missing package."""
     from genolang.compiler import driver
 
@@ -131,7 +155,7 @@ def contents(
         elif form == "onnx":
             files["network.onnx"] = driver.to_onnx(module, program)
         else:
-            files["network.ir"] = driver.to_text(program).encode()
+            files["network.ir"] = driver.to_text(program, without=without).encode()
     return files
 
 
@@ -162,13 +186,13 @@ def write(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     return paths
 
 
-def passes_of(network: Network) -> list[dict[str, Any]]:
+def passes_of(network: Network, without: tuple[str, ...] = ()) -> list[dict[str, Any]]:
     """What every pass changed, as plain data."""
     from dataclasses import asdict
 
     from genolang.compiler import driver
 
-    return [asdict(effect) for effect in driver.explain(network.program)]
+    return [asdict(effect) for effect in driver.explain(network.program, without=without)]
 
 
 def passes_text(passes: list[dict[str, Any]]) -> str:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from genolang.compiler.backends.torch_module import NetworkModule
     from genolang.compiler.ir import Graph
     from genolang.compiler.passes.effects import PassEffect
+    from genolang.compiler.passes.kernels import KernelUse, LeftOut
 
 
 def build(program: Program, *, fused: bool = True, without: Collection[str] = ()) -> Graph:
@@ -41,14 +42,25 @@ def to_module(program: Program, *, fused: bool = True, without: Collection[str] 
     )
 
 
-def activation_bytes(program: Program, batch: int, *, fused: bool = True) -> int:
+def for_inference(program: Program, module: NetworkModule) -> NetworkModule:
+    """A module that answers as the program's module does in evaluation, faster, with weights of its own."""
+    from genolang.compiler.backends.inference import answering
+    from genolang.compiler.ir import build_graph
+    from genolang.compiler.passes.fold import for_inference as folded
+
+    return answering(folded(build_graph(program.block)), module)
+
+
+def activation_bytes(
+    program: Program, batch: int, *, fused: bool = True, without: Collection[str] = ()
+) -> int:
     """Bytes saved for backward by one training forward at a batch size, without running it."""
     import torch
 
     from genolang.compiler.backends.memory import saved_bytes
 
     with torch.device("meta"):
-        module = to_module(program, fused=fused)
+        module = to_module(program, fused=fused, without=without)
     return saved_bytes(module, (batch, *program.input))
 
 
@@ -68,12 +80,35 @@ def to_text(program: Program, *, without: Collection[str] = ()) -> str:
     return write(build(program, without=without))
 
 
-def explain(program: Program) -> list[PassEffect]:
+def explain(program: Program, *, without: Collection[str] = ()) -> list[PassEffect]:
     """What every pass of the pipeline does to the program's graph, in order."""
     from genolang.compiler.ir import build_graph
     from genolang.compiler.passes.effects import effects
 
-    return effects(build_graph(program.block))
+    return effects(build_graph(program.block), without=without)
+
+
+def kernels(program: Program, *, without: Collection[str] = ()) -> list[KernelUse]:
+    """The kernels that the program's fused form calls, and the lines that they come from."""
+    from genolang.compiler.passes.kernels import kernel_uses
+
+    return kernel_uses(build(program, without=without))
+
+
+def left_plain(program: Program, batch: int, *, without: Collection[str] = ()) -> list[LeftOut]:
+    """What a kernel nearly computes, or does not compute on a CPU for a batch of this size, and why."""
+    from genolang.compiler.backends.recognised import why_plain
+    from genolang.compiler.passes.kernels import LeftOut, by_line, matched, near_misses, switched_off
+
+    graph = build(program, without=without)
+    found = near_misses(graph)
+    if without:
+        names = ", ".join(f"`{name}`" for name in sorted(without))
+        found += switched_off(build(program), graph, f"switched off: {names}")
+    for made, types, line in matched(graph):
+        if reason := why_plain(made, types, batch):
+            found.append(LeftOut(made.kernel, line, f"on a CPU, for {batch} images: {reason}"))
+    return by_line(found)
 
 
 def to_exported(module: NetworkModule, program: Program) -> bytes:

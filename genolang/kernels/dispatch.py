@@ -38,11 +38,12 @@ def told(kernel: Kernel) -> str | None:
     for part in text.split(","):
         name, _, value = part.strip().rpartition("=")
         if name in ("", kernel.name):
-            return _known(kernel, value)
+            return known(kernel, value)
     return None
 
 
-def _known(kernel: Kernel, name: str) -> str:
+def known(kernel: Kernel, name: str) -> str:
+    """The name of an implementation. ValueError where the kernel has none of that name."""
     if name not in kernel.implementations:
         there = ", ".join(sorted(kernel.implementations))
         raise ValueError(f"{kernel.name} has no implementation '{name}'; it has {there}")
@@ -50,7 +51,7 @@ def _known(kernel: Kernel, name: str) -> str:
 
 
 def _decide(kernel: Kernel, inputs: Sequence[Tensor], use: str | None) -> tuple[str, str]:
-    wanted = told(kernel) if use is None else _known(kernel, use)
+    wanted = told(kernel) if use is None else known(kernel, use)
     if wanted is not None and wanted != FUSED:
         return wanted, "it was asked for"
     kind = inputs[0].device.type
@@ -67,7 +68,7 @@ def _decide(kernel: Kernel, inputs: Sequence[Tensor], use: str | None) -> tuple[
         return FUSED, f"the inputs are on a {kind} device and the kernel takes their dtype and shape"
     if kind == "cpu" and CPU in kernel.implementations:
         return CPU, obstacle
-    return REFERENCE, obstacle
+    return kernel.otherwise, obstacle
 
 
 NO_DEVICE = "the inputs are not on a GPU"

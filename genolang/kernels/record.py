@@ -32,7 +32,8 @@ class Kernel:
     `pattern` is the operation as a `.geno` definition. `obstacle` says in a clause why the fused kernel
     cannot take these inputs, or nothing; `not_worth` why, unasked, only plain operations should run.
     `tolerance` is the largest distance from the float64 reference, relative to the largest magnitude.
-    `configurations` is the whole launch table: nothing is tuned at run time.
+    `configurations` is the whole launch table: nothing is tuned at run time. `otherwise` is what runs,
+    unasked, where neither a fused kernel nor a CPU path can.
     """
 
     name: str
@@ -43,3 +44,4 @@ class Kernel:
     dtypes: frozenset[torch.dtype] = FLOATS
     obstacle: Callable[[Sequence[Tensor]], str] = field(default=no_obstacle)
     not_worth: Callable[[Sequence[Tensor]], str] = field(default=no_obstacle)
+    otherwise: str = "reference"

@@ -348,7 +348,7 @@ class Applier(CallEvaluator):
             return
         text = statement.condition.span.text
         notes = []
-        for name in _names_of(statement.condition):
+        for name in names_of(statement.condition):
             value = inner.names.get(name)
             if value is None and inner.main is not None and name in "CHW":
                 value = getattr(inner.main.type, name)
@@ -364,12 +364,12 @@ def at_place(frame: Frame, error: GenoError, span: Span) -> GenoError:
     return problem(frame, first.code, first.message, span, help=first.help, notes=first.notes)
 
 
-def _names_of(expr: Any) -> list[str]:
+def names_of(expr: Any) -> list[str]:
     found: list[str] = []
     if isinstance(expr, s.Name):
         found.append(expr.id)
     for operand in getattr(expr, "operands", ()) or ():
-        found += _names_of(operand)
+        found += names_of(operand)
     return list(dict.fromkeys(found))
 
 

@@ -81,6 +81,7 @@ def _expand_networks(checked: Checked, bad: set[DefinitionRef]) -> None:
     """Expand every network whose text is in order, and the modules that no network uses."""
     module = checked.module
     expanded: set[str] = set()
+    failed: set[DefinitionRef] = set()
     closed: dict[bool, dict[object, Block]] = {True: {}, False: {}}
     budget = Budget()
     for ref in module.definitions.values():
@@ -96,9 +97,11 @@ def _expand_networks(checked: Checked, bad: set[DefinitionRef]) -> None:
         expanded |= {block.name for block in builder.expansion.memo.values()}
         if program is not None:
             checked.programs[ref.name] = program
+        else:
+            failed |= reach(ref)
     expanded |= {block.name for blocks in closed.values() for block in blocks.values()}
     if not module.source.library and budget.left > 0:
-        _try_alone(checked, expanded, bad, budget)
+        _try_alone(checked, expanded, failed, bad, budget)
 
 
 def is_complete(ref: DefinitionRef) -> bool:
@@ -110,7 +113,7 @@ TRIAL = (64, 16, 16)
 
 
 def _try_alone(
-    checked: Checked, expanded: set[str], bad: set[DefinitionRef], budget: Budget
+    checked: Checked, expanded: set[str], failed: set[DefinitionRef], bad: set[DefinitionRef], budget: Budget
 ) -> None:
     """Expand attention modules that no network uses on a 64x16x16 map, which any should take."""
     from genolang.primitives import MapType
@@ -139,9 +142,12 @@ def _try_alone(
             pass
         except RecursionError:
             builder.expansion.report(builder.expansion.too_deep(span))
-        note = f"no network here uses `{ref.name}`, so it was tried on a map of {MapType(*TRIAL)}"
+        # A network that has a mistake may use it, and may have said the same.
+        said = {(d.code, d.span) for d in checked.diagnostics}
+        unused = "no network here uses `{}`, so it" if ref not in failed else "`{}`"
+        note = f"{unused.format(ref.name)} was tried on a map of {MapType(*TRIAL)}"
         found = [replace(d, notes=(*d.notes, note)) for d in builder.expansion.diagnostics]
-        checked.diagnostics += [d for d in found if d not in checked.diagnostics]
+        checked.diagnostics += [d for d in found if (d.code, d.span) not in said]
 
 
 def find_network(module: Module, name: str | None) -> DefinitionRef:

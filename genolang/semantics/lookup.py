@@ -72,7 +72,7 @@ def _primitive(primitive: Primitive) -> Entry:
     takes = f"It takes {maps.get(primitive.maps, f'{primitive.maps} feature maps')}."
     if any(f.kind == "map" for f in primitive.fields):
         takes = ""
-    return Entry(primitive.name, "primitive", "genolang/primitives.py", 0, primitive_signature(primitive),
+    return Entry(primitive.name, "primitive", "genolang/primitives", 0, primitive_signature(primitive),
                  f"{primitive.doc} {takes}".strip(), "")  # fmt: skip
 
 

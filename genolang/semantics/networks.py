@@ -10,7 +10,7 @@ from genolang.diagnostics import Diagnostic, GenoError, Span, did_you_mean, fail
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit, limit_note
 from genolang.primitives import MapType
-from genolang.semantics.apply import Applier
+from genolang.semantics.apply import Applier, names_of
 from genolang.semantics.arguments import bind_definition, complete
 from genolang.semantics.arithmetic import whole
 from genolang.semantics.builder import Builder, Scope
@@ -123,6 +123,8 @@ class _NetworkRun:
         self.auxiliary: MapValue | None = None
         self.weight = 0.0
         self.stages = 0
+        # Requirements of what is known of a whole network alone.
+        self.waiting: list[s.Require] = []
 
     def statements(self) -> bool:
         body = self.ref.syntax.body
@@ -134,7 +136,7 @@ class _NetworkRun:
                 if self.ref.module.source.library:
                     raise
                 self.applier.expansion.report(error)
-                if not isinstance(statement, (s.Require, s.Auxiliary)):
+                if not isinstance(statement, s.Auxiliary):
                     return False
             except Poisoned:
                 return False
@@ -150,8 +152,14 @@ class _NetworkRun:
                 self.add_auxiliary(statement)
             case s.Assign():
                 self.applier.assign(statement, self.frame)
-            case _:
-                pass  # requirements are looked at when the whole network is known
+            case s.Require() if self.is_known(statement):
+                self.applier.require(statement, self.frame, {})
+            case s.Require():
+                self.waiting.append(statement)
+
+    def is_known(self, statement: s.Require) -> bool:
+        """Whether a requirement can be looked at where it stands, before what follows trips over it."""
+        return not {"params", "macs"} & set(names_of(statement.condition))
 
     def part(self, statement: s.Part) -> None:
         if statement.keyword == "input":
@@ -335,14 +343,11 @@ class _NetworkRun:
         return program
 
     def requirements(self, program: Program) -> None:
-        body = self.ref.syntax.body
-        assert isinstance(body, tuple)
         known = {"params": program.params, "macs": program.block.macs[0]}
-        for statement in body:
-            if isinstance(statement, s.Require):
-                try:
-                    self.applier.require(statement, self.frame, known)
-                except GenoError as error:
-                    self.applier.expansion.report(error)
+        for statement in self.waiting:
+            try:
+                self.applier.require(statement, self.frame, known)
+            except GenoError as error:
+                self.applier.expansion.report(error)
 
 __all__ = ["Diagnostic", "NetworkBuilder"]

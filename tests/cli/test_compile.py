@@ -42,7 +42,7 @@ def test_json_holds_the_plan_and_nothing_is_written_unasked(tmp_path: Path) -> N
     found = answer("quickstart", *SMALL)
     planned = json.loads(run("quickstart", *SMALL, "--json", command=plan).stdout)
     assert {key: found[key] for key in planned} == planned
-    assert (found["kernels"], found["artifacts"]) == ([], [])
+    assert found["artifacts"] == []
     assert set(found) == {*planned, "kernels", "artifacts"}
     assert list(tmp_path.iterdir()) == []
 
@@ -107,6 +107,82 @@ def test_explain_names_each_pass_and_the_lines_it_changed() -> None:
     assert re.search(r"^  took over \d+ conv  std/ops\.geno:\d+$", found.stdout, re.M)
     assert re.search(r"^  joined \d+ batch_norm  std/ops\.geno:\d+$", found.stdout, re.M)
     assert re.search(r"^  nodes [\d,]+ -> [\d,]+$", found.stdout, re.M)
+
+
+MASKED = """geno 1
+import std.attention
+op unit {
+  m = x -> conv(3)
+  return x -> conv(1) -> masked_by(m=m)
+}
+op masked_by(m: map) = x * (1 + sigmoid(m))
+network n {
+  input image(3, 9, 7)
+  stem  conv(3, 4)
+  body  repeat(3, unit) -> se(r=2)
+  head  global_avg_pool -> linear(3)
+}
+"""
+
+
+def test_json_tells_kernels_with_their_lines() -> None:
+    Path("n.geno").write_text(MASKED, "utf-8")
+    found = answer("n.geno")
+    assert found["kernels"] == [{"name": "residual_mask", "count": 3, "lines": ["n.geno:7"]}]
+    assert "plain" not in found
+    digits = answer("quickstart", *SMALL)["kernels"]
+    assert {"mixed_sum", "depthwise", "norm_conv", "pointwise"} <= {kernel["name"] for kernel in digits}
+    assert all(re.fullmatch(r".*\.geno:\d+", line) for kernel in digits for line in kernel["lines"])
+
+
+def test_layers_that_are_kernels_as_they_stand_are_told() -> None:
+    found = answer("aacn/clutter", "--network", "shares", "--set", "width=8", "--set", "classes=3")
+    (kernel,) = found["kernels"]
+    assert kernel["name"] == "relative_attention" and kernel["lines"] == ["std/augmented.geno:7"]
+
+
+def test_explain_says_which_lines_became_which_kernel_and_why_others_did_not() -> None:
+    Path("n.geno").write_text(MASKED, "utf-8")
+    found = run("compile", "n.geno", "--explain").stdout
+    kernels, plain = found.split("\nkernels: ")[1].split("\nplain operations: ")
+    assert kernels.splitlines()[1:] == [
+        "  n.geno:7  residual_mask  x 3  op masked_by(m: map) = x * (1 + sigmoid(m))"
+    ]
+    (reason,) = plain.splitlines()[1:]
+    assert re.fullmatch(
+        r"  std/attention\.geno:\d+  naive_mask  x 1  the mask has another shape than its map", reason
+    )
+    rows = answer("n.geno", "--explain")["plain"]
+    assert [(row["kernel"], row["count"]) for row in rows] == [("naive_mask", 1)]
+
+
+def test_explain_says_what_the_device_runs_instead() -> None:
+    text = MASKED.replace("x * (1 + sigmoid(m))", "x * sigmoid(m)")
+    Path("n.geno").write_text(text, "utf-8")
+    rows = answer("n.geno", "--explain")["plain"]
+    assert {"kernel": "naive_mask", "count": 3, "line": "n.geno:7",
+            "reason": "on a CPU, for 2 images: naive_mask runs as reference: plain operations do the same"
+            " passes on a CPU."} in rows  # fmt: skip
+
+
+def test_explain_says_where_there_is_no_kernel() -> None:
+    Path("n.geno").write_text(MASKED.replace(" -> masked_by(m=m)", "").replace(" -> se(r=2)", ""), "utf-8")
+    assert run("compile", "n.geno", "--explain").stdout.endswith("in one forward pass\n  none\n")
+
+
+def test_a_pass_is_switched_off_by_its_name() -> None:
+    Path("n.geno").write_text(MASKED, "utf-8")
+    whole, plain = answer("n.geno"), answer("n.geno", "--without", "recognise,open", "--explain", "--emit", "ir")
+    assert plain["kernels"] == []
+    assert plain["activation_bytes"] > whole["activation_bytes"]
+    assert [p["name"] for p in plain["passes"]] == [
+        step.name for step in PIPELINE if step.name not in ("recognise", "open")
+    ]
+    row = {"kernel": "residual_mask", "count": 3, "line": "n.geno:7", "reason": "switched off: `open`, `recognise`"}
+    assert row in plain["plain"]
+    assert "kernel[" not in Path("build/n/network.ir").read_text("utf-8")
+    found = run("compile", "n.geno", "--without", "recognize")
+    assert found.exit_code == 2 and "'recognize' is none of inline, open" in found.stderr
 
 
 def test_explain_has_its_place_in_json() -> None:

@@ -108,6 +108,8 @@ TINY = {
     "matmul": "gram",
     "transpose": "transpose -> transpose",
     "relative_attention": "conv(1, 22) -> relative_attention(8, 6, heads=2) -> relu",
+    "single_precision": "relu -> single_precision -> sigmoid",
+    "precision": "kept_precision",
     "dropout": "dropout(0.3)",
     "drop_path": "drop_path",
     "identity": "identity",
@@ -123,6 +125,7 @@ op times = x * sigmoid(x) * mean(x, channels) * 0.5
 op largest = x * max(x, channels) + max(x, space)
 op over = tanh(x) / (1 + sigmoid(x))
 op gram = x + matmul(softmax(matmul(x, transpose(x)), channels), x)
+op kept_precision = tanh(x) -> precision(like=x) -> sigmoid
 op project = conv((H, W), 3, pad=0, bias=true)
 network tiny() {{
   input image(3, 7, 9)

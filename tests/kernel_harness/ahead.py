@@ -1,7 +1,12 @@
-"""Started by `compiled.compile_family`: compile the `variants()` of a file and print what came out as JSON."""
+"""Started by `compiled.compile_family`: compile the `variants()` of a file and print what came out as JSON.
+
+What was compiled before and would come out the same is taken from the kept figures: a row's key is made of
+the kernels' text, the variant and the target, and the kept figures belong to one version of Triton.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import inspect
 import json
@@ -20,7 +25,7 @@ from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from kernel_harness.compiled import Type, Variant
+from kernel_harness.compiled import LIMITS, Type, Variant
 
 TARGETS = {
     "cuda:80": GPUTarget("cuda", 80, 32),
@@ -58,6 +63,15 @@ def divisible(kind: Type, path: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
         yield path
 
 
+def at_once(text: str, label: str, instruction: str) -> int:
+    """The most of an instruction in one basic block: a loop's body, however often it was unrolled apart."""
+    return max(len(re.findall(instruction, block)) for block in re.split(label, text, flags=re.MULTILINE))
+
+
+def by_width(found: Counter[int]) -> dict[str, int]:
+    return {str(width): count for width, count in sorted(found.items())}
+
+
 def nvidia(text: str) -> dict[str, Any]:
     (arch,) = re.findall(r"^\.target (\w+)", text, re.MULTILINE)
     with tempfile.TemporaryDirectory() as folder:
@@ -70,15 +84,17 @@ def nvidia(text: str) -> dict[str, Any]:
     loads: Counter[int] = Counter()
     for vector, bits in re.findall(r"\bld\.global[\w:.]*?(?:\.v(\d))?\.[bfsu](\d+)\b", text):
         loads[int(vector or 1) * int(bits) // 8] += 1
-    for size in re.findall(r"\bcp\.async\.c[ag]\.shared\.global[^;]*?, (0x[0-9a-f]+|\d+)", text):
-        loads[int(size, 0)] += 1
+    copies = Counter(
+        int(size, 0) for size in re.findall(r"\bcp\.async\.c[ag]\.shared\.global[^;]*?, (0x[0-9a-f]+|\d+)", text)
+    )
     return {
         "registers": int(re.search(r"Used (\d+) registers", said)[1]),  # type: ignore[index]
         "spills": sum(map(int, re.findall(r"(\d+) bytes spill", said))),
-        "exps": len(re.findall(r"\bex2\.approx", text)),
+        "exps": at_once(text, r"^\$?L__BB\w+:", r"\bex2\.approx"),
         "atomics": len(re.findall(r"(?<![\w.])(?:atom|red)\.", text)),
-        "matrix": len(re.findall(r"\b(?:mma\.sync|wgmma\.mma_async)", text)),
-        "loads": {str(width): count for width, count in sorted(loads.items())},
+        "matrix": {kind: text.count(name) for kind, name in (("mma", "mma.sync"), ("wgmma", "wgmma.mma_async"))},
+        "loads": by_width(loads),
+        "copies": by_width(copies),
     }
 
 
@@ -95,38 +111,55 @@ def amd(text: str) -> dict[str, Any]:
     return {
         "registers": field("vgpr_count"),
         "spills": 4 * field("vgpr_spill_count") + field("private_segment_fixed_size"),
-        "exps": len(re.findall(r"\bv_exp_f32", text)),
+        "exps": at_once(text, r"^\.LBB\w+:", r"\bv_exp_f32"),
         "atomics": len(re.findall(r"\b(?:global|buffer|flat)_atomic", text)),
-        "matrix": len(re.findall(r"\bv_mfma_", text)),
-        "loads": {str(width): count for width, count in sorted(loads.items())},
+        "matrix": {"mfma": text.count("v_mfma_")},
+        "loads": by_width(loads),
+        "copies": {},
     }
 
 
 def measure(variant: Variant, target: str) -> dict[str, Any]:
-    options = {"num_warps": variant.warps, "num_stages": variant.stages}
+    options = {"num_warps": variant.warps, "num_stages": variant.stages, **variant.options}
     done = triton.compile(source(variant), target=TARGETS[target], options=options)
     found = nvidia(done.asm["ptx"]) if target.startswith("cuda") else amd(done.asm["amdgcn"])
-    return found | {"shared": done.metadata.shared}
+    # A product that no matrix unit does keeps a layout of its own.
+    plain_products = len(re.findall(r"\btt\.dot\b[^\n]*-> tensor<[^>]*#blocked", done.asm["ttgir"]))
+    return found | {"shared": done.metadata.shared, "plain_products": plain_products}
 
 
-def main(file: Path, everywhere: bool) -> None:
+def key(variant: Variant, target: str) -> str:
+    kernels = Path(inspect.getsourcefile(variant.function.fn) or "").read_text(encoding="utf-8")
+    said = [sorted(d.items(), key=str) for d in (variant.arguments, variant.constants, variant.options)]
+    text = repr((kernels, variant.function.__name__, said, variant.warps, variant.stages, target))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def main(file: Path, kept: Path | None) -> None:
     spec = importlib.util.spec_from_file_location("kernel_variants", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    found, limits = {}, {}
+    known = json.loads(kept.read_text(encoding="utf-8")) if kept else {}
+    rows = known["kernels"] if known.get("triton") == triton.__version__ else {}
+    found, limits, always = {}, {}, list[str]()
     for variant in module.variants():
-        for target in TARGETS if everywhere else variant.targets:
+        function = variant.function.__name__
+        for target in variant.targets:
             name = f"{variant.name} @ {target}"
             assert name not in found, f"two variants are called {name}"
-            print(name, file=sys.stderr, flush=True)
-            found[name] = measure(variant, target)
-            limits[name] = {
-                "narrowest": variant.narrowest, "widest": variant.widest, "blocks": variant.blocks,
-                "warps": variant.warps, "may_spill": sorted(variant.may_spill),
-            }  # fmt: skip
+            limits[name] = {n: getattr(variant, n) for n in LIMITS} | {"may_spill": sorted(variant.may_spill)}
+            # Of every kernel one form is compiled whatever is kept, for one target after the other.
+            first = function not in always and target == list(TARGETS)[len(always) % len(TARGETS)]
+            always += [function] * first
+            mine = key(variant, target)
+            if not first and rows.get(name, {}).get("key") == mine:
+                found[name] = rows[name]
+            elif first or kept is None or known.get("triton") == triton.__version__:
+                print(name, file=sys.stderr, flush=True)
+                found[name] = measure(variant, target) | {"key": mine}
     print(json.dumps({"found": found, "limits": limits, "triton": triton.__version__}))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), "everywhere" in sys.argv[2:])
+    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)

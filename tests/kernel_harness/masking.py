@@ -141,6 +141,7 @@ GATES: Sequence[Case] = (
     Case(gate="spatial", values="constant"),
     Case(gate="spatial", shape=(2, 3, 1, 1)),
     Case(gate="spatial", shape=(1, 2, 14, 14)),
+    *(Case(gate="spatial", shape=(1, 1, *size)) for size in ((7, 7), (32, 32), (56, 56), (64, 64))),
     Case(gate="spatial", shape=(1, 3, 4097, 1)),
     Case(gate="spatial", shape=(1, 33, 9, 8), layout="channels_last"),
     Case(gate="spatial", values="large"),
@@ -150,7 +151,10 @@ GATES: Sequence[Case] = (
     Case(gate="channel", layout="channels_last"),
     Case(gate="channel", values="zero"),
     Case(gate="channel", values="zero", sigmoid=True),
+    Case(gate="channel", values="large", sigmoid=True),
+    Case(gate="channel", shape=(2, 16, 1, 1)),
     Case(gate="channel", shape=(1, 257, 7, 7)),
+    Case(gate="channel", shape=(1, 1024, 1, 3)),
     Case(gate="channel", shape=(1, 130, 3, 7), layout="channels_last"),
     Case(gate="channel", shape=(1, 2, 11, 13)),
 )
@@ -169,4 +173,4 @@ RECALIBRATIONS: Sequence[Case] = tuple(
         ("full", True, "contiguous", (1, 17, 11, 13)),
         ("full", True, "channels_last", (2, 3, 5, 7)),
     )
-)
+) + tuple(Case(mask=mask, relu=True, values="saturated") for mask in ("channel", "spatial", "full"))

@@ -22,6 +22,7 @@ class Case:
     layout: str = "contiguous"
     logits: str = "random"
     shift: float = 0.0
+    scale: float = 1.0
     dtype: torch.dtype = torch.float64
 
     def flags(self) -> list[bool]:
@@ -52,6 +53,8 @@ def build(case: Case, seed: int = 0) -> Inputs:
     if case.logits == "one hot":
         logits = torch.zeros(case.count, dtype=torch.float64)
         logits[0] = 1e4
+    elif case.logits == "uniform":
+        logits = torch.zeros(case.count, dtype=torch.float64)
     elif case.logits == "saturated":
         logits = 50 * logits.sign()
     norms: list[nn.BatchNorm2d | None] = []
@@ -60,7 +63,7 @@ def build(case: Case, seed: int = 0) -> Inputs:
         norm.running_mean.normal_(generator=draw)
         norm.running_var.uniform_(0.5, 2, generator=draw)
         norms.append(norm.train(case.training) if flag else None)
-    xs = [torch.randn(case.shape, generator=draw, dtype=torch.float64) + case.shift for _ in range(case.count)]
+    xs = [case.scale * torch.randn(case.shape, generator=draw, dtype=torch.float64) + case.shift for _ in range(case.count)]
     grad = torch.randn(case.shape, generator=draw, dtype=torch.float64).to(case.dtype)
     return Inputs(
         [laid_out(x.to(case.dtype), case.layout).requires_grad_() for x in xs],
@@ -142,17 +145,27 @@ NAMED: Sequence[Case] = (
     Case(count=2, normed="n"),
     Case(count=7, normed="yyyny", logits="one hot", shape=(2, 2, 5, 7)),
     Case(count=14, normed="y", logits="saturated", shape=(2, 1, 5, 7)),
-    Case(count=36, normed="ynn", shape=(1, 1, 3, 3)),
+    Case(count=35, normed="ynn", shape=(1, 1, 3, 3)),
+    Case(count=40, normed="yn", shape=(1, 2, 1, 3)),
+    Case(count=5, logits="uniform", shape=(2, 16, 3, 1)),
+    Case(scale=1e4),
     Case(training=False),
     Case(training=False, layout="channels_last"),
     Case(layout="channels_last"),
     Case(layout="channels_last", shape=(9, 17, 8, 3), normed="y", count=2),
     Case(layout="sliced"),
     Case(layout="mixed"),
+    # Around powers of two, and around what one program holds.
+    Case(shape=(1, 3, 1, 1), training=False),
+    Case(shape=(7, 4, 1, 1)),
     Case(shape=(3, 1, 21, 1)),
+    Case(shape=(1, 2, 8, 8), count=2),
+    Case(shape=(1, 64, 2, 3), count=1, layout="channels_last"),
+    Case(shape=(1, 1, 64, 64), count=1, normed="y"),
     Case(shape=(13, 1, 5, 1), count=2),
     Case(shape=(16, 1, 32, 32), count=1, normed="y"),
     Case(shape=(5, 1, 3277, 1), count=2),
+    Case(shape=(64, 1, 32, 32), count=1, normed="y"),
     Case(shape=(1, 130, 7, 7), count=1, normed="y", layout="channels_last"),
     Case(shape=(1, 5, 14, 14), count=2, shift=100.0),
 )

@@ -156,19 +156,37 @@ class NonLocal(nn.Module):
         return out
 
 
+class BiasedSE(nn.Module):
+    """CVPR 2018, equations 2 to 4, with biases as EAN's code has them."""
+
+    def __init__(self, C: int, h: int) -> None:
+        super().__init__()
+        self.down, self.up = nn.Linear(C, h), nn.Linear(h, C)
+
+    def forward(self, x: Tensor) -> Tensor:
+        squeezed = F.avg_pool2d(x, x.shape[2:]).flatten(1)
+        gate = self.up(self.down(squeezed).clamp(min=0)).sigmoid()
+        out: Tensor = x * gate[:, :, None, None]
+        return out
+
+
 GATES: dict[str, Callable[[int, Size], nn.Module]] = {
+    "se(bias=true)": lambda C, size: BiasedSE(C, hidden(C)),
+    "se(r=3, bias=true)": lambda C, size: BiasedSE(C, C // 3),
     "ge_minus": lambda C, size: GatherExciteAverage(0),
     "ge_minus(2)": lambda C, size: GatherExciteAverage(2),
     "ge_minus(4)": lambda C, size: GatherExciteAverage(4),
     "ge_minus(8)": lambda C, size: GatherExciteAverage(8),
     "ge_minus_code(2)": lambda C, size: GatherExciteGrid(2),
     "ge_minus_code(4)": lambda C, size: GatherExciteGrid(4),
+    "ge_minus_code(8)": lambda C, size: GatherExciteGrid(8),
     "ge_theta": lambda C, size: GatherExciteTheta(C, size, 0, mlp=False),
     "ge_theta(2)": lambda C, size: GatherExciteTheta(C, size, 2, mlp=False),
     "ge_theta(4)": lambda C, size: GatherExciteTheta(C, size, 4, mlp=False),
     "ge_theta(8)": lambda C, size: GatherExciteTheta(C, size, 8, mlp=False),
     "ge_plus": lambda C, size: GatherExciteTheta(C, size, 0, mlp=True),
     "ge_plus(2)": lambda C, size: GatherExciteTheta(C, size, 2, mlp=True),
+    "ge_plus(4)": lambda C, size: GatherExciteTheta(C, size, 4, mlp=True),
     "ge_plus(8)": lambda C, size: GatherExciteTheta(C, size, 8, mlp=True),
     "eca": lambda C, size: ECA(C),
     "eca(5)": lambda C, size: ECA(C, 5),

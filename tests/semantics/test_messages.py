@@ -190,3 +190,29 @@ def test_no_suggestion_is_of_a_kind_that_cannot_stand_there() -> None:
 def test_control_characters_of_a_spec_never_reach_the_terminal() -> None:
     for found in genolang.check("geno 1\nop f = \x1b[31mrelu\x07 \u202e \x9b\n"):
         assert all(c == "\n" or c.isprintable() for c in render(found))
+
+
+def test_a_requirement_of_a_network_is_said_instead_of_what_it_would_have_prevented() -> None:
+    error = alone(
+        "import std.resnet_cifar\nnetwork n = resnet_cifar(depth=21)"
+    )
+    assert error.code == "G212" and "a multiple of 6" in error.message
+    own = alone(
+        "network n(depth=7) {\n  require depth % 2 == 0, \"even\"\n  half = depth / 2\n  input image(6, 8, 8)\n"
+        "  body repeat(half, conv(3))\n  head global_avg_pool -> linear(10)\n}"
+    )
+    assert (own.code, own.message) == ("G212", "even")
+
+
+def test_requirements_of_costs_are_looked_at_when_the_network_is_whole() -> None:
+    text = "half = 2\n  require half > {} and params > 0\n  require half > {}\n  body conv(3)"
+    assert said(network(text.format(1, 1))) == []
+    assert [d.code for d in said(network(text.format(3, 1)))] == ["G212"]
+    assert [d.code for d in said(network(text.format(1, 3)))] == ["G212"]
+
+
+def test_a_mistake_in_a_module_is_said_once_though_the_network_that_uses_it_fails() -> None:
+    error = alone(
+        "attention m state h {\n  h = h + x\n  return x * h\n}\n" + network("body m")
+    )
+    assert error.code == "G420" and error.notes == ()

@@ -32,7 +32,7 @@ class _OneImageBatch(nn.Module):
 
 def export(module: NetworkModule, shape: tuple[int, ...]) -> torch.export.ExportedProgram:
     """The network in evaluation for images (B, *shape), B one or more; its argument is `images`."""
-    example = torch.zeros(2, *shape, device=_device(module))
+    example = _example(module, shape)
     with _evaluating(module), torch.no_grad():
         return torch.export.export(
             _OneImageBatch(module), (example,), dynamic_shapes={"images": {0: torch.export.Dim("batch")}}
@@ -54,7 +54,7 @@ def to_onnx(module: NetworkModule, shape: tuple[int, ...]) -> bytes:
             "G713", f"writing ONNX needs {' and '.join(f'`{name}`' for name in missing)}",
             help=f"python -m pip install {' '.join(missing)}",
         )  # fmt: skip
-    example = torch.zeros(2, *shape, device=_device(module))
+    example = _example(module, shape)
     with _evaluating(module), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = torch.onnx.export(
@@ -66,8 +66,10 @@ def to_onnx(module: NetworkModule, shape: tuple[int, ...]) -> bytes:
     return content
 
 
-def _device(module: nn.Module) -> torch.device:
-    return next((p.device for p in module.parameters()), torch.device("cpu"))
+def _example(module: nn.Module, shape: tuple[int, ...]) -> torch.Tensor:
+    # Batch norms keep single precision in a network of half precision.
+    like = min(module.parameters(), key=lambda p: p.dtype.itemsize, default=torch.zeros(()))
+    return torch.zeros(2, *shape, device=like.device, dtype=like.dtype)
 
 
 @contextmanager

@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Size, Tensor, nn
 
-from genolang.compiler.backends.planned import planned
+from genolang.compiler.backends.answering import AnsweringLayer
+from genolang.compiler.backends.planned import broadcast_shape, planned
+from genolang.compiler.backends.recognised import Recognised
 from genolang.compiler.backends.torch_layers import BatchNorm, DropPath
 from genolang.compiler.ir.fused import (
+    Answering,
     Depthwise,
     Fused,
     Layout,
@@ -25,7 +28,9 @@ from genolang.compiler.ir.fused import (
     Pointwise,
     WholeWindow,
 )
+from genolang.compiler.ir.matched import Matched
 from genolang.kernels.cpu.depthwise import depthwise
+from genolang.kernels.cpu.masking import masked
 from genolang.kernels.cpu.mixing import mixed
 from genolang.kernels.cpu.moments import Statistics, norm_conv
 from genolang.kernels.cpu.pointwise import pointwise
@@ -223,6 +228,7 @@ class MixedSums:
 
     def __init__(self, made: MixedSum, layers: Layers, places: Sequence[int]) -> None:
         self.terms = made.terms
+        self.factors = made.factors
         self.count = len(made.keys)
         self.sets = [made.keys.index(term.mix.key) for term in made.terms]
         self.places = tuple(places)
@@ -233,7 +239,7 @@ class MixedSums:
     def __call__(self, *arguments: Any) -> Tensor:
         weights, maps = arguments[: self.count], arguments[self.count :]
         shares = [weights[key][place] for key, place in zip(self.sets, self.places, strict=True)]
-        every = range(len(maps))
+        every = range(len(self.terms))
         if not any(drop is not None and drop.training and drop.p > 0 for drop in self.drops):
             return self.mixed(maps, shares, every)
         total: Tensor | None = None
@@ -248,9 +254,12 @@ class MixedSums:
         """The sum of some terms."""
         alike: dict[Any, list[int]] = {None: []}
         others: list[int] = []
+        products: dict[int, list[int]] = {}
         for t in which:
-            x = maps[t]
-            if isinstance(x, Centred) and x.mean is not None:
+            x, factor = maps[t], self.terms[t].factor
+            if factor is not None and (x.is_meta or formulated(x)):
+                products.setdefault(factor, []).append(t)
+            elif isinstance(x, Centred) and x.mean is not None:
                 alike.setdefault(self.convs[t].weight.shape, []).append(t)
             elif self.is_plain(t) and (x.is_meta or formulated(x)):
                 alike[None].append(t)
@@ -262,15 +271,34 @@ class MixedSums:
         parts += [self.folded(maps, shares, some, []) for some in rest]
         if others:
             parts.append(self.added(maps, shares, others))
-        total = parts[0]
+        total = parts[0] if parts else None
         for part in parts[1:]:
-            total = total + part
+            total = part if total is None else total + part
+        for factor, ts in products.items():
+            total = self.multiplied(maps, shares, ts, maps[len(self.terms) + factor], total)
+        assert total is not None
         return total
+
+    def multiplied(
+        self, maps: Sequence[Any], shares: Sequence[Tensor], which: Sequence[int], factor: Tensor,
+        total: Tensor | None,
+    ) -> Tensor:  # fmt: skip
+        """One map under several masks, added to a sum that nobody else has."""
+        masks = [None if maps[t] is factor else maps[t] for t in which]
+        if not factor.is_meta:
+            return masked(factor, masks, torch.stack([shares[t] for t in which]), total)
+        given = [mask for mask in masks if mask is not None]
+        shape = broadcast_shape(*given) if given else Size((1, 1, 1, 1))
+        inputs = (factor, *given) if total is None else (factor, total, *given)
+        extra = shape.numel() + len(which)
+        return planned(factor.shape, *inputs, saved=(factor, *given), extra=extra)
 
     def is_plain(self, term: int) -> bool:
         """Whether a term's map is weighted as it is."""
         norm = self.norms[term]
-        return self.convs[term] is None and (norm is None or (self.terms[term].seen and norm.training))
+        factored = self.terms[term].factor is not None
+        seen = norm is None or (self.terms[term].seen and norm.training)
+        return self.convs[term] is None and not factored and seen
 
     def folded(
         self, maps: Sequence[Any], shares: Sequence[Tensor], which: Sequence[int], plain: Sequence[int]
@@ -297,7 +325,10 @@ class MixedSums:
         found = []
         norms = []
         for t in which:
-            x = maps[t].map if isinstance(maps[t], Centred) else maps[t]
+            x, factor = maps[t].map if isinstance(maps[t], Centred) else maps[t], self.terms[t].factor
+            if factor is not None:
+                whole = maps[len(self.terms) + factor]
+                x = whole if x is whole else whole * x
             found.append(x if self.convs[t] is None else self.convs[t](x))
             norm = self.norms[t]
             norms.append(None if self.terms[t].seen and norm.training else norm)
@@ -337,9 +368,13 @@ def make_fused(made: Fused, layers: Layers, places: Sequence[int]) -> Callable[.
         return WholeWindows(made, layers)
     if isinstance(made, Pointwise):
         return PointwiseConv(made, layers)
+    if isinstance(made, Answering):
+        return AnsweringLayer(made, layers)
     if isinstance(made, NormConv):
         return NormConvs(made, layers)
     if isinstance(made, Normalised):
         return NormalisedOnce(made, layers)
+    if isinstance(made, Matched):
+        return Recognised(made)
     assert isinstance(made, MixedSum), made
     return MixedSums(made, layers, places)

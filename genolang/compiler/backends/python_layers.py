@@ -48,6 +48,16 @@ HELPERS: dict[str, str] = {
         super().__init__(channels, eps, momentum, affine)
         self.num_batches_tracked = None
 
+    def _apply(self, fn, recurse=True):
+        # A variance may not fit into half precision where its map does.
+        def kept(tensor):
+            moved = fn(tensor)
+            half = moved.dtype in (torch.float16, torch.bfloat16)
+            single = tensor.dtype == torch.float32
+            return tensor.to(moved.device) if half and single else moved
+
+        return super()._apply(kept, recurse)
+
     def _load_from_state_dict(self, state_dict, prefix, *rest):
         state_dict.pop(prefix + "num_batches_tracked", None)
         nn.Module._load_from_state_dict(self, state_dict, prefix, *rest)
@@ -110,8 +120,23 @@ HELPERS: dict[str, str] = {
 ''',
     "matmul": '''def matmul(a: Tensor, b: Tensor) -> Tensor:
     """The product of two maps, each a matrix of channels by positions."""
-    product = torch.matmul(a.flatten(2), b.flatten(2))
+    rows, columns, kind = a.flatten(2), b.flatten(2), a.device.type
+    single = a.dtype == b.dtype == torch.float32
+    if single and not a.is_meta and torch.is_autocast_enabled(kind):
+        with torch.autocast(kind, enabled=False):
+            product = torch.matmul(rows, columns)
+    else:
+        product = torch.matmul(rows, columns)
     return product.view(*product.shape[:2], *b.shape[2:])
+''',
+    "single_precision": '''def single_precision(x: Tensor) -> Tensor:
+    """The map in float32 at least."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+''',
+    "l2_norm": '''def l2_norm(x: Tensor, dims: tuple[int, ...], eps: float = 1e-12) -> Tensor:
+    """Over the Euclidean norm, or over `eps` where that is larger, in float32 at least."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    return F.normalize(wide, dim=dims, eps=eps).to(x.dtype)
 ''',
     "mix": '''def mix(weights: Tensor, *candidates: Tensor) -> Tensor:
     """A mixed operation: the candidates, summed by their weights."""
@@ -201,8 +226,8 @@ def function(layer: str, attrs: Attrs, maps: tuple[Expr, ...]) -> Expr:
         case "standardize":
             return _call("standardize", x, Text("(1,)" if channels else "(2, 3)"), Hole("eps", attrs["eps"]))
         case "l2_norm":
-            dims = Arg(Text("1" if channels else "(2, 3)"), "dim")
-            return _call("F.normalize", x, dims, _optional("eps", "eps", attrs["eps"], 1e-12))
+            dims = Text("(1,)" if channels else "(2, 3)")
+            return _call("l2_norm", x, dims, _optional("eps", "eps", attrs["eps"], 1e-12))
         case "pad_space":
             (top, left), (bottom, right) = pair(attrs["before"]), pair(attrs["after"])
             return _call("F.pad", x, Hole("padding", (left, right, top, bottom)))
@@ -231,6 +256,10 @@ def function(layer: str, attrs: Attrs, maps: tuple[Expr, ...]) -> Expr:
             return _call("torch.zeros_like", Slices(x, Hole("stride", attrs["stride"])))
         case "matmul":
             return _call("matmul", *maps)
+        case "single_precision":
+            return _call("single_precision", x)
+        case "precision":
+            return _call("to", Member(maps[1], "dtype"), base=x)
         case "transpose":
             matrix = _call("transpose", Text("1"), Text("2"), base=_call("flatten", Text("2"), base=x))
             return _call("unsqueeze", Text("3"), base=matrix)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Size, Tensor, nn
@@ -46,6 +46,16 @@ class BatchNorm(nn.BatchNorm2d):
             input, self.weight, self.bias, self.running_mean, self.running_var, self.training,
             self.momentum or 0.0, self.eps, torch.backends.cudnn.enabled,
         )  # fmt: skip
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        # A variance may not fit into half precision where its map does.
+        def kept(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            half = moved.dtype in (torch.float16, torch.bfloat16) and tensor.dtype == torch.float32
+            return tensor.to(moved.device) if half else moved
+
+        super()._apply(kept, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *rest: Any) -> None:
         state_dict.pop(prefix + "num_batches_tracked", None)
@@ -230,7 +240,8 @@ def _pad_space(attrs: Attrs) -> Function:
 
 def _l2_norm(attrs: Attrs) -> Function:
     dims, eps = _axes(attrs), number(attrs["eps"])
-    return lambda x: F.normalize(x, dim=dims, eps=eps)  # type: ignore[arg-type]
+    # Neither a norm of half-precision numbers nor `eps` may fit into half precision.
+    return lambda x: F.normalize(_single(x), dim=dims, eps=eps).to(x.dtype)  # type: ignore[arg-type]
 
 
 def _zeros(attrs: Attrs) -> Function:
@@ -258,6 +269,10 @@ def _mean(attrs: Attrs) -> Function:
     return mean
 
 
+def _single(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def _axes(attrs: Attrs) -> tuple[int, ...]:
     return REDUCED[attrs["over"]]
 
@@ -267,7 +282,7 @@ def _standardize(attrs: Attrs) -> Function:
 
     def standardize(x: Tensor) -> Tensor:
         # Squares of half-precision numbers may not fit; a single value has no deviation.
-        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        wide = _single(x)
         count = x.shape[1] if dims == (1,) else x.shape[2] * x.shape[3]
         deviation, mean = torch.std_mean(wide, dims, correction=min(1, count - 1), keepdim=True)
         return ((wide - mean) / (deviation + eps)).to(x.dtype)
@@ -320,7 +335,14 @@ def _max(attrs: Attrs) -> Function:
 
 
 def _matmul(a: Tensor, b: Tensor) -> Tensor:
-    product = torch.matmul(a.flatten(2), b.flatten(2))
+    rows, columns, kind = a.flatten(2), b.flatten(2), a.device.type
+    single = a.dtype == b.dtype == torch.float32
+    if single and not a.is_meta and torch.is_autocast_enabled(kind):
+        # Autocast would take single precision away where it was asked for.
+        with torch.autocast(kind, enabled=False):
+            product = torch.matmul(rows, columns)
+    else:
+        product = torch.matmul(rows, columns)
     return product.view(*product.shape[:2], *b.shape[2:])
 
 
@@ -360,32 +382,7 @@ _FUNCTIONS: dict[str, Callable[[Attrs], Function]] = {
     "zeros": _zeros,
     "matmul": _plain(_matmul),
     "transpose": _plain(_transpose),
+    "single_precision": _plain(_single),
+    "precision": _plain(lambda x, like: x.to(like.dtype)),
     "identity": _plain(lambda x: x),
 }
-
-
-def mix_function(start: int, kept: tuple[int, ...], combine: str) -> Function:
-    """A mixed operation: candidates summed (or multiplied) by the weights of their logits' row.
-
-    The first argument is the flat tuple of all weights of the choice set; `start` is the row's
-    first. Sources: DARTS, equation 2; Att-DARTS, equations 10 and 17.
-    """
-    places = tuple(start + k for k in kept)
-
-    def mix_sum(weights: tuple[Tensor, ...], *candidates: Tensor) -> Tensor:
-        if candidates[0].is_meta:
-            operands = (*(weights[p] for p in places), *candidates)
-            return planned(broadcast_shape(*candidates), *candidates, saved=operands)
-        total = weights[places[0]] * candidates[0]
-        for place, candidate in zip(places[1:], candidates[1:], strict=True):
-            total = total + weights[place] * candidate
-        return total
-
-    def mix_product(weights: tuple[Tensor, ...], *masks: Tensor) -> Tensor:
-        tiny = torch.finfo(masks[0].dtype).tiny
-        total = weights[places[0]] * masks[0].clamp_min(tiny).log()
-        for place, mask in zip(places[1:], masks[1:], strict=True):
-            total = total + weights[place] * mask.clamp_min(tiny).log()
-        return total.exp()
-
-    return mix_product if combine == "product" else mix_sum

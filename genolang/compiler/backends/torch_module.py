@@ -25,8 +25,8 @@ from genolang.compiler.backends.torch_layers import (
     DropPath,
     make_function,
     make_leaf,
-    mix_function,
 )
+from genolang.compiler.backends.torch_mix import mix_function
 from genolang.compiler.ir import Graph, Node
 from genolang.compiler.ir.fused import Fused, MixedSum
 from genolang.diagnostics import did_you_mean, fail
@@ -168,6 +168,8 @@ class NetworkModule(GraphModule):
         super().__init__()
         self.choices = Choices(sets)
         self.auxiliary_weight = auxiliary_weight
+        # What is selected, as it was given.
+        self.selected: Mapping[str, Sequence[int]] = {}
         # Which outputs have one value per class, the others one per class and pixel.
         self._vectors: tuple[bool, ...] = ()
 
@@ -180,8 +182,9 @@ class NetworkModule(GraphModule):
         numbers that do not fit, and where a node that is used keeps no edge.
         """
         self._select(checked_selection(self.choices.sets, options or {}))
+        self.selected = dict(options or {})
         if any(ABSENT in ends for _, ends in self._runs):
-            self._select({})
+            self.select(None)
             raise fail("G415", "a selection of zeros leaves nothing at a place that needs a map")
 
     def set_drop_path(self, p: float) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from genolang.primitives import PRIMITIVES, MapType, ShapeProblem
+from genolang.primitives import PRIMITIVES, MapType, ShapeProblem, broadcast
 from genolang.semantics.program import Leaf, Mix, Path
 
 Leaves = Mapping[Path, Leaf]
@@ -147,6 +147,29 @@ class NormConv(Fused):
 
 
 @dataclass(frozen=True, slots=True)
+class Answering(Fused):
+    """A layer of a network that only answers, with what follows it: a map that is added, a ReLU."""
+
+    name: ClassVar[str] = "answering"
+    layer: Path
+    added: bool = False
+    relu: bool = False
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (self.layer,)
+
+    def result(self, types: Sequence[MapType], leaves: Leaves) -> MapType:
+        leaf = leaves[self.layer]
+        found: MapType = PRIMITIVES[leaf.layer].shape(leaf.attrs, [types[0]])
+        assert types[1:] == ([found] if self.added else []), "the addend has the result's shape"
+        return found
+
+    def text(self) -> str:
+        return Fused.text(self) + (" -> + x" if self.added else "") + (" -> relu" if self.relu else "")
+
+
+@dataclass(frozen=True, slots=True)
 class Normalised(Fused):
     """A map as several batch norms without scale and shift see it; in evaluation the map itself."""
 
@@ -164,7 +187,8 @@ class Normalised(Fused):
 @dataclass(frozen=True, slots=True)
 class Term:
     """A map's share of a mixed sum: alternative `option` of the decision, behind what is set of a 1x1
-    convolution and a batch norm. `seen`: a `Normalised` has done the norm's work in training."""
+    convolution and a batch norm. `seen`: a `Normalised` has done the norm's work in training. With a
+    `factor` the map is a mask of that one of the sum's factors; the factor itself stands for 1."""
 
     mix: Mix
     option: int
@@ -172,16 +196,18 @@ class Term:
     conv: Path = ()
     norm: Path = ()
     seen: bool = False
+    factor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class MixedSum(Fused):
-    """The sum of mixed operations, one map a term. `drops` says for every edge whether a drop path
-    stands behind its operation."""
+    """The sum of mixed operations: one map a term, then the factors. `drops` says for every edge
+    whether a drop path stands behind its operation."""
 
     name: ClassVar[str] = "mixed_sum"
     terms: tuple[Term, ...]
     drops: tuple[bool, ...]
+    factors: int = 0
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -192,9 +218,15 @@ class MixedSum(Fused):
         return tuple(sorted({term.mix.key for term in self.terms}))
 
     def result(self, types: Sequence[MapType], leaves: Leaves) -> MapType:
-        assert len(types) == len(self.terms), "one map a term"
-        pairs = zip(self.terms, types, strict=True)
-        found = {_conv(term.conv, type_, leaves) if term.conv else type_ for term, type_ in pairs}
+        assert len(types) == len(self.terms) + self.factors, "one map a term, and the factors"
+        factors = types[len(self.terms) :]
+        found = set(factors)
+        for term, type_ in zip(self.terms, types, strict=False):
+            if term.factor is not None:
+                whole = factors[term.factor]
+                assert not term.norm and broadcast([whole, type_]) == whole, "a mask fits its factor"
+            else:
+                found.add(_conv(term.conv, type_, leaves) if term.conv else type_)
         assert len(found) == 1, "terms of one shape"
         return found.pop()
 

@@ -24,7 +24,8 @@ NodeKind = Kind | Literal["fused"]
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One value of a graph. `kept` lists, for a mix, which alternatives its inputs are."""
+    """One value of a graph. `kept` lists, for a mix, which alternatives its inputs are; `origins`, for
+    a fused node, the places in the text that it computes, where those are more than its own."""
 
     kind: NodeKind
     type: MapType
@@ -36,6 +37,7 @@ class Node:
     mix: Mix | None = None
     kept: tuple[int, ...] = ()
     fused: Fused | None = None
+    origins: tuple[Span, ...] = ()
 
     @property
     def keys(self) -> tuple[str, ...]:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from genolang.compiler.ir import Graph, Verified, verify
 from genolang.compiler.passes.batch import batch
 from genolang.compiler.passes.depthwise import formulate
+from genolang.compiler.passes.factor import factor_out
 from genolang.compiler.passes.fuse import fuse
 from genolang.compiler.passes.inline import inline
 from genolang.compiler.passes.layout import lay_out
 from genolang.compiler.passes.moments import fold_moments
+from genolang.compiler.passes.opened import open_calls
+from genolang.compiler.passes.patterns import recognise
 from genolang.compiler.passes.pointwise import multiply_out
 from genolang.compiler.passes.prune import prune
 from genolang.compiler.passes.share import share
@@ -34,6 +37,7 @@ class Pass:
 
 PIPELINE: tuple[Pass, ...] = (
     Pass("inline", "puts definitions in the place of their calls, inside each cell or block", inline),
+    Pass("open", "puts a called module in its place where a kernel's pattern spans the call", open_calls),
     Pass("zeros", "leaves zeros out of sums and mixed operations", drop_zeros),
     Pass("share", "computes once what has no weights and the same inputs", share),
     Pass("prune", "drops what no output reads", prune),
@@ -42,8 +46,10 @@ PIPELINE: tuple[Pass, ...] = (
     Pass("moments", "reads a batch norm's statistics off the map before its 1x1 convolution", fold_moments),
     Pass("pointwise", "computes other 1x1 convolutions as products of matrices", multiply_out),
     Pass("fuse", "normalises, weights and adds all candidates into a node at once", fuse, together=True),
+    Pass("factor", "multiplies a map by the sum of its masks", factor_out, together=True),
     Pass("statistics", "normalises once what several batch norms read", share_statistics, together=True),
     Pass("batch", "runs operations of one kind that leave the same map together", batch, together=True),
+    Pass("recognise", "calls a kernel where its pattern stands, the largest one", recognise, together=True),
 )
 
 

@@ -99,7 +99,8 @@ def _merged(graph: Graph, groups: list[list[int]]) -> Graph:
 def _add_group(graph: Graph, out: Graph, results: dict[int, int], group: list[int]) -> None:
     nodes = [graph.node(number) for number in group]
     reads = tuple(dict.fromkeys(results[graph.arguments(number)[0]] for number in group))
-    whole = out.add(fused(nodes[0], _together(nodes), graph, [out.node(r) for r in reads]), reads)
+    spans = tuple(dict.fromkeys(span for node in nodes for span in node.origins or (node.span,)))
+    whole = out.add(fused(nodes[0], _together(nodes), graph, [out.node(r) for r in reads], spans), reads)
     for index, number in enumerate(group):
         part = fused(graph.node(number), Part(index, len(group)), graph, [out.node(whole)])
         results[number] = out.add(part, (whole,))

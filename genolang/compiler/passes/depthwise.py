@@ -5,6 +5,7 @@ from __future__ import annotations
 from genolang.compiler.ir import Graph, Node
 from genolang.compiler.ir.fused import Depthwise, Fused, WholeWindow
 from genolang.compiler.passes.bodies import map_bodies
+from genolang.compiler.passes.layout import is_laid_out
 from genolang.compiler.passes.links import rebuilt
 from genolang.primitives import MapType, padding, pair
 
@@ -14,8 +15,8 @@ LARGEST = 7
 
 def formulate(graph: Graph) -> Graph:
     """Depthwise windows that are square, odd and keep their place, or that are as large as their map,
-    become nodes of their own."""
-    return map_bodies(graph, _formulate_one)
+    become nodes of their own, if maps have their channels last."""
+    return map_bodies(graph, _formulate_one) if is_laid_out(graph) else graph
 
 
 def _formulate_one(graph: Graph) -> Graph:

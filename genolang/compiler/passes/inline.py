@@ -31,13 +31,14 @@ def flatten(graph: Graph) -> Graph:
         if node.body is None:
             results[number] = out.add(node, found)
         else:
-            results[number] = _copy_body(node.body, found, node.path, out)
+            results[number] = copy_body(node.body, found, node.path, out)
     out.inputs = tuple(results[i] for i in graph.inputs)
     out.outputs = tuple(results[o] for o in graph.outputs)
     return out
 
 
-def _copy_body(body: Graph, arguments: tuple[int, ...], prefix: Path, out: Graph) -> int:
+def copy_body(body: Graph, arguments: tuple[int, ...], prefix: Path, out: Graph) -> int:
+    """Add a call's nodes, those of calls in it too, to a graph; the number of its result."""
     results = dict(zip(body.inputs, arguments, strict=True))
     for number, node, inner in body:
         if node.kind == "input":
@@ -46,5 +47,5 @@ def _copy_body(body: Graph, arguments: tuple[int, ...], prefix: Path, out: Graph
         if node.body is None:
             results[number] = out.add(rebased(node, prefix), found)
         else:
-            results[number] = _copy_body(node.body, found, prefix + node.path, out)
+            results[number] = copy_body(node.body, found, prefix + node.path, out)
     return results[body.outputs[0]]

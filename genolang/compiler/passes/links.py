@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from genolang.compiler.ir import Graph, Node
 from genolang.compiler.ir.fused import Fused
+from genolang.diagnostics import Span
 from genolang.semantics.program import Path
 
 
@@ -36,13 +37,31 @@ def uses(graph: Graph) -> Uses:
     return Uses(reads, paths)
 
 
-def fused(node: Node, made: Fused, graph: Graph, types: list[Node]) -> Node:
+def fused(
+    node: Node, made: Fused, graph: Graph, types: list[Node], origins: tuple[Span, ...] = ()
+) -> Node:
     """A fused node where another one stood, behind nodes of certain types."""
     found = made.result([n.type for n in types], graph.leaves)
     return replace(
         node, kind="fused", type=found, layer="", attrs=None, path=(), body=None, mix=None,
-        kept=(), fused=made,
+        kept=(), fused=made, origins=origins,
     )
+
+
+def origins(graph: Graph, number: int, reads: tuple[int, ...] = ()) -> tuple[Span, ...]:
+    """The places in the text of a node and of what it depends on, up to the nodes that it `reads`."""
+    found: dict[Span, None] = {}
+    seen = {a if a >= 0 else ~a for a in reads}
+    stack = [number]
+    while stack:
+        current = stack.pop()
+        if current not in seen:
+            seen.add(current)
+            node = graph.node(current)
+            if node.kind not in ("input", "call"):
+                found.update(dict.fromkeys(node.origins or (node.span,)))
+                stack += graph.arguments(current)
+    return tuple(found)
 
 
 Emit = Callable[[Graph, dict[int, int], int, Node, tuple[int, ...]], int]
@@ -66,7 +85,8 @@ def rebuilt(
         if number in changed:
             made, reads = changed[number]
             places = tuple(results[a] for a in reads)
-            results[number] = out.add(fused(node, made, graph, [out.node(p) for p in places]), places)
+            types, spans = [out.node(p) for p in places], origins(graph, number, reads)
+            results[number] = out.add(fused(node, made, graph, types, spans), places)
         else:
             results[number] = out.add(node, tuple(results[a] for a in arguments))
         if after is not None and number in after:

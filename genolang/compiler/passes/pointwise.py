@@ -8,13 +8,14 @@ from typing import Any
 from genolang.compiler.ir import Graph
 from genolang.compiler.ir.fused import Fused, Pointwise
 from genolang.compiler.passes.bodies import map_bodies
+from genolang.compiler.passes.layout import is_laid_out
 from genolang.compiler.passes.links import rebuilt
 from genolang.primitives import padding, pair
 
 
 def multiply_out(graph: Graph) -> Graph:
     """With the channels last in memory the pixels of a map are the rows of a matrix."""
-    return map_bodies(graph, _multiply_one)
+    return map_bodies(graph, _multiply_one) if is_laid_out(graph) else graph
 
 
 def _multiply_one(graph: Graph) -> Graph:

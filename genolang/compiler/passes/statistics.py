@@ -22,7 +22,7 @@ def _share_one(graph: Graph) -> Graph:
     norms: defaultdict[int, list[Path]] = defaultdict(list)
     for _, node, arguments in graph:
         if isinstance(node.fused, MixedSum):
-            for term, source in zip(node.fused.terms, arguments, strict=True):
+            for term, source in zip(node.fused.terms, arguments, strict=False):
                 if term.norm and not term.conv and not term.seen:
                     norms[source].append(term.norm)
     after = {
@@ -35,13 +35,13 @@ def _share_one(graph: Graph) -> Graph:
         if isinstance(node.fused, MixedSum) and any(a in after for a in arguments):
             shared = [
                 a in after and bool(t.norm) and not t.conv and not t.seen
-                for t, a in zip(node.fused.terms, arguments, strict=True)
+                for t, a in zip(node.fused.terms, arguments, strict=False)
             ]
             terms = tuple(
                 replace(t, seen=t.seen or s) for t, s in zip(node.fused.terms, shared, strict=True)
             )
-            reads = tuple(~a if s else a for a, s in zip(arguments, shared, strict=True))
-            changed[number] = (MixedSum(terms, node.fused.drops), reads)
+            reads = tuple(~a if s else a for a, s in zip(arguments, shared, strict=False))
+            changed[number] = replace(node.fused, terms=terms), (*reads, *arguments[len(terms) :])
     return rebuilt(graph, changed, after) if changed else graph
 
 

@@ -65,11 +65,11 @@ class _Mixed(torch.autograd.Function):
         shares, *rest = ctx.saved_tensors
         small, rest = (rest[:2], rest[2:]) if folded else ([], rest)
         maps, plain, weights = rest[:folded], rest[folded:count], rest[count:]
-        g = matrix(last(gradient))
         to_shares: list[Tensor] = []
         to_maps: list[Tensor | None] = []
         to_weights: list[Tensor] = []
         if maps:
+            g = matrix(last(gradient))
             centred = g - g.mean(0)
             pixels = [matrix(x) for x in maps]
             found = Folded(stacked(weights), *small)
@@ -86,11 +86,13 @@ class _Mixed(torch.autograd.Function):
         numbers = shares.tolist()[folded:]
         for x, number, needs in zip(plain, numbers, needed, strict=True):
             to_maps.append(gradient * number if needs else None)
-            to_shares.append(_product(g, matrix(last(x)))[None])
+            to_shares.append(product(gradient, x)[None])
         return None, None, torch.cat(to_shares), *to_maps, *[None] * folded, *to_weights
 
 
-def _product(a: Tensor, b: Tensor) -> Tensor:
-    """The sum of all products of two matrices' elements."""
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """The sum of all products of two maps' elements."""
+    if not (a.is_contiguous() and b.is_contiguous()):
+        a, b = matrix(last(a)), matrix(last(b))
     pieces = zip(*(torch.split(t.reshape(-1), _PIECE) for t in (a, b)), strict=True)
     return torch.stack([torch.dot(x, y) for x, y in pieces]).sum()

@@ -18,6 +18,9 @@ from torch.autograd.function import once_differentiable
 
 from genolang.kernels.cpu.maps import joined, matrix, slices, unmatrix
 
+# Below this share of what independent channels would give, a variance is computed from the result.
+CANCELLED = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
@@ -45,7 +48,7 @@ def fold(
     count = pixels[0].shape[0]
     second = torch.stack([z.t().mm(z) for z in pixels]).div_(count)
     seen = torch.bmm(weights, second)
-    variances = (seen * weights).sum(2).clamp_(min=0)
+    variances = _variances(pixels, weights, second, seen)
     outer = torch.bmm(weights, torch.stack([*means])[:, :, None])[:, :, 0]
     unbiased = variances * (count / max(count - 1, 1))
     for statistics, mean, variance in zip(kept, outer, unbiased, strict=True):
@@ -53,6 +56,16 @@ def fold(
         statistics.variance.lerp_(variance, statistics.momentum)
     eps = variances.new_tensor([statistics.eps for statistics in kept])
     return Folded(weights, seen, torch.rsqrt(variances + eps[:, None]))
+
+
+def _variances(pixels: Sequence[Tensor], weights: Tensor, second: Tensor, seen: Tensor) -> Tensor:
+    """What the convolutions' results vary by, (T, O)."""
+    found = (seen * weights).sum(2)
+    apart = torch.bmm(weights.square(), second.diagonal(dim1=1, dim2=2)[:, :, None])[:, :, 0]
+    # Channels that are much alike can cancel in the sum, and its rounding with them does not.
+    for index in (found < CANCELLED * apart).any(1).nonzero().flatten().tolist():
+        found[index] = pixels[index].mm(weights[index].t()).square_().mean(0)
+    return found.clamp_(min=0)
 
 
 def unfold(

@@ -9,15 +9,18 @@ from torch import Tensor
 
 from genolang.kernels import dispatch
 from genolang.kernels.dispatch import CPU, FUSED, REFERENCE
-from genolang.kernels.masking import cpu, launch, reference
+from genolang.kernels.masking import launch, operator, patterns, reference
 from genolang.kernels.masking.gate import CHANNEL, KINDS, MIXED, SPATIAL, Gate
-from genolang.kernels.masking.operator import Implementation, Masked, Recalibrated
+from genolang.kernels.masking.operator import Masked, Recalibrated
 from genolang.kernels.record import FLOATS, Kernel
 
 # Bytes of a map under which a GPU's launches cost more than its memory traffic.
 SMALL = 2**20
-# Elements of a map under which a CPU spends more on calls than recalibration saves.
+# Elements of a map under which a CPU spends more on calls than is saved where only maps are added and
+# multiplied: measured, `genoc bench thresholds`.
 FEW = 2**17
+# The meta device stands for a CPU: what it would save for backward is counted there.
+CPUS = ("cpu", "meta")
 
 
 def _obstacle(inputs: Sequence[Tensor]) -> str:
@@ -39,35 +42,26 @@ def _not_worth(inputs: Sequence[Tensor]) -> str:
 
 
 def _naive_not_worth(inputs: Sequence[Tensor]) -> str:
-    plain = inputs[0].device.type == "cpu"
+    plain = inputs[0].device.type in CPUS
     return "plain operations do the same passes on a CPU" if plain else _not_worth(inputs)
 
 
-def _recalibration_not_worth(inputs: Sequence[Tensor]) -> str:
-    few = inputs[0].device.type == "cpu" and inputs[0].numel() < FEW
+def _few_not_worth(inputs: Sequence[Tensor]) -> str:
+    few = inputs[0].device.type in CPUS and inputs[0].numel() < FEW
     return f"a map has fewer than {FEW} values" if few else _not_worth(inputs)
 
 
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 _ALL = frozenset({FUSED, CPU, REFERENCE})
-_DTYPES = FLOATS | {torch.float64}
 
 KERNELS = {
-    name: Kernel(name, pattern, _ALL, _TOLERANCE, launch.CONFIGURATIONS, _DTYPES, _obstacle, not_worth)
+    name: Kernel(name, pattern, _ALL, _TOLERANCE, launch.CONFIGURATIONS, FLOATS, _obstacle, not_worth)
     for name, pattern, not_worth in (
-        ("residual_mask", "op masked(m: map) = (1 + sigmoid(m)) * x", _not_worth),
-        ("naive_mask", "op masked(m: map) = sigmoid(m) * x", _naive_not_worth),
-        (
-            "spatial_mask",
-            "op masked(m: map) = (1 + (m -> standardize(space) -> sigmoid)) * x",
-            _not_worth,
-        ),
-        ("channel_mask", "op masked(m: map) = (1 + (m -> l2_norm(channels))) * x", _not_worth),
-        (
-            "recalibration",
-            "op recalibrated(f: map, m: map) = (x + sigmoid(m) * f) -> relu",
-            _recalibration_not_worth,
-        ),
+        ("residual_mask", patterns.RESIDUAL, _few_not_worth),
+        ("naive_mask", patterns.NAIVE, _naive_not_worth),
+        ("spatial_mask", patterns.SPATIAL, _not_worth),
+        ("channel_mask", patterns.CHANNEL, _not_worth),
+        ("recalibration", patterns.RECALIBRATION, _few_not_worth),
     )
 }
 
@@ -94,9 +88,12 @@ def masked(
     by = _implementation(mask_kernel(gate, residual), (t, m), use)
     if by == REFERENCE:
         return reference.masked(t, m, way)
+    dtype = torch.promote_types(t.dtype, m.dtype)
     t, m = _widened(by, t, m)
-    result: Tensor = Masked.apply(_MODULES[by], way, t, m)  # type: ignore[no-untyped-call]
-    return result
+    if torch.compiler.is_compiling():
+        return operator.masked(by, way, t, m).to(dtype)
+    result: Tensor = Masked.apply(operator.MODULES.get(by), way, t, m)  # type: ignore[no-untyped-call]
+    return result.to(dtype)
 
 
 def recalibrated(x: Tensor, f: Tensor, m: Tensor, *, relu: bool = False, use: str | None = None) -> Tensor:
@@ -113,12 +110,17 @@ def recalibrated(x: Tensor, f: Tensor, m: Tensor, *, relu: bool = False, use: st
             f"maps of one shape (B, C, H, W) and logits for each value, channel or position: "
             f"{tuple(x.shape)}, {tuple(f.shape)}, {tuple(m.shape)}"
         )
+    if use is None and relu and _slow_to_compile(x, f, m):
+        use = CPU
     by = _implementation(KERNELS["recalibration"], (x, f, m), use)
     if by == REFERENCE:
         return reference.recalibrated(x, f, m, relu)
+    dtype = torch.promote_types(torch.promote_types(x.dtype, f.dtype), m.dtype)
     x, f, m = _widened(by, x, f, m)
-    result: Tensor = Recalibrated.apply(_MODULES[by], relu, x, f, m)  # type: ignore[no-untyped-call]
-    return result
+    if torch.compiler.is_compiling():
+        return operator.recalibrated(by, relu, x, f, m).to(dtype)
+    result: Tensor = Recalibrated.apply(operator.MODULES.get(by), relu, x, f, m)  # type: ignore[no-untyped-call]
+    return result.to(dtype)
 
 
 def mask_kernel(gate: str, residual: bool) -> Kernel:
@@ -133,15 +135,25 @@ def why(kernel: Kernel, *inputs: Tensor, use: str | None = None) -> str:
 
 
 META = "meta"
-_MODULES: dict[str, Implementation] = {FUSED: launch, CPU: cpu, META: None}
 
 
 def _implementation(kernel: Kernel, inputs: Sequence[Tensor], use: str | None) -> str:
     """A compiler does as well with plain operations, and an exported program holds nothing else."""
     first = inputs[0]
-    if torch.compiler.is_compiling() or torch._C._get_tracing_state() or first.numel() == 0:
+    if torch.compiler.is_exporting() or torch._C._get_tracing_state() or first.numel() == 0:
         return REFERENCE
-    return META if first.is_meta else dispatch.choose(kernel, inputs, use)
+    if torch.compiler.is_compiling():
+        return REFERENCE if use is None else dispatch.known(kernel, use)
+    if first.is_meta:
+        return REFERENCE if use is None and kernel.not_worth(inputs) else META
+    return dispatch.choose(kernel, inputs, use)
+
+
+def _slow_to_compile(*inputs: Tensor) -> bool:
+    """Whether a compiler for a CPU would get a ReLU's backward: it is slow with the map of booleans kept."""
+    if not torch.compiler.is_compiling() or torch.compiler.is_exporting() or inputs[0].device.type != "cpu":
+        return False
+    return torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
 
 
 def _widened(by: str, *inputs: Tensor) -> tuple[Tensor, ...]:

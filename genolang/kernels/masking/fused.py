@@ -81,7 +81,7 @@ def spatial_forward(
         x = tl.where(inside, x - mean[:, None], 0)
         squares += x * x
     deviation = tl.sqrt(tl.sum(squares, 1) / tl.maximum(HW - 1, 1))
-    row = tl.program_id(0) * C + channel
+    row = tl.program_id(0).to(tl.int64) * C + channel
     tl.store(means + row, mean, mask=there)
     tl.store(deviations + row, deviation, mask=there)
     scale = 1 / (deviation + EPS)
@@ -103,7 +103,7 @@ def spatial_backward(
     start_of = image_of(tl.program_id(0), C, HW)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     there = channel < C
-    row = tl.program_id(0) * C + channel
+    row = tl.program_id(0).to(tl.int64) * C + channel
     mean = tl.load(means + row, mask=there, other=0)
     deviation = tl.load(deviations + row, mask=there, other=1)
     scale = 1 / (deviation + EPS)
@@ -155,7 +155,7 @@ def channel_forward(
         x = tl.load(m + start_of + place(channel, position, C, HW, LAST), mask=inside, other=0).to(ACC)
         squares += x * x
     norm = tl.sqrt(tl.sum(squares, 0))
-    tl.store(norms + tl.program_id(0) * HW + position, norm, mask=there)
+    tl.store(norms + tl.program_id(0).to(tl.int64) * HW + position, norm, mask=there)
     divisor = tl.maximum(norm, tl.full((), EPS, ACC), propagate_nan=tl.PropagateNan.ALL)
     for start in range(0, C, CHANNELS):
         channel = start + tl.arange(0, CHANNELS)
@@ -177,7 +177,7 @@ def channel_backward(
     start_of = image_of(tl.program_id(0), C, HW)
     position = tl.program_id(2) * BLOCK + tl.arange(0, BLOCK)
     there = position < HW
-    norm = tl.load(norms + tl.program_id(0) * HW + position, mask=there, other=1)
+    norm = tl.load(norms + tl.program_id(0).to(tl.int64) * HW + position, mask=there, other=1)
     divisor = tl.maximum(norm, tl.full((), EPS, ACC), propagate_nan=tl.PropagateNan.ALL)
     products = tl.zeros([CHANNELS, BLOCK], ACC)
     for start in range(0, C, CHANNELS):
@@ -213,15 +213,14 @@ def channel_backward(
 
 
 @triton.jit
-def mask_place(image, channel, position, C, HW, MASK: tl.constexpr, LAST: tl.constexpr):
-    """Offset of the logits: one a channel, one a position, or a map."""
+def shared_mask(m, image, channel, position, C, HW, MASK: tl.constexpr, ACC: tl.constexpr):
+    """Where the logits of channels or positions lie, which are there, and their mask, a vector: as the tile
+    that it is broadcast to, every thread would load and compute it once a value."""
     if MASK == "channel":
-        offset = (image * C + channel)[:, None].to(tl.int64)
-    elif MASK == "spatial":
-        offset = (image * HW + position)[None, :].to(tl.int64)
+        at, there = image * C + channel, channel < C
     else:
-        offset = image_of(image, C, HW) + place(channel, position, C, HW, LAST)
-    return offset
+        at, there = image * HW + position, position < HW
+    return at, there, sigmoid(tl.load(m + at, mask=there, other=0).to(ACC))
 
 
 @triton.jit
@@ -229,18 +228,16 @@ def recalibrate_forward(
     x, f, m, out, C, HW, MASK: tl.constexpr, RELU: tl.constexpr, LAST: tl.constexpr,
     ACC: tl.constexpr, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    image = tl.program_id(0)
+    image = tl.program_id(0).to(tl.int64)
     channel = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
     position = tl.program_id(2) * BLOCK + tl.arange(0, BLOCK)
     inside = (channel < C)[:, None] & (position < HW)[None, :]
     offset = image_of(image, C, HW) + place(channel, position, C, HW, LAST)
-    logits = m + mask_place(image, channel, position, C, HW, MASK, LAST)
-    known = inside
-    if MASK == "channel":
-        known = (channel < C)[:, None]
-    elif MASK == "spatial":
-        known = (position < HW)[None, :]
-    mask = sigmoid(tl.load(logits, mask=known, other=0).to(ACC))
+    if MASK == "full":
+        mask = sigmoid(tl.load(m + offset, mask=inside, other=0).to(ACC))
+    else:
+        _, _, shared = shared_mask(m, image, channel, position, C, HW, MASK, ACC)
+        mask = shared[:, None] if MASK == "channel" else shared[None, :]
     y = tl.load(x + offset, mask=inside, other=0).to(ACC)
     y += mask * tl.load(f + offset, mask=inside, other=0).to(ACC)
     if RELU:
@@ -255,14 +252,19 @@ def recalibrate_backward(
     ACC: tl.constexpr, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """One program for all positions of its channels, all channels of its positions, or its tile alone."""
-    image = tl.program_id(0)
+    image = tl.program_id(0).to(tl.int64)
     first_channel, first_position = tl.program_id(1) * CHANNELS, tl.program_id(2) * BLOCK
+    channel = first_channel + tl.arange(0, CHANNELS)
+    position = first_position + tl.arange(0, BLOCK)
     steps = 1
     if MASK == "channel":
         steps = tl.cdiv(HW, BLOCK)
     elif MASK == "spatial":
         steps = tl.cdiv(C, CHANNELS)
-    products = tl.zeros([CHANNELS, BLOCK], ACC)
+    if MASK != "full":
+        products = tl.zeros([CHANNELS, BLOCK], ACC)
+        at, there, shared = shared_mask(m, image, channel, position, C, HW, MASK, ACC)
+        mask = shared[:, None] if MASK == "channel" else shared[None, :]
     for step in range(steps):
         channel = first_channel + tl.arange(0, CHANNELS)
         position = first_position + tl.arange(0, BLOCK)
@@ -277,27 +279,21 @@ def recalibrate_backward(
             grad = tl.where(tl.load(y + offset, mask=inside, other=0).to(ACC) <= 0, 0, grad)
         if NEED_X:
             tl.store(to_x + offset, grad, mask=inside)
-        if NEED_F:
-            logits = m + mask_place(image, channel, position, C, HW, MASK, LAST)
-            mask = sigmoid(tl.load(logits, mask=inside, other=0).to(ACC))
-            tl.store(to_f + offset, grad * mask, mask=inside)
-        if NEED_M:
-            products += grad * tl.load(f + offset, mask=inside, other=0).to(ACC)
-    if NEED_M:
-        channel = first_channel + tl.arange(0, CHANNELS)
-        position = first_position + tl.arange(0, BLOCK)
-        at = mask_place(image, channel, position, C, HW, MASK, LAST)
-        if MASK == "channel":
-            known = (channel < C)[:, None]
-            d = tl.sum(products, 1)[:, None]
-        elif MASK == "spatial":
-            known = (position < HW)[None, :]
-            d = tl.sum(products, 0)[None, :]
+        if MASK == "full":
+            own = sigmoid(tl.load(m + offset, mask=inside, other=0).to(ACC))
+            if NEED_F:
+                tl.store(to_f + offset, grad * own, mask=inside)
+            if NEED_M:
+                d = grad * tl.load(f + offset, mask=inside, other=0).to(ACC)
+                tl.store(to_m + offset, d * own * (1 - own), mask=inside)
         else:
-            known = (channel < C)[:, None] & (position < HW)[None, :]
-            d = products
-        mask = sigmoid(tl.load(m + at, mask=known, other=0).to(ACC))
-        tl.store(to_m + at, d * mask * (1 - mask), mask=known)
+            if NEED_F:
+                tl.store(to_f + offset, grad * mask, mask=inside)
+            if NEED_M:
+                products += grad * tl.load(f + offset, mask=inside, other=0).to(ACC)
+    if NEED_M and MASK != "full":
+        d = tl.sum(products, 1 if MASK == "channel" else 0)
+        tl.store(to_m + at, d * shared * (1 - shared), mask=there)
 
 
 KERNELS: dict[str, Any] = {

@@ -1,4 +1,8 @@
-"""Masking as autograd sees it: saves two maps, computes the rest again."""
+"""Masking as autograd and torch.compile see it: keeps two maps, computes the rest again.
+
+Eager calls go through autograd.Functions, which cost less a call; a compiler that is asked for one of the
+implementations gets the operators `genolang::masked` and `genolang::recalibrated`.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from genolang.kernels.dispatch import CPU, FUSED
+from genolang.kernels.maps import layout
+from genolang.kernels.masking import cpu, launch
 from genolang.kernels.masking.gate import CHANNEL, SPATIAL, Gate
 
 Implementation = ModuleType | None  # launch or cpu; None: shapes only
+MODULES = {FUSED: launch, CPU: cpu}
 
 
 class Masked(torch.autograd.Function):
@@ -59,3 +67,136 @@ def _masked_shapes(t: Tensor, m: Tensor, gate: Gate) -> tuple[Tensor, Sequence[T
         rows = m.new_empty(m.shape[:2])
         return torch.empty_like(t), (m, rows, rows.clone())
     return torch.empty_like(t), (m, m[:, :1].clone()) if gate.kind == CHANNEL else (m,)
+
+
+def masked(by: str, gate: Gate, t: Tensor, m: Tensor) -> Tensor:
+    """(1 + gate(m)) * t as an operator."""
+    found: Tensor = _masked(t, m, gate.kind, gate.residual, gate.eps, gate.sigmoid, by)[0]
+    return found
+
+
+def recalibrated(by: str, relu: bool, x: Tensor, f: Tensor, m: Tensor) -> Tensor:
+    """x + sigmoid(m) * f as an operator."""
+    found: Tensor = _recalibrated(x, f, m, relu, by)[0]
+    return found
+
+
+def _gives_logits(by: str, kind: str) -> bool:
+    """Whether the first tensor kept is the logits themselves, which an operator must not return."""
+    return by == FUSED or kind == CHANNEL
+
+
+@torch.library.custom_op("genolang::masked", mutates_args=())
+def _masked(
+    t: Tensor, m: Tensor, kind: str, residual: bool, eps: float, sigmoid: bool, by: str
+) -> tuple[Tensor, list[Tensor]]:
+    """The masked map, and what backward needs besides the inputs."""
+    out, saved = MODULES[by].masked_forward(t, m, Gate(kind, residual, eps, sigmoid))
+    return out, list(saved[_gives_logits(by, kind) :])
+
+
+@_masked.register_fake
+def _(
+    t: Tensor, m: Tensor, kind: str, residual: bool, eps: float, sigmoid: bool, by: str
+) -> tuple[Tensor, list[Tensor]]:
+    if by == CPU:
+        # Operations of ATen, which have shapes of their own.
+        out, saved = cpu.masked_forward(t, m, Gate(kind, residual, eps, sigmoid))
+        return out, list(saved[_gives_logits(by, kind) :])
+    wide = torch.promote_types(torch.promote_types(t.dtype, m.dtype), torch.float32)
+    shape = {SPATIAL: t.shape[:2], CHANNEL: (t.shape[0], *t.shape[2:])}.get(kind)
+    out = torch.empty_like(t, dtype=torch.promote_types(t.dtype, m.dtype), memory_format=layout(t))
+    return out, [t.new_empty(shape, dtype=wide) for _ in range(1 + (kind == SPATIAL)) if shape is not None]
+
+
+@torch.library.custom_op("genolang::masked_backward", mutates_args=())
+def _masked_backward(
+    g: Tensor, t: Tensor, saved: list[Tensor], kind: str, residual: bool, eps: float, sigmoid: bool,
+    by: str, needs: list[bool],
+) -> list[Tensor]:  # fmt: skip
+    """The gradients that are needed."""
+    found = MODULES[by].masked_backward(g, t, tuple(saved), Gate(kind, residual, eps, sigmoid), needs)
+    return [grad for grad in found if grad is not None]
+
+
+@_masked_backward.register_fake
+def _(
+    g: Tensor, t: Tensor, saved: list[Tensor], kind: str, residual: bool, eps: float, sigmoid: bool,
+    by: str, needs: list[bool],
+) -> list[Tensor]:  # fmt: skip
+    if by == CPU:
+        found = cpu.masked_backward(g, t, tuple(saved), Gate(kind, residual, eps, sigmoid), needs)
+        return [grad for grad in found if grad is not None]
+    there = (x for x, need in zip((t, saved[0]), needs, strict=True) if need)
+    return [torch.empty_like(x, memory_format=layout(t)) for x in there]
+
+
+@torch.library.custom_op("genolang::recalibrated", mutates_args=())
+def _recalibrated(x: Tensor, f: Tensor, m: Tensor, relu: bool, by: str) -> tuple[Tensor, list[Tensor]]:
+    """The recalibrated map, and the mask if it is kept instead of its logits."""
+    y, kept = MODULES[by].recalibrated_forward(x, f, m, relu)
+    return y, [kept][by == FUSED :]
+
+
+@_recalibrated.register_fake
+def _(x: Tensor, f: Tensor, m: Tensor, relu: bool, by: str) -> tuple[Tensor, list[Tensor]]:
+    if by == CPU:
+        y, kept = cpu.recalibrated_forward(x, f, m, relu)
+        return y, [kept]
+    wide = torch.promote_types(torch.promote_types(x.dtype, f.dtype), m.dtype)
+    return torch.empty_like(x, dtype=wide, memory_format=layout(x)), []
+
+
+@torch.library.custom_op("genolang::recalibrated_backward", mutates_args=())
+def _recalibrated_backward(
+    g: Tensor, f: Tensor, kept: Tensor, y: Tensor | None, by: str, needs: list[bool]
+) -> list[Tensor]:
+    """The gradients that are needed; without a ReLU, that of x is `g` and not asked for."""
+    found = MODULES[by].recalibrated_backward(g, f, kept, y, needs)
+    return [grad for grad in found if grad is not None]
+
+
+@_recalibrated_backward.register_fake
+def _(
+    g: Tensor, f: Tensor, kept: Tensor, y: Tensor | None, by: str, needs: list[bool]
+) -> list[Tensor]:
+    if by == CPU:
+        return [x for x in cpu.recalibrated_backward(g, f, kept, y, needs) if x is not None]
+    there = (x for x, need in zip((g, f, kept), needs, strict=True) if need)
+    return [torch.empty_like(x, memory_format=layout(f)) for x in there]
+
+
+def _remember_masked(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, list[Tensor]]) -> None:
+    t, m, kind, *_, by = inputs
+    _, extra = output
+    ctx.save_for_backward(t, *([m] if _gives_logits(by, kind) else []), *extra)
+    ctx.mark_non_differentiable(*extra)
+    ctx.how = inputs[2:]
+
+
+def _differentiate_masked(ctx: Any, g: Tensor, _: Any) -> Any:
+    t, *saved = ctx.saved_tensors
+    needs = list(ctx.needs_input_grad[:2])
+    found = iter(_masked_backward(g, t, saved, *ctx.how, needs))
+    return *(next(found) if need else None for need in needs), *[None] * len(ctx.how)
+
+
+def _remember_recalibrated(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, list[Tensor]]) -> None:
+    _, f, m, relu, by = inputs
+    y, extra = output
+    ctx.save_for_backward(f, *(extra or [m]), *([y] if relu else []))
+    ctx.mark_non_differentiable(*extra)
+    ctx.by = by
+
+
+def _differentiate_recalibrated(ctx: Any, g: Tensor, _: Any) -> Any:
+    f, kept, *y = ctx.saved_tensors
+    to_x, *needs = ctx.needs_input_grad[:3]
+    asked = [to_x and bool(y), *needs]
+    found = iter(_recalibrated_backward(g, f, kept, y[0] if y else None, ctx.by, asked) if any(asked) else ())
+    first = (next(found) if y else g) if to_x else None
+    return first, *(next(found) if need else None for need in needs), None, None
+
+
+_masked.register_autograd(_differentiate_masked, setup_context=_remember_masked)
+_recalibrated.register_autograd(_differentiate_recalibrated, setup_context=_remember_recalibrated)

@@ -11,7 +11,7 @@ from genolang.kernels.dispatch import CPU, FUSED, REFERENCE
 from genolang.kernels.dispatch import why as dispatch_why
 from genolang.kernels.mixed_sum import launch, operator, reference
 from genolang.kernels.mixed_sum.norms import Norms
-from genolang.kernels.record import FLOATS, Kernel
+from genolang.kernels.record import Kernel
 
 
 def _obstacle(inputs: Sequence[Tensor]) -> str:
@@ -29,7 +29,6 @@ KERNEL = Kernel(
     implementations=frozenset({FUSED, CPU, REFERENCE}),
     tolerance={torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2},
     configurations=launch.CONFIGURATIONS,
-    dtypes=FLOATS | {torch.float64},
     obstacle=_obstacle,
 )
 

@@ -19,7 +19,8 @@ def relative_attention(
     `qkv` (B, 2 * key + value, H, W) holds queries, keys and values, each head by head; the result is
     (B, value, H, W) in its dtype. The tables (2L-1, key / heads) hold a row for each offset from -(L-1)
     to L-1, shared by all heads; a map of fewer rows or columns than L reads their centre. `use` names an
-    implementation: fused, cpu or reference. ValueError where sizes do not fit. First derivatives only.
+    implementation: fused, cpu, augmented, reference. ValueError where sizes do not fit. First derivatives
+    only.
     Source: Bello et al. 2019, "Attention Augmented Convolutional Networks", section 3.
     """
     if use == REFERENCE:

@@ -23,7 +23,18 @@ LN2 = tl.constexpr(0.6931471805599453)
 def load_tile(start, i, c, SIZE: tl.constexpr, P: tl.constexpr, STRIDE_C: tl.constexpr,
               STRIDE_P: tl.constexpr, OP: tl.constexpr):  # fmt: skip
     """Pixels i and channels c (shapes that broadcast) of one head; zeros outside."""
-    return tl.load(start + c * STRIDE_C + i * STRIDE_P, mask=(c < SIZE) & (i < P) & (i >= 0), other=0).to(OP)
+    return tl.load(start + c * STRIDE_C + i * STRIDE_P, mask=(c < SIZE) & (i < P), other=0).to(OP)
+
+
+@triton.jit
+def places(first, H: tl.constexpr, W: tl.constexpr, ROWS: tl.constexpr, WP: tl.constexpr):
+    """The pixels of ROWS image rows, each of WP keys; H * W and more for what is no pixel."""
+    j = tl.arange(0, ROWS * WP)
+    row, x = first + j // WP, j % WP
+    place = tl.where((x < W) & (row < H), row * W + x, H * W + x)
+    # The compiler does not see it by itself, and would load key by key.
+    TOGETHER: tl.constexpr = W & -W
+    return tl.max_contiguous(tl.multiple_of(place, TOGETHER), TOGETHER)
 
 
 @triton.jit
@@ -45,13 +56,13 @@ def heads_of(qkv, n, stride_b, HEADS: tl.constexpr, KEY: tl.constexpr, VALUE: tl
 
 @triton.jit
 def axis_biases(q, table, biases, i, own, L: tl.constexpr, P: tl.constexpr, KEY: tl.constexpr,
-                SCALE: tl.constexpr, LP: tl.constexpr, TP: tl.constexpr, DP: tl.constexpr, OP: tl.constexpr,
+                LP: tl.constexpr, TP: tl.constexpr, DP: tl.constexpr, OP: tl.constexpr,
                 PRECISION: tl.constexpr):  # fmt: skip
     """q . table by offset, moved to positions, to biases [L, P]; `own` is the queries' own position."""
     t, d, a = tl.arange(0, TP), tl.arange(0, DP), tl.arange(0, LP)
     rows = tl.load(table + t[None, :] * KEY + d[:, None],
                    mask=(t < 2 * L - 1)[None, :] & (d < KEY)[:, None], other=0).to(OP)  # fmt: skip
-    products = tl.dot(q, rows, input_precision=PRECISION) * SCALE
+    products = tl.dot(q, rows, input_precision=PRECISION)
     offsets = tl.minimum(tl.maximum(a[None, :] - own[:, None] + (L - 1), 0), TP - 1)
     found = tl.gather(products, offsets, 1)
     tl.store(biases + a[None, :] * P + i[:, None], found, mask=(a < L)[None, :] & (i < P)[:, None])
@@ -60,19 +71,19 @@ def axis_biases(q, table, biases, i, own, L: tl.constexpr, P: tl.constexpr, KEY:
 @triton.jit
 def prepare(qkv, relative_height, relative_width, by_row, by_column, stride_b,
             STRIDE_C: tl.constexpr, STRIDE_P: tl.constexpr, H: tl.constexpr, W: tl.constexpr,
-            HEADS: tl.constexpr, KEY: tl.constexpr, VALUE: tl.constexpr, SCALE: tl.constexpr,
-            HP: tl.constexpr, WP: tl.constexpr,
+            HEADS: tl.constexpr, KEY: tl.constexpr, VALUE: tl.constexpr, HP: tl.constexpr, WP: tl.constexpr,
             TABLE_H: tl.constexpr, TABLE_W: tl.constexpr, DP: tl.constexpr, OP: tl.constexpr,
             PRECISION: tl.constexpr, QUERIES: tl.constexpr):  # fmt: skip
-    """What a key's row and its column add to every query's logits: by_row [N, H, P], by_column [N, W, P]."""
+    """What a key's row and its column add to every query's product with the key: by_row [N, H, P], by_column
+    [N, W, P]."""
     n = tl.program_id(1).to(tl.int64)
     i = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
     queries, _, _ = heads_of(qkv, n, stride_b, HEADS, KEY, VALUE, STRIDE_C)
     q = load_tile(queries, i[:, None], tl.arange(0, DP)[None, :], KEY, H * W, STRIDE_C, STRIDE_P, OP)
-    axis_biases(q, relative_height, by_row + n * H * H * W, i, i // W, H, H * W, KEY, SCALE, HP, TABLE_H, DP,
-                OP, PRECISION)  # fmt: skip
-    axis_biases(q, relative_width, by_column + n * W * H * W, i, i % W, W, H * W, KEY, SCALE, WP, TABLE_W, DP,
-                OP, PRECISION)  # fmt: skip
+    axis_biases(q, relative_height, by_row + n * H * H * W, i, i // W, H, H * W, KEY, HP, TABLE_H, DP, OP,
+                PRECISION)  # fmt: skip
+    axis_biases(q, relative_width, by_column + n * W * H * W, i, i % W, W, H * W, KEY, WP, TABLE_W, DP, OP,
+                PRECISION)  # fmt: skip
 
 
 @triton.jit
@@ -86,7 +97,6 @@ def forward(qkv, by_row, by_column, out, logsumexp, stride_b,
     n = tl.program_id(1).to(tl.int64)
     i = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
     d, e, x, r = tl.arange(0, DP), tl.arange(0, EP), tl.arange(0, WP), tl.arange(0, ROWS)
-    j = tl.arange(0, ROWS * WP)
     queries, keys, values = heads_of(qkv, n, stride_b, HEADS, KEY, VALUE, STRIDE_C)
     q = load_tile(queries, i[:, None], d[None, :], KEY, P, STRIDE_C, STRIDE_P, OP)
     column = load_bias(by_column + n * W * P, x[None, :], i[:, None], W, P)
@@ -95,11 +105,10 @@ def forward(qkv, by_row, by_column, out, logsumexp, stride_b,
     found = tl.zeros([QUERIES, EP], ACC)
     for first in range(0, H, ROWS):
         row = load_bias(by_row + n * H * P, (first + r)[None, :], i[:, None], H, P)
-        place = tl.where(j % WP < W, (first + j // WP) * W + j % WP, -1)
+        place = places(first, H, W, ROWS, WP)
         k = load_tile(keys, place[None, :], d[:, None], KEY, P, STRIDE_C, STRIDE_P, OP)
-        logits = tl.dot(q, k, input_precision=PRECISION) * SCALE
-        logits = tl.reshape(logits, [QUERIES, ROWS, WP]) + row[:, :, None] + column[:, None, :]
-        logits = tl.reshape(logits, [QUERIES, ROWS * WP])
+        added = tl.reshape(row[:, :, None] + column[:, None, :], [QUERIES, ROWS * WP])
+        logits = tl.dot(q, k, added, input_precision=PRECISION, out_dtype=ACC) * SCALE
         larger = tl.maximum(largest, tl.max(logits, 1))
         weights = tl.exp2(logits - larger[:, None])
         keep = tl.exp2(largest - larger)
@@ -125,7 +134,6 @@ def backward_query(qkv, by_row, by_column, out, grad, logsumexp, mean, grad_quer
     n = tl.program_id(1).to(tl.int64)
     i = tl.program_id(0) * QUERIES + tl.arange(0, QUERIES)
     d, e, x, r = tl.arange(0, DP), tl.arange(0, EP), tl.arange(0, WP), tl.arange(0, ROWS)
-    j = tl.arange(0, ROWS * WP)
     queries, keys, values = heads_of(qkv, n, stride_b, HEADS, KEY, VALUE, STRIDE_C)
     q = load_tile(queries, i[:, None], d[None, :], KEY, P, STRIDE_C, STRIDE_P, OP)
     g = load_tile(grad + n * VALUE * P, i[:, None], e[None, :], VALUE, P, P, 1, OP)
@@ -133,16 +141,15 @@ def backward_query(qkv, by_row, by_column, out, grad, logsumexp, mean, grad_quer
     delta = tl.sum(g.to(ACC) * o.to(ACC), 1)
     tl.store(mean + n * P + i, delta, mask=i < P)
     shift = tl.load(logsumexp + n * P + i, mask=i < P, other=0)
-    column = load_bias(by_column + n * W * P, x[None, :], i[:, None], W, P) - shift[:, None]
+    column = load_bias(by_column + n * W * P, x[None, :], i[:, None], W, P) - shift[:, None] / SCALE
     to_column = tl.zeros([QUERIES, WP], ACC)
     to_query = tl.zeros([QUERIES, DP], ACC)
     for first in range(0, H, ROWS):
         row = load_bias(by_row + n * H * P, (first + r)[None, :], i[:, None], H, P)
-        place = tl.where(j % WP < W, (first + j // WP) * W + j % WP, -1)
+        place = places(first, H, W, ROWS, WP)
         k = load_tile(keys, place[None, :], d[:, None], KEY, P, STRIDE_C, STRIDE_P, OP)
-        logits = tl.dot(q, k, input_precision=PRECISION) * SCALE
-        logits = tl.reshape(logits, [QUERIES, ROWS, WP]) + row[:, :, None] + column[:, None, :]
-        weights = tl.exp2(tl.reshape(logits, [QUERIES, ROWS * WP]))
+        added = tl.reshape(row[:, :, None] + column[:, None, :], [QUERIES, ROWS * WP])
+        weights = tl.exp2(tl.dot(q, k, added, input_precision=PRECISION, out_dtype=ACC) * SCALE)
         v = load_tile(values, place[None, :], e[:, None], VALUE, P, STRIDE_C, STRIDE_P, OP)
         change = weights * (tl.dot(g, v, input_precision=PRECISION) - delta[:, None])
         by_place = tl.reshape(change, [QUERIES, ROWS, WP])
@@ -167,9 +174,8 @@ def backward_key(qkv, by_row, by_column, grad, logsumexp, mean, grad_qkv, stride
     n = tl.program_id(1).to(tl.int64)
     first = tl.program_id(0) * ROWS
     d, e, x, r = tl.arange(0, DP), tl.arange(0, EP), tl.arange(0, WP), tl.arange(0, ROWS)
-    j = tl.arange(0, ROWS * WP)
     queries, keys, values = heads_of(qkv, n, stride_b, HEADS, KEY, VALUE, STRIDE_C)
-    place = tl.where(j % WP < W, (first + j // WP) * W + j % WP, -1)
+    place = places(first, H, W, ROWS, WP)
     k = load_tile(keys, place[:, None], d[None, :], KEY, P, STRIDE_C, STRIDE_P, OP)
     v = load_tile(values, place[:, None], e[None, :], VALUE, P, STRIDE_C, STRIDE_P, OP)
     to_key = tl.zeros([ROWS * WP, DP], ACC)
@@ -183,14 +189,14 @@ def backward_key(qkv, by_row, by_column, grad, logsumexp, mean, grad_qkv, stride
         delta = tl.load(mean + n * P + i, mask=i < P, other=0)
         q = load_tile(queries, i[:, None], d[None, :], KEY, P, STRIDE_C, STRIDE_P, OP)
         g = load_tile(grad + n * VALUE * P, i[:, None], e[None, :], VALUE, P, P, 1, OP)
-        logits = tl.dot(k, tl.trans(q), input_precision=PRECISION) * SCALE
-        logits = tl.reshape(logits, [ROWS, WP, QUERIES]) + row[:, None, :] + column[None, :, :]
-        weights = tl.exp2(tl.reshape(logits, [ROWS * WP, QUERIES]) - shift[None, :])
+        added = tl.reshape(row[:, None, :] + column[None, :, :], [ROWS * WP, QUERIES])
+        logits = tl.dot(k, tl.trans(q), added, input_precision=PRECISION, out_dtype=ACC) * SCALE
+        weights = tl.exp2(logits - shift[None, :])
         to_value += tl.dot(weights.to(OP), g, input_precision=PRECISION)
         change = weights * (tl.dot(v, tl.trans(g), input_precision=PRECISION) - delta[None, :])
         to_key += tl.dot(change.to(OP), q, input_precision=PRECISION)
     _, to_keys, to_values = heads_of(grad_qkv, n, HEADS * (2 * KEY + VALUE) * P, HEADS, KEY, VALUE, P)
-    there = (place >= 0) & (place < P)
+    there = place < P
     tl.store(to_keys + d[None, :] * P + place[:, None], to_key * (SCALE * LN2),
              mask=there[:, None] & (d < KEY)[None, :])  # fmt: skip
     tl.store(to_values + e[None, :] * P + place[:, None], to_value,

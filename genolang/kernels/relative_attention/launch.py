@@ -101,8 +101,14 @@ class _Call:
         how = {name: value for name, value in how.items() if name in function.arg_names}
         with on_device_of(self.qkv):
             function[grid](
-                *tensors, self.qkv.stride(0), **how, num_warps=chosen.warps, num_stages=chosen.stages
-            )
+                *tensors, self.qkv.stride(0), **how, num_warps=chosen.warps, num_stages=chosen.stages,
+                **options(hip=torch.version.hip is not None),
+            )  # fmt: skip
+
+
+def options(*, hip: bool) -> dict[str, int]:
+    """AMD's 32x32 products would leave half of the warps with the other half's work."""
+    return {"matrix_instr_nonkdim": 16} if hip else {}
 
 
 OPERANDS = {torch.float16: "float16", torch.bfloat16: "bfloat16", torch.float32: "float32"}
@@ -116,10 +122,10 @@ def constants(
     return {
         "STRIDE_C": strides[0], "STRIDE_P": strides[1], "H": s.height, "W": s.width, "HEADS": s.heads,
         "KEY": s.key, "VALUE": s.value, "SCALE": s.scale * math.log2(math.e), "COLUMNS": columns,
-        "HP": _padded(s.height, 8), "WP": _padded(s.width, 8),
-        "DP": _padded(s.key, 16), "EP": _padded(s.value, 16),
-        "TABLE_H": _padded(2 * s.height - 1, 16), "TABLE_W": _padded(2 * s.width - 1, 16),
-        "TP": _padded(2 * (s.width if columns else s.height) - 1, 16),
+        "HP": padded(s.height, 8), "WP": padded(s.width, 8),
+        "DP": padded(s.key, 16), "EP": padded(s.value, 16),
+        "TABLE_H": padded(2 * s.height - 1, 16), "TABLE_W": padded(2 * s.width - 1, 16),
+        "TP": padded(2 * (s.width if columns else s.height) - 1, 16),
         "PRECISION": "ieee" if hip else "tf32x3", "QUERIES": blocks["QUERIES"], "SPLIT": blocks.get("SPLIT"),
         "ROWS": _rows(kernel, s, dtype),
     }  # fmt: skip
@@ -135,8 +141,8 @@ def tiles(kernel: str, s: Sizes, dtype: torch.dtype) -> int:
 
 def _rows(kernel: str, s: Sizes, dtype: torch.dtype) -> int:
     """The image rows in a tile of keys, one at least."""
-    return max(1, configuration(kernel, dtype, s).blocks.get("KEYS", 0) // _padded(s.width, 8))
+    return max(1, configuration(kernel, dtype, s).blocks.get("KEYS", 0) // padded(s.width, 8))
 
 
-def _padded(size: int, least: int) -> int:
+def padded(size: int, least: int) -> int:
     return max(least, 1 << (size - 1).bit_length())

@@ -21,12 +21,14 @@ from genolang.kernels.relative_attention import cpu, exported, launch, reference
 from genolang.kernels.relative_attention.configurations import CONFIGURATIONS, obstacle
 from genolang.kernels.relative_attention.sizes import Sizes, sizes
 
+AUGMENTED = "augmented"
 KERNEL = Kernel(
     name="relative_attention",
     pattern="op attention(key, value, heads) = relative_attention(key, value, heads)\n",
-    implementations=frozenset({FUSED, CPU, REFERENCE}),
+    implementations=frozenset({FUSED, CPU, AUGMENTED, REFERENCE}),
     tolerance={torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2},
     configurations=CONFIGURATIONS,
+    otherwise=AUGMENTED,
 )
 
 
@@ -48,16 +50,25 @@ def relative_attention(
     tensors = qkv, relative_height, relative_width
     pixels = qkv.shape[-2] * qkv.shape[-1]
     if torch.compiler.is_compiling():
-        if use is None and qkv.device.type == "cpu" and pixels <= small.LARGEST:
+        if use == AUGMENTED or (use is None and _plainly(*tensors, heads)):
             return exported.relative_attention(*tensors, heads)
         compiled: Tensor = _forward(*tensors, heads, use or "")[0]
         return compiled
     chosen = choose(kernel_for(*tensors, heads), tensors, use)
     if chosen == REFERENCE:
         return reference.relative_attention(*tensors, heads)
+    if chosen == AUGMENTED:
+        return exported.relative_attention(*tensors, heads)
     by = launch if chosen == FUSED else small if pixels <= small.LARGEST else cpu
     found: Tensor = Attention.apply(by, heads, *tensors)  # type: ignore[no-untyped-call]
     return found
+
+
+def _plainly(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int) -> bool:
+    """Whether a compiler gets PyTorch's operations: for small maps on a CPU, elsewhere what is not fused."""
+    if qkv.device.type == "cpu":
+        return qkv.shape[-2] * qkv.shape[-1] <= small.LARGEST
+    return bool(obstacle(sizes(qkv, relative_height, relative_width, heads)))
 
 
 class Attention(torch.autograd.Function):
@@ -121,7 +132,7 @@ def _(
 def _at_run_time(
     qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str
 ) -> ModuleType:
-    # What dispatch gives to the reference is done in tiles here: the two directions belong together.
+    # What is not fused is done in tiles here: the two directions belong together.
     tensors = qkv, relative_height, relative_width
     chosen = choose(kernel_for(*tensors, heads), tensors, use or None)
     return launch if chosen == FUSED else cpu

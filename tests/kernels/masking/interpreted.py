@@ -35,6 +35,7 @@ def test_lower_precision_stays_within_its_tolerance(case: Case) -> None:
 @pytest.mark.parametrize("gate", ["mixed", "spatial", "channel"])
 def test_map_and_logits_may_have_two_dtypes(gate: str) -> None:
     agrees(Case(gate=gate, dtype=torch.float32, logits_dtype=torch.float64), FUSED, 1e-6)
+    agrees(Case(gate=gate, dtype=torch.float16, logits_dtype=torch.float32), FUSED, 2e-3)
 
 
 @pytest.mark.parametrize("mask", ["channel", "spatial", "full"])
@@ -70,6 +71,16 @@ def test_nan_stays_in_its_row_or_position(case: Case) -> None:
     touched = found["out"][0, :, 0, 0] if case.gate == "channel" else found["out"][0, 0]
     assert touched.isnan().all() and int(found["out"].isnan().sum()) == touched.numel()
     assert int(found["to m"].isnan().sum()) == (1 if case.mask else touched.numel())
+
+
+def test_infinite_logits_open_or_close_the_gate() -> None:
+    case = Case(shape=(1, 1, 1, 3))
+    t, m, grad = build(case)
+    with torch.no_grad():
+        m[0, 0, 0, 0], m[0, 0, 0, 1] = torch.inf, -torch.inf
+    found = results(ours(case, FUSED), [t, m, grad])
+    assert torch.equal(found["out"][0, 0, 0, :2], t.detach()[0, 0, 0, :2] * torch.tensor([2.0, 1.0]))
+    assert not found["to m"][0, 0, 0, :2].any() and found["to m"].isfinite().all()
 
 
 @pytest.mark.parametrize("how", ["expanded", "transposed"])

@@ -24,7 +24,7 @@ def variant(kernel: str, configuration: str, dtype: str, **more: Any) -> Variant
     constants = {**CONSTANTS, **chosen.blocks, "LAST": "last" in configuration, **more.pop("constants", {})}
     mask = constants.get("MASK", "")
     return Variant(
-        f"{kernel} {mask} {configuration} {dtype}".replace("  ", " "),
+        f"{kernel} {mask}{' sigmoid' * (kernel[:4] == 'chan' and constants['SIGMOID'])} {configuration} {dtype}".replace("  ", " "),
         function,
         {n: there[n] for n in function.arg_names if n in there},
         {n: constants[n] for n in function.arg_names if n in constants},
@@ -34,24 +34,33 @@ def variant(kernel: str, configuration: str, dtype: str, **more: Any) -> Variant
     )
 
 
+def exponentials(kernel: str, mask: str, configuration: str, sigmoid: bool) -> int:
+    """One a value of the tile, and of a mask that is shared one a channel or position, or a few alike."""
+    if kernel == "channel" and not sigmoid:
+        return 0
+    chosen = CONFIGURATIONS[configuration]
+    values = chosen.blocks["BLOCK"] * chosen.blocks.get("CHANNELS", 1) // (32 * chosen.warps)
+    return values // 2 if mask in ("channel", "spatial") else values
+
+
 def variants() -> Iterator[Variant]:
-    """All in bfloat16 for one target; one tile of each kernel for the others."""
-    for dtype in ("bf16", "fp32"):
+    """Every configuration of every kernel, in every dtype."""
+    for dtype in ("bf16", "fp16", "fp32"):
         for way in ("forward", "backward"):
-            for kernel, mask, tiles in (
-                ("mixed", None, ("flat",)),
-                ("spatial", None, ROWS),
-                ("channel", None, COLUMNS),
-                ("recalibrate", "channel", ("rows 1024", "rows 4096", "rows channels_last")),
-                ("recalibrate", "spatial", ("columns 128", "columns channels_last")),
-                ("recalibrate", "full", ("columns 128",)),
+            for kernel, mask, tiles, sigmoid in (
+                ("mixed", "", ("flat",), True),
+                ("spatial", "", ROWS, True),
+                ("channel", "", COLUMNS, False),
+                ("channel", "", COLUMNS, True),
+                ("recalibrate", "channel", ROWS, True),
+                ("recalibrate", "spatial", COLUMNS, True),
+                ("recalibrate", "full", COLUMNS, True),
             ):
                 for tile in tiles:
-                    main = tile == tiles[-1]
-                    targets = {"bf16": ("cuda:90", "hip:gfx942")[: 1 + main], "fp32": ("cuda:80",)[:main]}[dtype]
-                    # Logits that are broadcast are read one by one.
-                    narrowest = 2 if mask in ("channel", "spatial") else 4
+                    # Logits that are shared are one vector, loaded one by one.
+                    narrowest = 2 if mask in ("channel", "spatial") and dtype != "fp32" else 4
+                    constants = {"MASK": mask} if mask else {"SIGMOID": sigmoid}
                     yield variant(
-                        f"{kernel}_{way}", tile, dtype, targets=targets, narrowest=narrowest, widest=8,
-                        constants={"MASK": mask} if mask else {},
+                        f"{kernel}_{way}", tile, dtype, narrowest=narrowest, widest=16,
+                        exps=exponentials(kernel, mask, tile, sigmoid), constants=constants,
                     )  # fmt: skip

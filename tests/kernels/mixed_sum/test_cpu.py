@@ -24,7 +24,7 @@ from torch.utils.checkpoint import checkpoint
 from genolang.kernels.mixed_sum import KERNEL, mixed_sum, why
 
 # Enough elements for the path that computes its own statistics.
-LARGE = Case(shape=(9, 2, 43, 47), normed="yn")
+LARGE = Case(shape=(17, 4, 43, 47), normed="yn")
 
 
 @pytest.mark.parametrize("use", [None, "reference"])

@@ -28,7 +28,7 @@ def variant(kernel: str, configuration: str, dtype: str, count: int = 4, **more:
     constants = {**CONSTANTS, **chosen.blocks, "LAST": "last" in configuration, **more.pop("constants", {})}
     there = arguments(dtype, count)
     return Variant(
-        f"{kernel} {configuration} {dtype} {count}",
+        f"{kernel}{more.pop('name', '')} {configuration} {dtype} {count}",
         function,
         {n: there[n] for n in function.arg_names if n in there},
         {n: constants[n] for n in function.arg_names if n in constants},
@@ -42,19 +42,19 @@ TILES = ("rows", "channels_last", "wide channels_last")
 
 
 def variants() -> Iterator[Variant]:
-    """All in bfloat16 for one target; one configuration of each kernel for the others."""
-    for dtype in ("bf16", "fp32"):
+    """Every configuration of every kernel, in every dtype; the longest list of candidates of DARTS."""
+    for dtype in ("bf16", "fp16", "fp32"):
         for kernel, configurations in (
             ("slab_forward", [f"slab {block}" for block in FORWARD_SLABS]),
             ("slab_backward", [f"slab {block}" for block in BACKWARD_SLABS]),
             *((name, TILES) for name in ("partial_statistics", "apply_forward", "partial_products", "apply_backward")),
         ):
             for configuration in configurations:
-                main = configuration in (configurations[0], f"slab {LONGEST_SLAB}")
-                targets = {"bf16": ("cuda:90", "hip:gfx942")[: 1 + main], "fp32": ("cuda:80",)[:main]}[dtype]
                 # Sixteen warps and a row of 16384: one program fills a multiprocessor.
                 blocks = 1 if configuration == f"slab {LONGEST_SLAB}" else 2
-                yield variant(kernel, configuration, dtype, targets=targets, blocks=blocks, widest=8)
-    yield variant("finish_statistics", "merge", "fp32", constants={"BLOCK": 2048})
-    yield variant("slab_forward", "slab 1024", "bf16", count=35, targets=("cuda:80",))
-    yield variant("slab_backward", "slab 1024", "bf16", count=35, targets=("cuda:80",))
+                yield variant(kernel, configuration, dtype, blocks=blocks, widest=16)
+    for training in (True, False):
+        yield variant("finish_statistics", "merge", "fp32", constants={"BLOCK": 2048, "TRAINING": training},
+                      widest=16 if training else 0, name="" if training else " kept")  # fmt: skip
+    for kernel in ("slab_forward", "slab_backward", "partial_statistics", "apply_forward", "partial_products", "apply_backward"):
+        yield variant(kernel, "slab 1024" if "slab" in kernel else "rows", "bf16", count=35, widest=16)

@@ -4,31 +4,24 @@ import pytest
 from kernel_harness.compiled import Family, compile_family
 
 HERE = Path(__file__).parent
+GOLDEN = HERE / "golden.json"
 
 
 @pytest.fixture(scope="module")
 def family() -> Family:
-    return compile_family(HERE / "variants.py")
+    return compile_family(HERE / "variants.py", GOLDEN)
 
 
-def test_the_kernels_compile_without_spills_or_atomics(family: Family) -> None:
+def test_every_shipped_kernel_keeps_the_limits_on_every_target(family: Family) -> None:
     family.check()
 
 
-def test_products_run_on_matrix_units(family: Family) -> None:
-    assert all(row["matrix"] > 0 for row in family.found.values())
-
-
-def test_no_exponential_is_computed_twice(family: Family) -> None:
-    # A tile of 128x64 logits in 256 threads is 32 each; besides, the factor of a row's old sum.
-    row = family.found["forward 14x14 bf16 @ cuda:90"]
-    assert 32 <= row["exps"] <= 40
-
-
 def test_the_compiled_kernels_are_those_that_were_reviewed(family: Family) -> None:
-    family.compare(HERE / "golden.json")
+    family.compare(GOLDEN)
 
 
 @pytest.mark.soak
-def test_every_kernel_keeps_the_limits_at_every_size_on_every_target() -> None:
-    compile_family(HERE / "everything.py").check()
+def test_all_of_it_compiled_anew_is_what_was_reviewed() -> None:
+    again = compile_family(HERE / "variants.py")
+    again.check()
+    again.compare(GOLDEN)

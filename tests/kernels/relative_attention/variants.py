@@ -1,6 +1,7 @@
 """What of relative attention is compiled ahead of time."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 import triton.language as tl
@@ -8,7 +9,7 @@ from kernel_harness.compiled import Variant
 
 from genolang.kernels.relative_attention.configurations import configuration
 from genolang.kernels.relative_attention.fused import KERNELS
-from genolang.kernels.relative_attention.launch import constants
+from genolang.kernels.relative_attention.launch import constants, options, padded
 from genolang.kernels.relative_attention.sizes import Sizes
 
 WIDE = ("by_row", "by_column", "logsumexp", "mean", "grad_query", "grad_row", "grad_column", "grad_axis", "parts")
@@ -24,6 +25,29 @@ SIZES = {
     "56x64": Sizes(8, 8, 20, 4, 56, 64),
     "32x32 wide": Sizes(8, 8, 64, 64, 32, 32),
 }
+
+
+PIPELINED = ("forward", "backward_query", "backward_key")
+
+
+def limits(kernel: str, dtype: torch.dtype, s: Sizes, last: bool) -> dict[str, Any]:
+    """What is demanded of the loads and the exponentials of one kernel."""
+    chosen = configuration(kernel, dtype, s)
+    found: dict[str, Any] = {"products": "matrix", "narrowest": dtype.itemsize if s.width % 2 else 4}
+    if s.width % 8 == 0 and not last:
+        found |= {"widest": 16}
+        if kernel in PIPELINED:
+            # For sm_80, one load of the queries would have to lie in two ways.
+            found |= {"copies": 8, "copied": NVIDIA[kernel == "backward_key" :]}
+    if dtype.itemsize == 2 and kernel in PIPELINED and chosen.warps >= 4:
+        found |= {"products": "wgmma"}
+    if kernel in PIPELINED:
+        keys = max(1, chosen.blocks["KEYS"] // padded(s.width, 8)) * padded(s.width, 8)
+        tile = keys * chosen.blocks["QUERIES"] // (32 * chosen.warps)
+        # Besides, the factors of a few rows' old sums. See the configurations for what is computed twice.
+        twice = dtype == torch.float32 and max(s.key, s.value, s.height, s.width) > 32
+        found |= {"exps": tile * (1 + twice) + 4 * (kernel == "forward")}
+    return found
 
 
 def variant(kernel: str, place: str, dtype: torch.dtype, targets: tuple[str, ...], *, columns: bool = False,
@@ -44,6 +68,8 @@ def variant(kernel: str, place: str, dtype: torch.dtype, targets: tuple[str, ...
         {name: types[name] for name in function.arg_names if name in types},
         {name: given[name] for name in function.arg_names if name in given},
         warps=chosen.warps, stages=chosen.stages, blocks=1, targets=targets,
+        **limits(kernel, dtype, s, last),
+        options=options(hip=targets == AMD),
     )  # fmt: skip
 
 
@@ -55,8 +81,10 @@ def each(place: str, dtype: torch.dtype, targets: tuple[str, ...]) -> Iterator[V
 
 
 def variants() -> Iterator[Variant]:
-    yield from each("14x14", torch.bfloat16, ("cuda:90",))
-    yield from each("32x32", torch.float32, ("cuda:80",))
-    for kernel in ("forward", "backward_query", "backward_key"):
-        yield variant(kernel, "14x14", torch.bfloat16, AMD)
-    yield variant("forward", "32x32", torch.bfloat16, ("cuda:80",), last=True)
+    """Every configuration of every kernel, in every dtype; float16 at two sizes."""
+    for place in SIZES:
+        for dtype in TYPES:
+            for targets in (NVIDIA, AMD) if dtype != torch.float16 or place in ("14x14", "32x32 wide") else ():
+                yield from each(place, dtype, targets)
+    for kernel in PIPELINED:
+        yield variant(kernel, "32x32", torch.bfloat16, NVIDIA, last=True)

@@ -1,0 +1,37 @@
+"""A mixed operation in torch, in its plain form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from genolang.compiler.backends.planned import broadcast_shape, planned
+
+
+def mix_function(start: int, kept: tuple[int, ...], combine: str) -> Callable[..., Tensor]:
+    """A mixed operation: candidates summed (or multiplied) by the weights of their logits' row.
+
+    The first argument is the flat tuple of all weights of the choice set; `start` is the row's
+    first. Sources: DARTS, equation 2; Att-DARTS, equations 10 and 17.
+    """
+    places = tuple(start + k for k in kept)
+
+    def mix_sum(weights: tuple[Tensor, ...], *candidates: Tensor) -> Tensor:
+        if candidates[0].is_meta:
+            operands = (*(weights[p] for p in places), *candidates)
+            return planned(broadcast_shape(*candidates), *candidates, saved=operands)
+        total = weights[places[0]] * candidates[0]
+        for place, candidate in zip(places[1:], candidates[1:], strict=True):
+            total = total + weights[place] * candidate
+        return total
+
+    def mix_product(weights: tuple[Tensor, ...], *masks: Tensor) -> Tensor:
+        tiny = torch.finfo(masks[0].dtype).tiny
+        total = weights[places[0]] * masks[0].clamp_min(tiny).log()
+        for place, mask in zip(places[1:], masks[1:], strict=True):
+            total = total + weights[place] * mask.clamp_min(tiny).log()
+        return total.exp()
+
+    return mix_product if combine == "product" else mix_sum

@@ -1,0 +1,233 @@
+"""The shape rules of the primitives, each a function of arguments and of maps (C, H, W)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+
+class MapType(NamedTuple):
+    """The shape of a feature map without its batch axis."""
+
+    C: int
+    H: int
+    W: int
+
+    def __str__(self) -> str:
+        return f"{self.C}x{self.H}x{self.W}"
+
+    @property
+    def size(self) -> int:
+        return self.C * self.H * self.W
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether it has a single position, as what `linear` takes."""
+        return self.H == self.W == 1
+
+
+class ShapeProblem(Exception):
+    """A shape rule that does not hold; the checker adds the places."""
+
+    def __init__(self, code: str, message: str, help: str | None = None) -> None:
+        self.code, self.message, self.help = code, message, help
+        super().__init__(message)
+
+
+Attrs = Mapping[str, Any]
+Types = Sequence[MapType]
+
+
+def pair(value: Any) -> tuple[int, int]:
+    """(rows, columns) of a size that may be one number."""
+    return (value[0], value[1]) if isinstance(value, tuple) else (value, value)
+
+
+def padding(attrs: Attrs) -> tuple[int, int]:
+    """Zero padding of a window: as given, else half of its reach, so that stride 1 keeps the size."""
+    if attrs["pad"] is not None:
+        return pair(attrs["pad"])
+    dilation = attrs.get("dilation", 1)
+    rows, columns = pair(attrs["k"])
+    return dilation * (rows - 1) // 2, dilation * (columns - 1) // 2
+
+
+def _windows(attrs: Attrs, x: MapType) -> tuple[int, int]:
+    sizes = []
+    dilation = attrs.get("dilation", 1)
+    for size, k, stride, pad in zip(
+        x[1:], pair(attrs["k"]), pair(attrs["stride"]), padding(attrs), strict=True
+    ):
+        reach = dilation * (k - 1) + 1
+        room = size + 2 * pad - reach
+        if room < 0:
+            raise ShapeProblem(
+                "G302",
+                f"a window of {reach} does not fit into {size} with padding {pad}",
+                "use a smaller window, or fewer strides before it",
+            )
+        if attrs.get("ceil"):
+            count = -(-room // stride) + 1
+            # A window that would start in the padding alone is left out, as torch does.
+            sizes.append(count - 1 if (count - 1) * stride >= size + pad else count)
+        else:
+            sizes.append(room // stride + 1)
+    return sizes[0], sizes[1]
+
+
+def same(attrs: Attrs, types: Types) -> MapType:
+    return types[0]
+
+
+def conv(attrs: Attrs, types: Types) -> MapType:
+    x = types[0]
+    out, groups = attrs["out"] or x.C, attrs["groups"]
+    if x.C % groups or out % groups:
+        raise ShapeProblem(
+            "G303", f"{groups} groups do not divide {x.C} input and {out} output channels",
+            "groups must divide both",
+        )  # fmt: skip
+    return MapType(out, *_windows(attrs, x))
+
+
+def linear(attrs: Attrs, types: Types) -> MapType:
+    x = types[0]
+    if (x.H, x.W) != (1, 1):
+        raise ShapeProblem(
+            "G304", f"`linear` takes one value per channel, but its input is {x}",
+            "pool first (`global_avg_pool -> linear(...)`), or use `conv(1, ...)` at every position",
+        )  # fmt: skip
+    return MapType(attrs["out"], 1, 1)
+
+
+def pool(attrs: Attrs, types: Types) -> MapType:
+    rows, columns = pair(attrs["k"])
+    for k, pad in zip((rows, columns), padding(attrs), strict=True):
+        if pad > k // 2:
+            raise ShapeProblem("G207", f"padding {pad} is more than half of a pooling window of {k}")
+    return MapType(types[0].C, *_windows(attrs, types[0]))
+
+
+# The axes of (B, C, H, W) that a word stands for.
+REDUCED = {"channels": (1,), "space": (2, 3), "height": (2,), "width": (3,)}
+
+
+def reduced(attrs: Attrs, types: Types) -> MapType:
+    x = types[0]
+    C, H, W = (1 if axis in REDUCED[attrs["over"]] else size for axis, size in zip((1, 2, 3), x, strict=True))
+    return MapType(C, H, W)
+
+
+def mean(attrs: Attrs, types: Types) -> MapType:
+    x, groups = types[0], attrs["groups"]
+    if groups == 1:
+        return reduced(attrs, types)
+    if attrs["over"] != "channels":
+        raise ShapeProblem("G205", "`groups` of `mean` are groups of channels, not of positions",
+                           f"write mean(channels, groups={groups})")  # fmt: skip
+    if x.C % groups:
+        raise ShapeProblem("G303", f"{groups} groups do not divide {x.C} channels",
+                           "groups must divide the channels")  # fmt: skip
+    return MapType(groups, x.H, x.W)
+
+
+def sliced(attrs: Attrs, types: Types) -> MapType:
+    x, start, stop = types[0], attrs["start"], attrs["stop"]
+    if not start < stop <= x.C:
+        raise ShapeProblem("G207", f"there are no channels from {start} to before {stop} in {x}",
+                           f"channels are counted from 0 to {x.C}")  # fmt: skip
+    return MapType(stop - start, x.H, x.W)
+
+
+def pad_channels(attrs: Attrs, types: Types) -> MapType:
+    x, out = types[0], attrs["out"]
+    if out < x.C:
+        raise ShapeProblem("G207", f"`pad_channels` adds channels, but {x} has more than {out}",
+                           f"`conv(1, {out})` gives a map fewer channels")  # fmt: skip
+    return MapType(out, x.H, x.W)
+
+
+def concat(attrs: Attrs, types: Types) -> MapType:
+    for x in types[1:]:
+        if x[1:] != types[0][1:]:
+            raise ShapeProblem(
+                "G305", f"`concat` needs maps of one height and width, not {types[0]} and {x}",
+                "resize or stride one of them",
+            )  # fmt: skip
+    return MapType(sum(x.C for x in types), types[0].H, types[0].W)
+
+
+_FITS = {
+    "C": "`conv(1, channels)` gives a map another number of channels",
+    "H": "give both the same strides, or bring one to the other's size: `resize(like=other)`",
+    "W": "give both the same strides, or bring one to the other's size: `resize(like=other)`",
+}
+
+
+def broadcast(types: Types) -> MapType:
+    """The shape of an element-wise result: each axis equal, or 1 in one of the operands."""
+    out = []
+    for axis, sizes in zip("CHW", zip(*types, strict=True), strict=True):
+        wide = {size for size in sizes if size != 1}
+        if len(wide) > 1:
+            listed = " and ".join(str(x) for x in types)
+            raise ShapeProblem("G301", f"maps of {listed} do not fit together: {axis} differs", _FITS[axis])
+        out.append(wide.pop() if wide else 1)
+    return MapType(*out)
+
+
+def elementwise(attrs: Attrs, types: Types) -> MapType:
+    return broadcast(types)
+
+
+def resize(attrs: Attrs, types: Types) -> MapType:
+    x = types[0]
+    if len(types) == 2:
+        return MapType(x.C, types[1].H, types[1].W)
+    if attrs["size"] is None:
+        raise ShapeProblem("G201", "`resize` needs `like=map` or `size=`")
+    return MapType(x.C, *pair(attrs["size"]))
+
+
+def pad_space(attrs: Attrs, types: Types) -> MapType:
+    x, before, after = types[0], pair(attrs["before"]), pair(attrs["after"])
+    return MapType(x.C, before[0] + x.H + after[0], before[1] + x.W + after[1])
+
+
+def subsample(attrs: Attrs, types: Types) -> MapType:
+    x, stride = types[0], attrs["stride"]
+    return MapType(x.C, -(-x.H // stride), -(-x.W // stride))
+
+
+def matmul(attrs: Attrs, types: Types) -> MapType:
+    a, b = types
+    if a.H * a.W != b.C:
+        raise ShapeProblem(
+            "G307",
+            f"`matmul` of {a} and {b}: {a.H * a.W} positions against {b.C} channels",
+            "a map is a matrix of channels by positions; `transpose` swaps them",
+        )
+    return MapType(a.C, b.H, b.W)
+
+
+def transpose(attrs: Attrs, types: Types) -> MapType:
+    x = types[0]
+    return MapType(x.H * x.W, x.C, 1)
+
+
+def relative_attention(attrs: Attrs, types: Types) -> MapType:
+    x, heads, key, value = types[0], attrs["heads"], attrs["key"], attrs["value"]
+    if key % heads or value % heads:
+        raise ShapeProblem("G303", f"{heads} heads do not divide {key} key and {value} value channels",
+                           "the number of heads must divide both")  # fmt: skip
+    channels = 2 * key + value
+    if channels != x.C:
+        raise ShapeProblem(
+            "G301", f"`relative_attention` takes 2 * {key} + {value} channels, not {x}",
+            f"`conv(1, {channels})` makes queries, keys and values",
+        )  # fmt: skip
+    return MapType(value, x.H, x.W)
+
+
+def image(attrs: Attrs, types: Types) -> MapType:
+    return MapType(attrs["channels"], attrs["height"], attrs["width"])

@@ -1,0 +1,211 @@
+"""The table of primitive layers: signature, shape rule and cost of each.
+
+Everything with a paper's name is `.geno` text; these are the words it is written in. A feature map
+is (B, C, H, W); rules see (C, H, W). `macs` counts multiply-accumulates of one image for
+convolutions, linear layers and matrix products, as the field does; all else costs none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from genolang.primitives import shapes
+from genolang.primitives.shapes import REDUCED, Attrs, MapType, Types, pair
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What one layer owns: learnable parameters and running statistics, as numbers of elements."""
+
+    params: int
+    buffers: int = 0
+
+
+NOTHING = Weights(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A compile-time argument. `kind`: int, positive, size (n or (rows, columns)), number, bool,
+    map, or the words that may stand there. `default` REQUIRED means that it must be given, None
+    that the rule fills it in."""
+
+    name: str
+    kind: str | tuple[str, ...]
+    default: Any = None
+
+
+class _Required:
+    def __repr__(self) -> str:
+        return "REQUIRED"
+
+
+REQUIRED = _Required()
+
+
+def _no_weights(attrs: Attrs, types: Types) -> Weights:
+    return NOTHING
+
+
+def _no_macs(attrs: Attrs, types: Types, out: MapType) -> int:
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """A layer: `maps` is the number of feature maps it takes, None for one or more."""
+
+    name: str
+    doc: str
+    fields: tuple[Field, ...]
+    shape: Callable[[Attrs, Types], MapType]
+    weights: Callable[[Attrs, Types], Weights] = _no_weights
+    macs: Callable[[Attrs, Types, MapType], int] = _no_macs
+    maps: int | None = 1
+    # Whether what it owns depends on the height and width of its map, not on the channels alone.
+    sized: bool = False
+
+    @property
+    def has_weights(self) -> bool:
+        return self.weights is not _no_weights
+
+
+def _conv_weights(attrs: Attrs, types: Types) -> Weights:
+    C, out = types[0].C, attrs["out"] or types[0].C
+    rows, columns = pair(attrs["k"])
+    return Weights(out * (C // attrs["groups"]) * rows * columns + (out if attrs["bias"] else 0))
+
+
+def _conv_macs(attrs: Attrs, types: Types, out: MapType) -> int:
+    rows, columns = pair(attrs["k"])
+    groups: int = attrs["groups"]
+    return out.size * (types[0].C // groups) * rows * columns
+
+
+def _relative_attention_macs(attrs: Attrs, types: Types, out: MapType) -> int:
+    key: int = attrs["key"]
+    positions = out.H * out.W
+    # Queries with keys, weights with values, queries with both tables.
+    return positions * (positions * (key + out.C) + 2 * key * (out.H + out.W - 1))
+
+
+_K = Field("k", "size", REQUIRED)
+_STRIDE = Field("stride", "size", 1)
+_PAD = Field("pad", "size0")
+_OVER = Field("over", ("channels", "space"), REQUIRED)
+_ALONG = Field("over", tuple(REDUCED), REQUIRED)
+
+
+def _activation(name: str, doc: str) -> Primitive:
+    return Primitive(name, doc, (), shapes.same)
+
+
+_TABLE = (
+    Primitive(
+        "image", "The network's input: channels, height, width.",
+        (Field("channels", "positive", REQUIRED), Field("height", "positive", REQUIRED),
+         Field("width", "positive", REQUIRED)), shapes.image, maps=0,
+    ),
+    Primitive(
+        "conv", "Convolution; `out` is the input's channels unless given, `pad` keeps the size.",
+        (_K, Field("out", "positive"), _STRIDE, Field("groups", "positive", 1),
+         Field("dilation", "positive", 1), _PAD, Field("bias", "bool", False)),
+        shapes.conv, _conv_weights, _conv_macs,
+    ),
+    Primitive(
+        "linear", "A dense layer over the channels of a map of one position.",
+        (Field("out", "positive", REQUIRED), Field("bias", "bool", True)), shapes.linear,
+        lambda a, t: Weights(t[0].C * a["out"] + (a["out"] if a["bias"] else 0)),
+        lambda a, t, out: t[0].C * out.C,
+    ),
+    Primitive(
+        "batch_norm", "Batch normalisation; `affine` adds a learnable scale and shift per channel.",
+        (Field("affine", "bool", True), Field("momentum", "number", 0.1),
+         Field("eps", "number", 1e-5)), shapes.same,
+        lambda a, t: Weights(2 * t[0].C if a["affine"] else 0, 2 * t[0].C),
+    ),
+    Primitive("scale", "A learnable gain and shift per channel, which begin at these values.",
+              (Field("gain", "number", 1), Field("shift", "number", 0)), shapes.same,
+              lambda a, t: Weights(2 * t[0].C)),
+    Primitive("standardize",
+              "Minus the mean, over the unbiased standard deviation plus `eps`; a single value gives 0.",
+              (_OVER, Field("eps", "number", 1e-5)), shapes.same),
+    Primitive(
+        "layer_norm",
+        "Layer normalisation over the channels of each position, with a learnable gain and shift per"
+        " channel.", (Field("eps", "number", 1e-5),), shapes.same, lambda a, t: Weights(2 * t[0].C),
+    ),
+    Primitive("l2_norm", "Divided by the Euclidean norm, or by `eps` where that is larger.",
+              (_OVER, Field("eps", "number", 1e-12)), shapes.same),
+    _activation("relu", "max(x, 0)."),
+    _activation("sigmoid", "1 / (1 + exp(-x))."),
+    _activation("tanh", "Hyperbolic tangent."),
+    _activation("silu", "x * sigmoid(x)."),
+    Primitive("softmax", "Softmax over the channels of a position or the positions of a channel.",
+              (_OVER,), shapes.same),
+    Primitive("max_pool", "Maximum over a window; `ceil` keeps a last partial window.",
+              (_K, _STRIDE, _PAD, Field("ceil", "bool", False)), shapes.pool),
+    Primitive("avg_pool", "Mean over a window; padding is not counted in the divisor.",
+              (_K, _STRIDE, _PAD, Field("ceil", "bool", False)), shapes.pool),
+    Primitive("global_avg_pool", "Mean over all positions.", (),
+              lambda a, t: MapType(t[0].C, 1, 1)),
+    Primitive("global_max_pool", "Maximum over all positions.", (),
+              lambda a, t: MapType(t[0].C, 1, 1)),
+    Primitive("mean", "Mean over the channels, or those of each group, the positions, or one axis of them.",
+              (_ALONG, Field("groups", "positive", 1)), shapes.mean),
+    Primitive("max", "Maximum over the channels, the positions, or one axis of them.", (_ALONG,),
+              shapes.reduced),
+    Primitive("concat", "Maps one behind the other along the channels.", (), shapes.concat, maps=None),
+    Primitive("slice", "The channels from `start` to before `stop`.",
+              (Field("start", "int0", REQUIRED), Field("stop", "positive", REQUIRED)), shapes.sliced),
+    Primitive("repeat_channels", "Each channel `times` times, one behind the other.",
+              (Field("times", "positive", REQUIRED),),
+              lambda a, t: MapType(t[0].C * a["times"], t[0].H, t[0].W)),
+    Primitive("pad_channels", "Channels of zeros up to `out`: half of them, rounded down, in front.",
+              (Field("out", "positive", REQUIRED),), shapes.pad_channels),
+    Primitive("add", "Element-wise sum, written `+`.", (Field("constant", "number", 0),),
+              shapes.elementwise, maps=None),
+    Primitive("subtract", "Element-wise difference, written `-`.", (), shapes.elementwise, maps=2),
+    Primitive("multiply", "Element-wise product, written `*`.", (Field("constant", "number", 1),),
+              shapes.elementwise, maps=None),
+    Primitive("divide", "Element-wise quotient, written `/`.", (), shapes.elementwise, maps=2),
+    Primitive("resize",
+              "To the height and width of the map `like`, or `size`: by `nearest`, `bilinear`,"
+              " `bilinear_corners` (corners stay corners) or `area`.",
+              (Field("like", "map"), Field("size", "size"),
+               Field("mode", ("nearest", "bilinear", "bilinear_corners", "area"), "nearest")), shapes.resize),
+    Primitive("pad_space", "Zeros around a map: `before` its first rows and columns, `after` its last.",
+              (Field("before", "size0", 0), Field("after", "size0", 0)), shapes.pad_space),
+    Primitive("subsample", "Every `stride`-th row and column from `offset` on; rounds the size up.",
+              (Field("stride", "positive", 2), Field("offset", "int0", 0)), shapes.subsample),
+    Primitive("zeros", "A map of zeros, subsampled by `stride`.",
+              (Field("stride", "positive", 1),), shapes.subsample),
+    Primitive("matmul", "Matrix product of two maps, each a matrix of channels by positions.", (),
+              shapes.matmul, macs=lambda a, t, out: t[0].size * t[1].H * t[1].W, maps=2),
+    Primitive("transpose", "Channels and positions swapped: CxHxW becomes (H*W)xCx1.", (),
+              shapes.transpose),
+    Primitive(
+        "relative_attention",
+        "Self-attention of all positions, with learned biases for their distance in rows and in columns;"
+        " takes queries, keys (`key` channels each) and values, head by head.",
+        (Field("key", "positive", REQUIRED), Field("value", "positive", REQUIRED),
+         Field("heads", "positive", 8)), shapes.relative_attention,
+        lambda a, t: Weights(2 * (t[0].H + t[0].W - 1) * (a["key"] // a["heads"])), _relative_attention_macs,
+        sized=True,
+    ),
+    Primitive("single_precision",
+              "In single precision at least: for products and sums that half precision cannot hold.", (),
+              shapes.same),
+    Primitive("precision", "In the precision of the map `like`.", (Field("like", "map", REQUIRED),),
+              shapes.same),
+    Primitive("dropout", "In training, sets values to zero with probability p and scales the rest.",
+              (Field("p", "number", 0.5),), shapes.same),
+    Primitive("drop_path",
+              "In training, drops whole samples with the scheduled probability; left out of a"
+              " pipeline whose earlier stages include the identity.", (), shapes.same),
+    Primitive("identity", "The map itself.", (), shapes.same),
+)  # fmt: skip
+
+PRIMITIVES: dict[str, Primitive] = {primitive.name: primitive for primitive in _TABLE}

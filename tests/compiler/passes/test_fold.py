@@ -1,0 +1,148 @@
+import copy
+from typing import Any
+
+import pytest
+import torch
+from reference.pouring import compiled
+from shipped import EXAMPLES, images, randomise, small
+
+from genolang.api import Network
+
+NETWORKS = [
+    ("att_darts/found", "cifar"), ("att_darts/search", "supernet"), ("aacn/clutter", "shares"),
+    ("apnas/found", "resnet20"), ("ean/clutter", "dia_search"), ("residual_attention/cifar", "attention56"),
+    ("resnet/cifar", "se_resnet20"), ("std/mnasnet", "mnasnet_b1"), ("transfer/segmentation", "segmenter"),
+]  # fmt: skip
+
+
+def network(body: str) -> Network:
+    return compiled(f"geno 1\nimport std.ops\nnetwork n {{\n  input image(3, 9, 7)\n{body}\n}}\n")
+
+
+def both(found: Network, dtype: torch.dtype = torch.float64) -> tuple[Any, Any]:
+    """The network in evaluation, and its copy for inference."""
+    torch.manual_seed(0)
+    module = found.module(fused=False).to(dtype)
+    randomise(module)
+    return module.eval(), found.for_inference(module)
+
+
+def names(text: str) -> list[str]:
+    return [*network(text).for_inference(network(text).module()).state_dict()]
+
+
+@pytest.mark.parametrize("name", NETWORKS, ids=str)
+def test_a_network_for_inference_answers_as_the_network_does(name: tuple[str, str]) -> None:
+    assert name in EXAMPLES
+    found = small(*name)
+    module, quick = both(found)
+    image = images(found, 2)
+    with torch.no_grad():
+        expected = module(image)
+        torch.testing.assert_close(quick(image), expected, atol=1e-11, rtol=1e-10)
+        single = copy.deepcopy(quick).float()
+        found_single = single(image.float())
+        again = single(image[:1].float())
+    scale = float(expected.abs().max())
+    torch.testing.assert_close(found_single.double(), expected, atol=2e-5 * scale, rtol=0)
+    torch.testing.assert_close(again, found_single[:1], atol=2e-5 * scale, rtol=0)
+
+
+def test_a_norm_behind_a_layer_goes_into_it_and_gives_it_a_bias() -> None:
+    text = "  stem conv(3, 4) -> batch_norm -> relu -> conv(1, 5, bias=true) -> batch_norm\n"
+    text += "  head global_avg_pool -> linear(3)"
+    assert names(text) == ["stem.conv.weight", "stem.conv.bias", "stem.conv_2.weight", "stem.conv_2.bias",
+                           "head.linear.weight", "head.linear.bias"]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "stem",
+    [
+        "relu -> batch_norm -> conv(3, 4)",
+        "{ y = x -> conv(3, 4)\n return (y -> batch_norm) + y }",
+        "{ h = conv(3, 3, bias=true)\n return (x -> h -> batch_norm) + h(x -> relu) }",
+        "{ n = batch_norm\n return n(x -> conv(3, 3)) + n(x) }",
+    ],
+)
+def test_a_norm_of_what_others_read_too_or_that_is_used_twice_stays(stem: str) -> None:
+    text = stem if not stem.startswith("{") else "part"
+    body = f"  stem {text}\n  head global_avg_pool -> linear(3)"
+    spec = f"geno 1\nop part {stem}\n" if stem.startswith("{") else "geno 1\n"
+    found = compiled(f"{spec}network n {{\n  input image(3, 9, 7)\n{body}\n}}\n")
+    module, quick = both(found)
+    assert [n for n in quick.state_dict() if "running" in n]
+    image = images(found, 3)
+    torch.testing.assert_close(quick(image), module(image), atol=1e-12, rtol=1e-12)
+
+
+def test_additions_and_relus_happen_inside_convolutions_and_keep_what_others_read() -> None:
+    text = """geno 1
+op block {
+  a = x -> conv(3, 16) -> batch_norm -> relu
+  b = (a -> conv(3, 16) -> batch_norm) + a
+  c = b -> relu
+  return concat(a, b, c, (c -> conv(1, 16)) + (c -> conv(5, 16, groups=16) -> relu), c -> conv(1, 16, stride=1) -> sigmoid)
+}
+network n {
+  input image(3, 33, 31)
+  stem  block -> (conv(3, 8, stride=2) + conv(3, 8, stride=2)) -> relu
+  head  global_avg_pool -> linear(6) -> relu -> linear(3)
+}
+"""
+    found = compiled(text)
+    module, quick = both(found, torch.float32)
+    image = images(found, 2).float()
+    with torch.no_grad():
+        expected = module(image)
+        for _ in range(2):
+            torch.testing.assert_close(quick(image), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_weights_that_change_are_read_again() -> None:
+    found = network("  stem conv(3, 64) -> relu -> conv(3, 64)\n  head global_avg_pool -> linear(3)")
+    module, quick = both(found, torch.float32)
+    image = images(found, 32).float()
+    with torch.no_grad():
+        first = quick(image)
+        for part in (module, quick):
+            for weight in part.parameters():
+                weight.mul_(1.5)
+        second = quick(image)
+        torch.testing.assert_close(second, module(image), atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(first, second)
+
+
+def test_a_gradient_with_respect_to_the_image_is_right() -> None:
+    found = small("resnet/cifar", "se_resnet20")
+    gradients = []
+    for module in both(found):
+        image = images(found, 2).requires_grad_()
+        module(image).square().sum().backward()
+        gradients.append(image.grad)
+    torch.testing.assert_close(gradients[1], gradients[0], atol=1e-10, rtol=1e-10)
+
+
+def test_what_is_selected_and_open_is_taken_over() -> None:
+    found = small("att_darts/search")
+    module, _ = both(found)
+    options = {key: [1 % len(s.options)] * len(s.rows) for key, s in module.choices.sets.items()}
+    image = images(found, 2)
+    with torch.no_grad():
+        mixed = found.for_inference(module)(image)
+        torch.testing.assert_close(mixed, module(image), atol=1e-11, rtol=1e-10)
+        module.select(options)
+        selected = found.for_inference(module)(image)
+        torch.testing.assert_close(selected, module(image), atol=1e-11, rtol=1e-10)
+    assert not torch.allclose(mixed, selected)
+
+
+def test_a_network_for_inference_is_exportable_and_one_graph_for_torch_compile() -> None:
+    found = small("resnet/cifar", "se_resnet20")
+    module, quick = both(found, torch.float32)
+    image = images(found, 2).float()
+    with torch.no_grad():
+        expected = module(image)
+        exported = torch.export.export(quick, (image,)).module()(image)
+        traced = torch.compile(quick, backend="eager", fullgraph=True)(image)
+    torch.testing.assert_close(exported, expected, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(traced, expected, atol=1e-4, rtol=1e-4)
