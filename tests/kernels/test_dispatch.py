@@ -42,17 +42,26 @@ def test_the_fused_kernel_is_never_interpreted_unless_asked_for(monkeypatch: pyt
     assert choose(KERNEL, INPUTS, "fused") == "fused"
 
 
+def test_a_kernel_may_say_what_runs_where_nothing_of_its_own_can() -> None:
+    kernel = Kernel("example", "", frozenset({"fused", "plain", "reference"}), {}, {}, otherwise="plain")
+    assert choose(kernel, INPUTS) == "plain" and choose(kernel, INPUTS, "reference") == "reference"
+
+
 def test_why_is_one_sentence() -> None:
     assert why(KERNEL, INPUTS) == "example runs as cpu: the inputs are not on a GPU."
 
 
-def test_importing_the_kernels_starts_neither_triton_nor_a_device() -> None:
+def test_importing_the_kernels_starts_neither_triton_nor_a_device_nor_the_language() -> None:
     program = (
-        "import sys, torch, genolang.kernels.mixed_sum; "
-        "print('triton.language' in sys.modules, torch.cuda.is_initialized())"
+        "import sys, torch; state = torch.get_rng_state(), torch.get_default_dtype(), torch.get_num_threads(); "
+        "from genolang.kernels import masking, mixed_sum, relative_attention; "
+        "print('triton.language' in sys.modules, torch.cuda.is_initialized(), 'lark' in sys.modules, "
+        "not torch.equal(state[0], torch.get_rng_state()), "
+        "state[1:] != (torch.get_default_dtype(), torch.get_num_threads()), "
+        "*(n for n in sys.modules if n.startswith('genolang.') and n.split('.')[1] not in ('kernels', 'version')))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False"]
+    assert done.stdout.split() == ["False"] * 5
 
 
 @pytest.mark.parametrize("kernel", [mixed_sum.KERNEL, *masking.KERNELS.values()], ids=lambda kernel: kernel.name)
