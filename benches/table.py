@@ -1,14 +1,14 @@
-"""The README's table of measured figures, made from the committed results.
+"""Tables of measured figures, made from the committed results: the README's, and one for each kernel.
 
-    python -m benches.table            # writes it between the two marks in README.md
-    python -m benches.table FOLDER     # prints that of another folder's results
+    python -m benches.table            # writes them between their marks
+    python -m benches.table FOLDER     # prints the README's of another folder's results
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,10 @@ RESULTS = ROOT / "benches" / "results"
 BEGIN, END = "<!-- benches: written by `python -m benches.table` -->", "<!-- /benches -->"
 # In this order; of kernels the shapes are put together.
 KINDS = ("supernet", "discrete", "kernels")
+KERNELS = {
+    "mixed_sum": ("mixed_sum",), "relative_attention": ("relative_attention",),
+    "masking": ("mixed mask", "spatial mask", "channel mask", "recalibration"),
+}  # fmt: skip
 WHOLE = ("both", "inference")
 Row = dict[str, Any]
 
@@ -61,9 +65,40 @@ def _lines(kind: str, rows: list[Row]) -> Iterator[tuple[str, str, str]]:
                _range([_peak(row) for row in same]))  # fmt: skip
 
 
-def _peak(row: Row) -> float:
+def _peak(row: Row, form: str = "fused") -> float:
     forms = row["forms"]
-    return float(forms["fused"]["peak_bytes"] / forms["eager"]["peak_bytes"])
+    return float(forms[form]["peak_bytes"] / forms["eager"]["peak_bytes"])
+
+
+def kernel_block(names: Sequence[str], folder: Path = RESULTS) -> str:
+    """Every shape of a kernel: how plain PyTorch compares with each other form."""
+    parts = []
+    for kind, environment, rows in results(folder):
+        same = [row for row in rows if kind == "kernels" and row["name"] in names]
+        if not same:
+            continue
+        others = [form for form in same[0]["forms"] if form not in ("eager", "fused")]
+        forms = ["ours", *(form.replace("_", " ") for form in others)]
+        heads = ["time, plain over ours (quartiles)", *(f"processor's time, plain over {f}" for f in forms),
+                 *(f"peak memory, {f} over plain" for f in forms)]  # fmt: skip
+        where = f"{_where(environment)}, a load of {environment['load_average'][0]}"
+        lines = [f"Forward and backward; {where}:", "", "| | " + " | ".join(heads) + " |",
+                 "|---" * (len(heads) + 1) + "|"]  # fmt: skip
+        lines += [_kernel_line(row, others, len(names) > 1) for row in same]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _kernel_line(row: Row, others: Sequence[str], named: bool) -> str:
+    forms = row["forms"]
+    one, used = forms["fused"]["ratio"], [forms[form] for form in ("fused", *others)]
+    words = [row["name"] if named else "", row["shape"], "" if row["dtype"] == "float32" else row["dtype"]]
+    cells = [" ".join(word for word in words if word)]
+    cells.append(f"{one['median']:.2f} ({one['q1']:.2f} to {one['q3']:.2f})")
+    busy = [form.get("processor_ratio") for form in used]
+    cells += ["" if one is None else f"{one['median']:.2f}" for one in busy]
+    cells += [f"{_peak(row, form):.2f}" for form in ("fused", *others)]
+    return "| " + " | ".join(cells) + " |"
 
 
 def _range(values: list[float]) -> str:
@@ -77,19 +112,26 @@ def _where(environment: dict[str, Any]) -> str:
     return f"{e['device_name']}{threads}, torch {e['torch']}, {e['date']}, commit {e['commit']}"
 
 
-def written(readme: str, folder: Path = RESULTS) -> str:
-    """The README with the table of these results in it."""
-    before, rest = readme.split(BEGIN)
+def written(text: str, table: str) -> str:
+    """A document with the table in it."""
+    before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    return f"{before}{BEGIN}\n{block(folder)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{table}\n{END}{after}"
+
+
+def documents() -> dict[Path, str]:
+    """Every document that has a table, with the table that it should have."""
+    kernels = ROOT / "genolang" / "kernels"
+    found = {kernels / folder / "README.md": kernel_block(names) for folder, names in KERNELS.items()}
+    return {ROOT / "README.md": block(), **found}
 
 
 def main() -> None:
     if len(sys.argv) > 1:
         print(block(Path(sys.argv[1])))
         return
-    readme = ROOT / "README.md"
-    readme.write_text(written(readme.read_text(encoding="utf-8")), encoding="utf-8")
+    for path, table in documents().items():
+        path.write_text(written(path.read_text(encoding="utf-8"), table), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from genolang.compiler.backends.captured import Recorded, Recorder
 Leaves = Sequence[Tensor]
 Gradients = tuple[Tensor | None, ...]
 # More sets than this are not made, however small they are.
-MOST_SETS = 16
+MOST_SETS = 8
 _CACHE = 60_000_000
 
 
@@ -98,9 +98,9 @@ class CapturedForm(Form):
 
 
 def rotation(device: torch.device, leaves: Leaves) -> int:
-    """How many sets of leaves like these a GPU's cache cannot hold: twice its size. On a CPU one."""
+    """How many sets of leaves like these, with their gradients, are twice a GPU's cache. On a CPU one."""
     if device.type != "cuda":
         return 1
     cache = getattr(torch.cuda.get_device_properties(device), "L2_cache_size", 0) or _CACHE
-    size = sum(leaf.numel() * leaf.element_size() for leaf in leaves)
+    size = 2 * sum(leaf.numel() * leaf.element_size() for leaf in leaves)
     return max(2, min(MOST_SETS, -(-2 * cache // max(size, 1))))

@@ -22,11 +22,12 @@ Timed = Callable[[], Mapping[str, float]]
 
 
 def interleave(
-    variants: Mapping[str, Timed], rounds: int, warmup: int = 2
+    variants: Mapping[str, Timed], rounds: int
 ) -> dict[str, dict[str, list[float]]]:
     """Seconds by variant and phase, one value a round; the first to run changes every round."""
     names = list(variants)
     found: dict[str, dict[str, list[float]]] = {name: {} for name in names}
+    warmup = 1 if rounds < 5 else 2
     # What is there already is not looked through again every round.
     gc.collect()
     gc.freeze()

@@ -1,7 +1,9 @@
-"""The most memory that a piece of work holds at once, above what was there before."""
+"""The most memory that a piece of work holds at once, and giving back what earlier work has freed."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 from collections.abc import Callable
 
 import torch
@@ -26,3 +28,14 @@ def peak_bytes(work: Callable[[], object], device: torch.device) -> int:
         total += event.nbytes()
         most = max(most, total)
     return most
+
+
+def release(device: torch.device) -> None:
+    """Gives freed memory back, so that large tensors are as dear as they were to whoever came first."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        return
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -15,7 +15,7 @@ from genolang.bench.clock import Clock, Mark
 from genolang.bench.floors import Ceilings, Work, floors
 from genolang.bench.forms import Form
 from genolang.bench.interleaved import Timed, interleave
-from genolang.bench.peak import peak_bytes
+from genolang.bench.peak import peak_bytes, release
 from genolang.bench.rows import Measured, Row, timed_row
 
 T = TypeVar("T")
@@ -53,6 +53,7 @@ class Subject:
         if any(name.startswith("compiled") for name in self.forms):
             # What was compiled for other shapes of the same function would count against its limit.
             torch.compiler.reset()
+        release(self.device)
         forms, failed, distances, first = self._checked()
         base = replace(base, failed=failed, distance=distances.get(FUSED))
         if EAGER in failed or FUSED in failed:

@@ -52,17 +52,21 @@ def _passes(context: click.Context, option: click.Parameter, value: str | None) 
               help=f"What to write: {', '.join(FORMS)}. With -o alone: module.")  # fmt: skip
 @click.option("--explain", is_flag=True,
               help="Say what each pass changed, and which lines became which kernel or why not.")  # fmt: skip
+@click.option("--weights", metavar="FILE",
+              help="Its weights: a run's own, or published ones, poured in by position.")  # fmt: skip
+@click.option("--inference", is_flag=True,
+              help="In `export` and `onnx`: batch norms folded into the layers before them.")  # fmt: skip
 @click.option("--without", metavar="PASS,...", callback=_passes, help="Passes to switch off, by name.")
 @set_option("Change a parameter of the network: --set channels=36.")
 @json_option
 def compile_command(
     spec: str, network: str | None, folder: str | None, forms: tuple[str, ...] | None, explain: bool,
-    without: tuple[str, ...], values: dict[str, str], as_json: bool,
+    weights: str | None, inference: bool, without: tuple[str, ...], values: dict[str, str], as_json: bool,
 ) -> None:  # fmt: skip
     """Build a network, run it once on its declared input, and write it in other forms.
 
     \b
-    module   initial weights (safetensors) and the spec
+    module   weights (safetensors) and the spec
     python   readable PyTorch source that needs torch alone
     export   a torch.export archive (.pt2), for any batch size
     onnx     an ONNX model, for any batch size
@@ -71,6 +75,7 @@ def compile_command(
     \b
     genoc compile darts/v2 --network cifar --emit python,module -o build/v2
     genoc compile quickstart --explain
+    genoc compile runs/v2/spec.geno --weights runs/v2/weights.safetensors --inference --emit export
     """
     from genolang.api import load
     from genolang.cli.output import fail_with, print_json
@@ -83,9 +88,9 @@ def compile_command(
         plan = found.plan().to_json()
         if without:
             plan["activation_bytes"] = driver.activation_bytes(found.program, 1, without=without)
-        module = build_and_run(found, without)
+        module = build_and_run(found, without, weights)
         wanted = forms if forms is not None else ("module",) if folder is not None else ()
-        files = contents(loaded, found, module, values, wanted, without)
+        files = contents(loaded, found, module, values, wanted, without, inference)
         paths = write(Path(folder) if folder is not None else Path("build", found.name), files)
         kernels = driver.kernels(found.program, without=without) if as_json or explain else []
         passes = passes_of(found, without) if explain else []
@@ -106,10 +111,13 @@ def compile_command(
         click.echo(f"wrote {path}", err=True)
 
 
-def build_and_run(network: Network, without: tuple[str, ...] = ()) -> NetworkModule:
-    """The module with its initial weights, made without some passes, after one forward in evaluation.
+def build_and_run(
+    network: Network, without: tuple[str, ...] = (), weights: str | None = None
+) -> NetworkModule:
+    """The module, made without some passes, after one forward in evaluation.
 
-    Weights and images come from a fixed seed. Error: G507 for a network that does not fit into memory.
+    Images, and weights where no file is named, come from a fixed seed. Errors: G507 for a network that does
+    not fit into memory, G001 and G714 for weights that cannot be read or do not fit.
     """
     import torch
 
@@ -122,6 +130,10 @@ def build_and_run(network: Network, without: tuple[str, ...] = ()) -> NetworkMod
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
             module = driver.to_module(program, without=without) if without else network.module()
+        if weights is not None:
+            from genolang.train.pouring import pour
+
+            pour(module, weights)
         module.eval()
         images = torch.randn(shape, generator=torch.Generator().manual_seed(SEED))
         with torch.no_grad():
@@ -137,12 +149,13 @@ def build_and_run(network: Network, without: tuple[str, ...] = ()) -> NetworkMod
 
 def contents(
     spec: Spec, network: Network, module: NetworkModule, values: Mapping[str, str],
-    forms: tuple[str, ...], without: tuple[str, ...] = (),
+    forms: tuple[str, ...], without: tuple[str, ...] = (), inference: bool = False,
 ) -> dict[str, bytes]:  # fmt: skip
     """The files of every form by their names. Error: G713 where a form needs a missing package."""
     from genolang.compiler import driver
 
     program = network.program
+    answers = network.for_inference(module) if inference else module
     files: dict[str, bytes] = {}
     for form in forms:
         if form == "module":
@@ -151,9 +164,9 @@ def contents(
         elif form == "python":
             files["network.py"] = driver.to_python(program).encode()
         elif form == "export":
-            files["network.pt2"] = driver.to_exported(module, program)
+            files["network.pt2"] = driver.to_exported(answers, program)
         elif form == "onnx":
-            files["network.onnx"] = driver.to_onnx(module, program)
+            files["network.onnx"] = driver.to_onnx(answers, program)
         else:
             files["network.ir"] = driver.to_text(program, without=without).encode()
     return files

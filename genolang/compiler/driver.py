@@ -36,10 +36,9 @@ def to_module(program: Program, *, fused: bool = True, without: Collection[str] 
 
     selectable, together = _versions(program, fused, without)
     if not program.choices:
-        return build_network(together, {}, program.auxiliary_weight)
-    return build_network(
-        selectable, program.choices, program.auxiliary_weight, None if together is selectable else together
-    )
+        return build_network(together, {}, program.auxiliary_weight, plain=not fused)
+    both = None if together is selectable else together
+    return build_network(selectable, program.choices, program.auxiliary_weight, both, plain=not fused)
 
 
 def for_inference(program: Program, module: NetworkModule) -> NetworkModule:

@@ -98,9 +98,9 @@ def test_sets_of_inputs_are_twice_a_gpus_cache_and_one_on_a_cpu(monkeypatch: pyt
     assert rotation(CPU, megabyte) == 1
     about = SimpleNamespace(L2_cache_size=5_000_000)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: about)
-    assert rotation(CUDA, megabyte) == 10
+    assert rotation(CUDA, megabyte) == 5
     assert rotation(CUDA, megabyte * 100) == 2
-    assert rotation(CUDA, [torch.empty(1)]) == 16
+    assert rotation(CUDA, [torch.empty(1)]) == 8
 
 
 def test_compiled_forms_are_the_plain_one_through_torch_compile(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,6 +82,27 @@ def test_the_archive_holds_the_weights_that_were_written() -> None:
     torch.testing.assert_close(archive.module()(image), module(image), rtol=1e-6, atol=1e-6)
 
 
+def test_an_archive_for_inference_answers_as_the_given_weights_do_and_has_no_norms() -> None:
+    found = small("resnet/cifar", "se_resnet20")
+    network = ["resnet/cifar", "--network", "se_resnet20", "--set", "depth=8", "--set", "classes=3"]
+    module = found.module().eval()
+    safetensors.torch.save_file(module.state_dict(), "given.safetensors")
+    answer(*network, "--weights", "given.safetensors", "--inference", "--emit", "export", "-o", "out")
+    exported = torch.export.load("out/network.pt2")
+    image = images(found, 2).float()
+    with torch.no_grad():
+        torch.testing.assert_close(exported.module()(image), module(image), atol=1e-4, rtol=1e-4)
+    assert not [name for name in exported.state_dict if "running" in name]
+
+
+def test_weights_that_do_not_fit_are_said() -> None:
+    safetensors.torch.save_file({"a": torch.zeros(3)}, "other.safetensors")
+    for file, code in (("other.safetensors", "G714"), ("absent.safetensors", "G001")):
+        found = run("compile", "quickstart", *SMALL, "--weights", file, "-o", "out")
+        assert (found.exit_code, code in found.output) == (2, True), found.output
+    assert not Path("out").exists()
+
+
 def test_two_compilations_write_the_same_bytes() -> None:
     for folder in ("one", "two"):
         torch.rand(3)

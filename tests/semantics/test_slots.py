@@ -1,5 +1,6 @@
 """Slots, what is plugged into them, and state that runs through them."""
 
+import io
 import random
 
 import pytest
@@ -218,6 +219,24 @@ def test_threaded_state_survives_saving_compiling_and_exporting(clause: str) -> 
         return  # an open choice is not exported
     exported = torch.export.export(net, (x,)).module()
     torch.testing.assert_close(exported(x), want, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("shared", ["", "shared per stage"])
+def test_threaded_state_is_trained_as_one_compiled_graph(shared: str) -> None:
+    net = module(f"network n = plain with dia(r=2) at residual {shared}").train()
+    again = module(f"network n = plain with dia(r=2) at residual {shared}").train()
+    kept = io.BytesIO()
+    torch.save(net.state_dict(), kept)
+    kept.seek(0)
+    again.load_state_dict(torch.load(kept, weights_only=True))
+    x = torch.randn(3, 3, 9, 7, dtype=torch.float64)
+    compiled = torch.compile(again, fullgraph=True, backend="aot_eager")
+    for run in (net, compiled):
+        run(x).square().sum().backward()
+    for here, there in zip(net.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(here.grad, there.grad, rtol=1e-9, atol=1e-9)
+    for here, there in zip(net.buffers(), again.buffers(), strict=True):
+        torch.testing.assert_close(here, there, rtol=1e-12, atol=1e-12)
 
 
 def test_slots_in_cells_are_filled_too() -> None:

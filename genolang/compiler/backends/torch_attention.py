@@ -6,6 +6,7 @@ import torch
 from torch import Size, Tensor, nn
 
 from genolang.compiler.backends.planned import planned
+from genolang.kernels.dispatch import REFERENCE
 from genolang.kernels.relative_attention import relative_attention
 from genolang.kernels.relative_attention.small import LARGEST
 from genolang.semantics.program import Leaf
@@ -18,9 +19,11 @@ class RelativeAttention(nn.Module):
     for a larger map. Source: Bello et al. 2019, sections 3.1 and 3.2; first values as in its appendix.
     """
 
-    def __init__(self, key: int, value: int, heads: int, height: int, width: int) -> None:
+    def __init__(
+        self, key: int, value: int, heads: int, height: int, width: int, plain: bool = False
+    ) -> None:
         super().__init__()
-        self.value, self.heads = value, heads
+        self.value, self.heads, self.plain = value, heads, plain
         self.relative_height = nn.Parameter(torch.empty(2 * height - 1, key // heads))
         self.relative_width = nn.Parameter(torch.empty(2 * width - 1, key // heads))
         self.reset_parameters()
@@ -31,19 +34,22 @@ class RelativeAttention(nn.Module):
                 nn.init.normal_(table, std=table.shape[1] ** -0.5)
 
     def forward(self, qkv: Tensor) -> Tensor:
+        tables = self.relative_height, self.relative_width
+        if self.plain:
+            return relative_attention(qkv, *tables, self.heads, use=REFERENCE)
         if qkv.is_meta:
             # Saved: the input, the tables, the result, and for every query a number or, on small maps
             # (on a CPU), its weights.
             batch, _, height, width = qkv.shape
-            pixels, tables = height * width, (self.relative_height, self.relative_width)
+            pixels = height * width
             extra = batch * self.heads * pixels * (pixels if pixels <= LARGEST else 1)
             return planned(
                 Size((batch, self.value, height, width)), qkv, *tables, saved=(qkv, *tables), extra=extra,
                 save_result=True,
             )  # fmt: skip
-        return relative_attention(qkv, self.relative_height, self.relative_width, self.heads)
+        return relative_attention(qkv, *tables, self.heads)
 
 
-def make_attention(leaf: Leaf) -> RelativeAttention:
+def make_attention(leaf: Leaf, plain: bool) -> RelativeAttention:
     attrs, x = leaf.attrs, leaf.inputs[0]
-    return RelativeAttention(attrs["key"], attrs["value"], attrs["heads"], x.H, x.W)
+    return RelativeAttention(attrs["key"], attrs["value"], attrs["heads"], x.H, x.W, plain)

@@ -142,8 +142,8 @@ class DropPath(nn.Module):
         return x * (mask.to(x.dtype) / keep)
 
 
-def make_leaf(leaf: Leaf) -> nn.Module:
-    """A layer with weights, in torch's default initialisation."""
+def make_leaf(leaf: Leaf, *, plain: bool = False) -> nn.Module:
+    """A layer with weights, in torch's default initialisation; a `plain` one calls no kernel."""
     attrs, x = leaf.attrs, leaf.inputs[0]
     if leaf.layer == "conv":
         return Conv2d(
@@ -157,7 +157,7 @@ def make_leaf(leaf: Leaf) -> nn.Module:
     if leaf.layer == "layer_norm":
         return LayerNorm(x.C, attrs["eps"])
     if leaf.layer == "relative_attention":
-        return make_attention(leaf)
+        return make_attention(leaf, plain)
     assert leaf.layer == "batch_norm", leaf.layer
     return BatchNorm(x.C, attrs)
 

@@ -221,15 +221,17 @@ class NetworkModule(GraphModule):
 
 
 def build_network(
-    graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: float, together: Graph | None = None
-) -> NetworkModule:
+    graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: float, together: Graph | None = None,
+    *, plain: bool = False,
+) -> NetworkModule:  # fmt: skip
     """The module of a network's graph; weights in torch's default initialisation, logits zero.
 
-    `together` is the same graph after passes that hold while nothing is selected.
+    `together` is the same graph after passes that hold while nothing is selected. A `plain` network calls
+    no kernel: every layer is what it is by its definition.
     """
     network = NetworkModule(sets, auxiliary_weight)
     network._vectors = tuple(graph.node(output).type.is_vector for output in graph.outputs)
-    _Assembly(network, (graph,) if together is None else (graph, together)).run()
+    _Assembly(network, (graph,) if together is None else (graph, together), plain).run()
     return network
 
 
@@ -239,8 +241,9 @@ class _Assembly:
     Graphs come as versions of one program that passes made; their calls are the same, in one order.
     """
 
-    def __init__(self, root: NetworkModule, versions: tuple[Graph, ...]) -> None:
+    def __init__(self, root: NetworkModule, versions: tuple[Graph, ...], plain: bool) -> None:
         self.root = root
+        self.plain = plain
         self.versions = versions
         self.modules: dict[Path, nn.Module] = {(): root}
         self.bodies: dict[Path, Graph] = {}
@@ -248,7 +251,7 @@ class _Assembly:
     def run(self) -> None:
         self.collect(self.versions[0], ())
         for path, leaf in self.versions[0].leaves.items():
-            self.container(path[:-1])._modules[path[-1]] = self.modules[path] = make_leaf(leaf)
+            self.container(path[:-1])._modules[path[-1]] = self.modules[path] = make_leaf(leaf, plain=self.plain)
         self.assemble(self.root, self.versions, ())
 
     def collect(self, graph: Graph, prefix: Path) -> None:

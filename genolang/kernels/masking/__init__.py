@@ -25,6 +25,8 @@ CPUS = ("cpu", "meta")
 
 def _obstacle(inputs: Sequence[Tensor]) -> str:
     _, channels, height, width = inputs[0].shape
+    if channels > launch.MOST_CHANNELS:
+        return f"a map has more than {launch.MOST_CHANNELS} channels"
     if channels * height * width >= 2**31:
         return "an image has 2^31 values or more"
     if height * width > launch.MOST_POSITIONS:

@@ -20,7 +20,7 @@ Saved = tuple[Tensor, ...]
 def masked_forward(t: Tensor, m: Tensor, gate: Gate) -> tuple[Tensor, Saved]:
     """The masked map, and what backward needs besides t and the first of it, a map."""
     if gate.kind == SPATIAL:
-        hat, rows = _standardise(m, gate.eps)
+        hat, rows = standardise(m, gate.eps)
         mask, saved = (_maps(rows[0], hat) * hat).sigmoid_(), (hat, *rows)
     elif gate.kind == CHANNEL:
         norm = (m * m).sum(1, keepdim=True).sqrt_()
@@ -66,7 +66,7 @@ def _maps(rows: Tensor, like: Tensor) -> Tensor:
     return rows.view(like.shape[0], like.shape[1], 1, 1)
 
 
-def _standardise(m: Tensor, eps: float) -> tuple[Tensor, Saved]:
+def standardise(m: Tensor, eps: float) -> tuple[Tensor, Saved]:
     """The map by mean and biased deviation of its rows, and per row (B, C): from that to the unbiased
     deviation plus eps, one over that, and the factor by which backward takes the map."""
     batch, channels, height, width = m.shape
@@ -76,7 +76,7 @@ def _standardise(m: Tensor, eps: float) -> tuple[Tensor, Saved]:
     deviation = rstd.reciprocal()
     larger = (count / max(1, count - 1)) ** 0.5
     divisor = deviation * larger + eps
-    return hat, (deviation / divisor, divisor.reciprocal(), (deviation * divisor * larger).sqrt_())
+    return hat, (deviation / divisor, divisor.reciprocal(), (deviation * divisor * larger).sqrt())
 
 
 def _through_rows(g: Tensor, stretched: Tensor, scale: Tensor) -> Tensor:

@@ -18,6 +18,8 @@ def _obstacle(inputs: Sequence[Tensor]) -> str:
     *xs, _ = inputs
     if len(xs) > launch.MOST_CANDIDATES:
         return f"it has more than {launch.MOST_CANDIDATES} candidates"
+    if xs[0].shape[1] > launch.MOST_CHANNELS:
+        return f"a map has more than {launch.MOST_CHANNELS} channels"
     if xs[0].numel() >= 2**31:
         return "a map has 2^31 elements or more"
     return ""

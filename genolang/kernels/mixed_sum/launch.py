@@ -18,6 +18,8 @@ FORWARD_SLABS = (1024, 4096, LONGEST_SLAB)
 BACKWARD_SLABS = (1024, 4096, 8192)
 # Candidates' flags travel as the bits of one integer.
 MOST_CANDIDATES = 62
+# The grid's second axis ends here.
+MOST_CHANNELS = 65535
 
 CONFIGURATIONS = {
     "slab 1024": Configuration({"BLOCK": 1024}),

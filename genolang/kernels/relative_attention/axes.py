@@ -32,7 +32,8 @@ def heads_of(qkv: Tensor, s: Sizes) -> tuple[Tensor, Tensor, Tensor]:
     """Scaled queries (B * heads, H*W, d), keys (B * heads, d, H*W), values (B * heads, e, H*W)."""
     widths = [s.heads * s.key, s.heads * s.key, s.heads * s.value]
     query, key, value = (
-        part.reshape(s.batch * s.heads, width // s.heads, s.pixels)
+        # Products of slices of a channels_last map are slow.
+        part.reshape(s.batch * s.heads, width // s.heads, s.pixels).contiguous()
         for part, width in zip(torch.split(widened(qkv), widths, dim=1), widths, strict=True)
     )
     return (query.mT * s.scale).contiguous(), key, value

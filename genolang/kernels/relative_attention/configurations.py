@@ -10,6 +10,8 @@ from genolang.kernels.relative_attention.sizes import Sizes
 # Longer sides do not fit into registers in these forms, nor do heads of more dimensions.
 LARGEST_SIDE = 64
 LARGEST_DIMENSION = 64
+# All axes of a grid but the first end here.
+MOST_PROGRAMS = 65535
 
 # By kernel and bits of the operands. QUERIES: query pixels of a tile; KEYS: key pixels, whole image rows;
 # SPLIT: programs that share a head. `wide` are heads of more than 32 dimensions and, in float32, sides of
@@ -54,4 +56,6 @@ def obstacle(s: Sizes) -> str:
     dimension, side = LARGEST_DIMENSION // 2, LARGEST_SIDE // 2
     if max(s.key, s.value) > dimension and max(s.height, s.width) > side:
         return f"a head has more than {dimension} dimensions and a side more than {side} pixels"
+    if s.batch * s.heads > MOST_PROGRAMS:
+        return f"there are more than {MOST_PROGRAMS} heads in the batch"
     return ""

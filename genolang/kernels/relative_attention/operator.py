@@ -40,7 +40,7 @@ def kernel_for(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, hea
 
 @functools.lru_cache(maxsize=1024)
 def _kernel_for(s: Sizes) -> Kernel:
-    return replace(KERNEL, obstacle=lambda inputs: obstacle(s))
+    return replace(KERNEL, obstacle=lambda inputs: obstacle(s._replace(batch=inputs[0].shape[0])))
 
 
 def relative_attention(

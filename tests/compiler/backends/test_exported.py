@@ -101,12 +101,29 @@ def test_onnx_is_asked_for_in_evaluation_with_a_free_batch(monkeypatch: pytest.M
     assert (asked["input_names"], asked["output_names"]) == (["images"], ["logits"])
 
 
-def test_onnx_computes_the_same_where_its_packages_are_there() -> None:
+ATTENTION = """geno 1
+import std.augmented, std.plugins
+op through_a_stage {
+  cell = dia
+  return x -> conv(1) -> cell -> conv(1) -> cell
+}
+network n {
+  input image(3, 9, 7)
+  stem  aa_conv(3, 16, stride=2, value=1/2, heads=2, least=4) -> through_a_stage -> sge -> non_local
+  head  global_avg_pool -> linear(5)
+}
+"""
+
+
+@pytest.mark.parametrize("kind", ["cell", "attention"])
+def test_onnx_computes_the_same_where_its_packages_are_there(kind: str) -> None:
     onnx = pytest.importorskip("onnx.reference")
     pytest.importorskip("onnxscript")
-    network = small("darts/v2", "cifar", depth=2)
+    network = small("darts/v2", "cifar", depth=2) if kind == "cell" else compiled(ATTENTION)
     module = network.module().eval()
-    model = onnx.ReferenceEvaluator(io.BytesIO(driver.to_onnx(module, network.program)))
-    image = images(network, 3).float()
-    (logits,) = model.run(None, {"images": image.numpy()})
-    torch.testing.assert_close(torch.from_numpy(logits), module(image), rtol=1e-4, atol=1e-4)
+    randomise(module)
+    model = onnx.ReferenceEvaluator(driver.to_onnx(module, network.program))
+    for batch in (1, 3):
+        image = images(network, batch).float()
+        (logits,) = model.run(None, {"images": image.numpy()})
+        torch.testing.assert_close(torch.from_numpy(logits), module(image), rtol=1e-4, atol=1e-4)

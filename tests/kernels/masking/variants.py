@@ -35,12 +35,13 @@ def variant(kernel: str, configuration: str, dtype: str, **more: Any) -> Variant
 
 
 def exponentials(kernel: str, mask: str, configuration: str, sigmoid: bool) -> int:
-    """One a value of the tile, and of a mask that is shared one a channel or position, or a few alike."""
+    """One a value of the tile, and of a mask that is shared one a channel or position of the thread."""
     if kernel == "channel" and not sigmoid:
         return 0
     chosen = CONFIGURATIONS[configuration]
     values = chosen.blocks["BLOCK"] * chosen.blocks.get("CHANNELS", 1) // (32 * chosen.warps)
-    return values // 2 if mask in ("channel", "spatial") else values
+    # A thread holds eight 16-bit values in a row, so eight positions.
+    return min(values, 8) if mask in ("channel", "spatial") else values
 
 
 def variants() -> Iterator[Variant]:
@@ -52,7 +53,7 @@ def variants() -> Iterator[Variant]:
                 ("spatial", "", ROWS, True),
                 ("channel", "", COLUMNS, False),
                 ("channel", "", COLUMNS, True),
-                ("recalibrate", "channel", ROWS, True),
+                ("recalibrate", "channel", [t.replace("rows 1024", "row 1024") for t in ROWS], True),
                 ("recalibrate", "spatial", COLUMNS, True),
                 ("recalibrate", "full", COLUMNS, True),
             ):

@@ -24,7 +24,7 @@ torch._C._set_deterministic_algorithms(True)
         Case(size=(5, 3), batch=0),
         Case(size=(8, 8), key=20, value=4, heads=1, batch=1),
         Case(size=(14, 14), key=20, value=3, heads=1, batch=1),
-        Case(size=(1, 2), key=2, value=1, heads=8, batch=1),
+        Case(size=(1, 2), key=2, value=1, heads=3, batch=1),
         *(Case(size=(2, 3), key=key, value=value, heads=1, batch=1)
           for key, value in ((24, 64), (32, 5), (40, 40), (48, 8), (64, 33))),
     ],
@@ -56,7 +56,7 @@ def test_without_relative_positions_it_is_plain_attention() -> None:
     q, k, v = (part.unflatten(1, (2, 4)).flatten(3).mT for part in inputs.qkv.split(8, dim=1))
     plain = torch.softmax(q @ k.mT / 2, 3) @ v
     found = ours(FUSED)(*inputs.tensors, 2)
-    assert float((found - plain.mT.flatten(1, 2).unflatten(2, (3, 5))).abs().max()) < 1e-14
+    torch.testing.assert_close(found, plain.mT.flatten(1, 2).unflatten(2, (3, 5)), rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("how", ["expanded", "transposed"])
