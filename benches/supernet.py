@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from genolang.api import load
 from genolang.bench.forms import Form, Leaves
-from genolang.bench.interleaved import write_results
+from genolang.bench.interleaved import environment, write_results
 from genolang.bench.rows import table
 from genolang.bench.subject import EXACT, Subject
 
@@ -97,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     device = torch.device(given.device)
+    about = environment(device) | {"subject": "supernet by hand", "rounds": given.rounds}
     rows = []
     for spec in given.spec or ["darts/search"]:
         shape = spec, given.channels, given.depth, given.batch, device
@@ -112,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for row, _ in rows:
         assert not row.refused, row.refused
     if given.json:
-        write_results(given.json, device, [row.to_json() | more for row, more in rows], rounds=given.rounds)
+        write_results(given.json, about, [row.to_json() | more for row, more in rows])
 
 
 if __name__ == "__main__":

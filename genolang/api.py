@@ -102,9 +102,12 @@ class Network:
         return driver.to_module(self.program, fused=fused)
 
     def for_inference(self, module: NetworkModule) -> NetworkModule:
-        """A copy of this network's module that only answers: in evaluation, batch norms folded into the
-        layers before them, without auxiliary head and gradients. Its state dict is its own: the layers
-        that took in a norm have biases, the norms are gone, and neither network loads the other's."""
+        """A copy of this network's module that only answers: (B, C, H, W) to logits, as in evaluation.
+
+        Batch norms are folded into the layers before them, what `module.select` left out is gone, and so are
+        auxiliary head and gradients to weights. Its state dict is its own: layers that took in a norm have
+        biases, and neither network loads the other's.
+        """
         from genolang.compiler import driver
 
         return driver.for_inference(self.program, module)

@@ -78,12 +78,10 @@ def environment(device: torch.device) -> dict[str, Any]:
     }
 
 
-def write_results(
-    path: Path, device: torch.device, rows: Sequence[Mapping[str, Any]], **about: Any
-) -> None:
-    """The one form in which results are kept: the environment, and rows."""
+def write_results(path: Path, about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
+    """The one form in which results are kept: the environment in which they were begun, and rows."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {"environment": environment(device) | about, "rows": rows})
+    write_json(path, {"environment": about, "rows": rows})
 
 
 def _processor() -> str:

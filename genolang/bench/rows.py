@@ -22,7 +22,7 @@ class Row:
     `peak_bytes` is the most memory that ours held above its inputs and weights. `forms` has by form
     `median_ms`, `q1_ms`, `q3_ms`, `min_ms`; `ratio` (eager over it: `median`, `q1`, `q3`, `of_minima`)
     and `processor_ratio`, the same of the processor's time; `peak_bytes`; `first_s`, the seconds of its
-    first run, compilation included; and where the least `bytes` are known `bytes_per_s` and `of_floor`,
+    making and first run, compilation included; and where the least `bytes` are known `bytes_per_s` and `of_floor`,
     the share of its time that the floor is. `distance` is how far fused is from eager; `failed` says why
     forms were left out, `refused` why nothing was timed.
     """
@@ -93,7 +93,7 @@ def table(rows: Sequence[Row]) -> Table:
     made = Table(box=None, pad_edge=False)
     others = list(dict.fromkeys(name for row in rows for name in row.forms if name != "fused"))
     words = ["name", "shape", "dtype", "pass"]
-    columns = [*words, *others, "fused", "eager/fused", "GB/s", "of floor", "peak", "eager peak"]
+    columns = [*words, *others, "fused", "eager/fused", "GB/s", "of floor", "peak", "eager peak", "compiling"]
     cells = [_cells(row) for row in rows]
     kept = [c for c in columns if c in words or any(row.get(c) for row in cells)]
     for column in kept:
@@ -115,6 +115,8 @@ def _cells(row: Row) -> dict[str, str]:
         found["of floor"] = f"{100 * fused['of_floor']:.0f} % ({row.floor_by})"
     if "peak_bytes" in fused:
         found["peak"], found["eager peak"] = (_size(one["peak_bytes"]) for one in (fused, eager))
+    if "first_s" in row.forms.get("compiled", {}):
+        found["compiling"] = f"{row.forms['compiled']['first_s']:.1f} s"
     return found
 
 

@@ -79,8 +79,8 @@ class Subject:
         return {name: found.get(name, math.inf) for name in {**found, **failed}}
 
     def _checked(self) -> tuple[dict[str, Form], dict[str, str], dict[str, float], dict[str, float]]:
-        """Forms that compute what eager does, why others are left out, distances, and the seconds of
-        every form's first run."""
+        """Forms that compute what eager does, why others are left out, distances, and the seconds that
+        making each form and running it once takes."""
         forms: dict[str, Form] = {}
         failed: dict[str, str] = {}
         found: dict[str, float] = {}
@@ -88,8 +88,8 @@ class Subject:
         clock, right = Clock(self.device), None
         for name, make in self.forms.items():
             try:
-                form = make()
                 marks = [clock.mark()]
+                form = make()
                 form.prepare()
                 results = self.results(form)
                 marks.append(clock.mark())

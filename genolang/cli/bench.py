@@ -145,19 +145,21 @@ def _extra(device: torch.device, compiled: bool, captured: bool) -> tuple[str, .
 def _measure(asked: _Asked, rounds: int, output: Path | None, as_json: bool) -> list[Row]:
     """All rows, written after every subject: a long run that is ended early leaves what it has."""
     from genolang.bench.floors import measure_ceilings
-    from genolang.bench.interleaved import write_results
+    from genolang.bench.interleaved import environment, write_results
 
     ceilings = {str(dtype).removeprefix("torch."): measure_ceilings(asked.device, dtype)
                 for dtype in asked.dtypes}  # fmt: skip
-    about = {"subject": asked.what, "rounds": rounds,
-             "ceilings": {name: one.to_json() for name, one in ceilings.items()}}  # fmt: skip
+    about = environment(asked.device) | {
+        "subject": asked.what, "rounds": rounds,
+        "ceilings": {name: one.to_json() for name, one in ceilings.items()},
+    }  # fmt: skip
     rows: list[Row] = []
     for one in asked.subjects():
         if not as_json:
             print(f"{one.name}, {one.shape} ...", file=sys.stderr)
         rows += one.measure(rounds, ceilings[str(one.dtype).removeprefix("torch.")])
         if output is not None:
-            write_results(output, asked.device, [row.to_json() for row in rows], **about)
+            write_results(output, about, [row.to_json() for row in rows])
     return rows
 
 

@@ -47,7 +47,7 @@ def for_inference(program: Program, module: NetworkModule) -> NetworkModule:
     from genolang.compiler.ir import build_graph
     from genolang.compiler.passes.fold import for_inference as folded
 
-    return answering(folded(build_graph(program.block)), module)
+    return answering(folded(build_graph(program.block), program.choices, module.selected), module)
 
 
 def activation_bytes(

@@ -85,7 +85,7 @@ def _recalibrated(x: Tensor, f: Tensor, m: Tensor, relu: bool, by: str) -> tuple
 def _relative_attention(
     qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str
 ) -> tuple[Tensor, Tensor]:
-    """What only backward reads is made of all logits; where the result alone is used, nothing of it is left."""
+    """What only backward reads is made of all logits; where the result alone is used, none of it is left."""
     s = sizes(qkv, relative_height, relative_width, heads)
     query, key, _ = heads_of(qkv, s)
     by_row, by_column = biases(query, relative_height, relative_width, s)

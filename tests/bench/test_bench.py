@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -44,7 +45,11 @@ def test_kernels_are_timed_forward_backward_and_both(tmp_path: Path) -> None:
     about = written["environment"]
     assert about["torch"] == torch.__version__ and about["device"] == "cpu" and about["rounds"] == 2
     assert set(about) >= {"date", "commit", "device_name", "threads", "load_average", "ceilings"}
-    assert plot.read_text().count("mixed mask") == 1
+    drawn = ElementTree.parse(plot).getroot()
+    words = [text.text for text in drawn.iter("{http://www.w3.org/2000/svg}text")]
+    assert words.count("mixed mask 2x4x5x7") == 1 and "augmented" in words
+    # The paper, two colours of the legend, a bar for each kernel and one more for attention.
+    assert len(list(drawn.iter("{http://www.w3.org/2000/svg}rect"))) == 1 + 2 + 6 + 1
 
 
 def test_only_kernels_with_the_words_asked_for_are_timed() -> None:

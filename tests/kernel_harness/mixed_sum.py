@@ -146,7 +146,7 @@ NAMED: Sequence[Case] = (
     Case(count=7, normed="yyyny", logits="one hot", shape=(2, 2, 5, 7)),
     Case(count=14, normed="y", logits="saturated", shape=(2, 1, 5, 7)),
     Case(count=35, normed="ynn", shape=(1, 1, 3, 3)),
-    Case(count=40, normed="yn", shape=(1, 1, 1, 3)),
+    Case(count=40, normed="yn", shape=(1, 1, 3, 3)),
     Case(count=2, logits="uniform", shape=(1, 16, 3, 1)),
     Case(scale=1e4),
     Case(training=False),

@@ -251,7 +251,8 @@ class _Assembly:
     def run(self) -> None:
         self.collect(self.versions[0], ())
         for path, leaf in self.versions[0].leaves.items():
-            self.container(path[:-1])._modules[path[-1]] = self.modules[path] = make_leaf(leaf, plain=self.plain)
+            made = self.modules[path] = make_leaf(leaf, plain=self.plain)
+            self.container(path[:-1])._modules[path[-1]] = made
         self.assemble(self.root, self.versions, ())
 
     def collect(self, graph: Graph, prefix: Path) -> None:

@@ -5,12 +5,13 @@ The one pass that changes what a state dict holds, so it stands in no pipeline.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from genolang.compiler.ir import Graph, Node, verify
 from genolang.compiler.ir.fused import Answering
+from genolang.compiler.passes.decide import decide
 from genolang.compiler.passes.inline import flatten
 from genolang.compiler.passes.layout import channels_last
 from genolang.compiler.passes.links import Uses, rebuilt, uses
@@ -18,7 +19,7 @@ from genolang.compiler.passes.prune import prune
 from genolang.compiler.passes.share import share
 from genolang.compiler.passes.zeros import drop_zeros
 from genolang.primitives import PRIMITIVES
-from genolang.semantics.program import Leaf, Path
+from genolang.semantics.program import ChoiceSet, Leaf, Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +39,15 @@ class Folding:
     norms: Mapping[Path, Norm]
 
 
-def for_inference(graph: Graph) -> Folding:
-    """A network's graph as it answers fastest: every cell written out, no auxiliary head, and no
-    weights but those that the answer needs."""
+def for_inference(
+    graph: Graph, sets: Mapping[str, ChoiceSet], selected: Mapping[str, Sequence[int]]
+) -> Folding:
+    """A network's graph as it answers fastest: every cell written out, what is selected in the place of
+    choices, no auxiliary head, and no weights but those that the answer needs."""
     graph = flatten(graph)
     graph.outputs = graph.outputs[:1]
+    zeros = {key: frozenset(i for i, o in enumerate(s.options) if o.zero) for key, s in sets.items()}
+    graph = decide(graph, selected, zeros)
     for change in (drop_zeros, share, prune):
         graph = change(graph)
     folding = fold(graph)

@@ -23,7 +23,7 @@ def relative_attention(
     only.
     Source: Bello et al. 2019, "Attention Augmented Convolutional Networks", section 3.
     """
-    if use == REFERENCE:
+    if use == REFERENCE or 0 in qkv.shape[2:]:
         return reference.relative_attention(qkv, relative_height, relative_width, heads)
     if torch.compiler.is_exporting() or torch._C._get_tracing_state():
         return exported.relative_attention(qkv, relative_height, relative_width, heads)

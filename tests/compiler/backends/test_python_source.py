@@ -253,3 +253,24 @@ network n {{
 }}
 """
     assert_agrees(compiled(text), tmp_path)
+
+
+def test_the_source_is_as_stable_in_half_precision_as_the_module(tmp_path: Path) -> None:
+    network = compiled("""geno 1
+import std.plugins
+op unit = x -> l2_norm(channels) -> precision(like=x)
+network n {
+  input image(16, 9, 7)
+  stem  sge -> non_local -> batch_norm -> unit
+  head  global_avg_pool -> linear(3)
+}
+""")
+    ours, theirs = network.module().eval(), model(network, tmp_path).eval()
+    randomise(ours)
+    theirs.load_state_dict(ours.state_dict())
+    image = (1e3 * images(network, 2)).half()
+    here, there = ours.half()(image), theirs.half()(image)
+    assert there.dtype == torch.float16 and there.isfinite().all()
+    torch.testing.assert_close(there, here, rtol=1e-2, atol=1e-3)
+    for name, tensor in ours.state_dict().items():
+        assert theirs.state_dict()[name].dtype == tensor.dtype, name

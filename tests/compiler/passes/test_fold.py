@@ -122,18 +122,38 @@ def test_a_gradient_with_respect_to_the_image_is_right() -> None:
     torch.testing.assert_close(gradients[1], gradients[0], atol=1e-10, rtol=1e-10)
 
 
-def test_what_is_selected_and_open_is_taken_over() -> None:
+@pytest.mark.parametrize("option", [0, 1, 4])
+def test_what_is_selected_is_left_alone_and_what_is_open_stays_so(option: int) -> None:
     found = small("att_darts/search")
-    module, _ = both(found)
-    options = {key: [1 % len(s.options)] * len(s.rows) for key, s in module.choices.sets.items()}
+    module, mixed = both(found)
+    sets = module.choices.sets
+    # One set stays open, and one edge keeps an operation where the others have a zero.
+    first, *_ = sets
+    options = {key: [option % len(s.options)] * len(s.rows) for key, s in sets.items() if key != first}
+    for rows in options.values():
+        rows[0] = 1
+        rows[2] = 1
     image = images(found, 2)
     with torch.no_grad():
-        mixed = found.for_inference(module)(image)
-        torch.testing.assert_close(mixed, module(image), atol=1e-11, rtol=1e-10)
+        open_answer = module(image)
+        torch.testing.assert_close(mixed(image), open_answer, atol=1e-11, rtol=1e-10)
         module.select(options)
-        selected = found.for_inference(module)(image)
-        torch.testing.assert_close(selected, module(image), atol=1e-11, rtol=1e-10)
-    assert not torch.allclose(mixed, selected)
+        quick = found.for_inference(module)
+        torch.testing.assert_close(quick(image), module(image), atol=1e-11, rtol=1e-10)
+        assert not torch.allclose(open_answer, module(image))
+    assert sum(p.numel() for p in quick.parameters()) < sum(p.numel() for p in mixed.parameters())
+
+
+def test_a_plug_in_that_is_switched_off_costs_nothing() -> None:
+    found = small("ean/clutter", "dia_search")
+    module, _ = both(found)
+    module.select({key: [0] * len(s.rows) for key, s in module.choices.sets.items()})
+    quick = found.for_inference(module)
+    image = images(found, 2)
+    with torch.no_grad():
+        torch.testing.assert_close(quick(image), module(image), atol=1e-11, rtol=1e-10)
+    assert any("dia" in name for name in module.state_dict())
+    assert not any("dia" in name for name in quick.state_dict())
 
 
 def test_a_network_for_inference_is_exportable_and_one_graph_for_torch_compile() -> None:

@@ -21,6 +21,7 @@ FUSED = "fused"
 # torch.empty is then full of NaN, so that what a kernel leaves unwritten shows. The public function for
 # this also imports torch.compile's whole machinery.
 torch._C._set_deterministic_algorithms(True)
+assert torch.empty(3).isnan().all()
 
 
 @pytest.mark.parametrize("case", NAMED, ids=str)

@@ -8,6 +8,7 @@ FUSED = "fused"
 
 # torch.empty is then full of NaN, so that what a kernel leaves unwritten shows.
 torch._C._set_deterministic_algorithms(True)
+assert torch.empty(3).isnan().all()
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,15 @@ def test_an_infinite_key_does_not_reach_the_other_image() -> None:
     assert not found["out"][0].isfinite().all() and found["out"][1].isfinite().all()
 
 
+@pytest.mark.parametrize("size", [(0, 7), (5, 0)])
+@pytest.mark.parametrize("use", [None, "cpu", "augmented", "reference"])
+def test_a_map_without_pixels_has_an_empty_result_and_no_gradient(size: tuple[int, int], use: str | None) -> None:
+    inputs = [torch.ones(s, requires_grad=True) for s in ((2, 22, *size), (9, 4), (13, 4))]
+    out = relative_attention(*inputs, 2, use=use)
+    out.sum().backward()
+    assert out.shape == (2, 6, *size) and not any(t.grad is None or t.grad.any() for t in inputs)
+
+
 # Where there is neither a fused kernel nor a CPU
 
 
