@@ -22,9 +22,10 @@ class Row:
     `peak_bytes` is the most memory that ours held above its inputs and weights. `forms` has by form
     `median_ms`, `q1_ms`, `q3_ms`, `min_ms`; `ratio` (eager over it: `median`, `q1`, `q3`, `of_minima`)
     and `processor_ratio`, the same of the processor's time; `peak_bytes`; `first_s`, the seconds of its
-    making and first run, compilation included; and where the least `bytes` are known `bytes_per_s` and `of_floor`,
-    the share of its time that the floor is. `distance` is how far fused is from eager; `failed` says why
-    forms were left out, `refused` why nothing was timed.
+    making and first run, compilation included; and where the least `bytes` are known `bytes_per_s` and
+    `of_floor`, the share of its time that the floor is, above 1 where data stayed in the cache.
+    `distance` is how far fused is from eager; `failed` says why forms were left out, `refused` why nothing
+    was timed.
     """
 
     name: str

@@ -12,6 +12,8 @@ from torch import Tensor
 from genolang.compiler.backends.torch_layers import make_function
 from genolang.compiler.ir.matched import Matched
 from genolang.kernels import dispatch, masking
+from genolang.kernels.cpu.inference import takes
+from genolang.kernels.masking.cpu import recalibrated_forward
 from genolang.kernels.masking.gate import CHANNEL, SPATIAL
 from genolang.primitives import MapType
 
@@ -48,11 +50,16 @@ class Recognised:
     """A kernel's call; the layers that it stands for where the kernel does not take the maps."""
 
     def __init__(self, made: Matched) -> None:
+        self.quick = made.kernel == "recalibration"
         self.kernel, self.arguments = _CALLS[made.kernel], dict(made.arguments)
         self.steps = [(make_function(s.layer, s.attrs, []), s.places) for s in made.steps]
 
     def __call__(self, *maps: Tensor) -> Tensor:
         if self.kernel.takes(maps):
+            if self.quick and not torch.is_grad_enabled() and takes(maps[0]):
+                # Without gradients it is never too small to be worth it, and to ask would cost as much.
+                x, f, m = maps
+                return recalibrated_forward(x, f, m, bool(self.arguments["relu"]))[0]
             return self.kernel.run(*maps, **self.arguments)
         values = [*maps]
         for function, places in self.steps:

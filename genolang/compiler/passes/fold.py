@@ -15,6 +15,7 @@ from genolang.compiler.passes.decide import decide
 from genolang.compiler.passes.inline import flatten
 from genolang.compiler.passes.layout import channels_last
 from genolang.compiler.passes.links import Uses, rebuilt, uses
+from genolang.compiler.passes.patterns import recognise
 from genolang.compiler.passes.prune import prune
 from genolang.compiler.passes.share import share
 from genolang.compiler.passes.zeros import drop_zeros
@@ -51,7 +52,7 @@ def for_inference(
     for change in (drop_zeros, share, prune):
         graph = change(graph)
     folding = fold(graph)
-    laid_out = channels_last(_joined(folding.graph))
+    laid_out = channels_last(_joined(recognise(folding.graph)))
     verify(laid_out, "folding")
     return Folding(laid_out, folding.norms)
 

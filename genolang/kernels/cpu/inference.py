@@ -13,8 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from genolang.kernels.cpu.maps import last, matrix, unmatrix
-
 # Fewer multiplications than this are a product of matrices for a 1x1 window; for others, fewer positions
 # and weights than these are left to ATen. benches/results/inference-convolutions.json
 FEW_PRODUCTS = 4_000_000
@@ -67,8 +65,8 @@ class Convolution:
         batch, _, height, width = x.shape
         positions, count = batch * height * width, weight.numel()
         if self.is_product and positions * count < FEW_PRODUCTS:
-            pixels, by = matrix(last(x)), weight.view(weight.shape[:2]).t()
-            y = unmatrix(pixels.mm(by) if bias is None else torch.addmm(bias, pixels, by), x)
+            # Of a map with its channels last the pixels are rows already.
+            y = functional.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
         elif positions < FEW_POSITIONS and count < FEW_WEIGHTS and self.places[3] == 1:
             padding, stride, dilation, groups = self.places
             y = torch.conv2d(x, weight, bias, stride, padding, dilation, groups)

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 from genolang.kernels.relative_attention.axes import as_given, biases, gradients, heads_of, widened
 from genolang.kernels.relative_attention.sizes import Sizes, sizes
 
-# Pixels. Measured, `genoc bench thresholds`: tiles are slower up to here, from 16x16 on as fast in less than
-# half of the memory.
-LARGEST = 255
+# Pixels. Measured, `genoc bench thresholds`: tiles are slower up to here; from 18x18 on as fast, in a third
+# of the memory.
+LARGEST = 256
 
 
 @as_given

@@ -40,12 +40,12 @@ def test_heads_may_have_any_number_of_dimensions(key: int, value: int) -> None:
 
 
 @pytest.mark.parametrize("heads", [1, 3, 8])
-@pytest.mark.parametrize("size", [(4, 3), (13, 14)], ids=str)
+@pytest.mark.parametrize("size", [(4, 3), (20, 17)], ids=str)
 def test_heads_may_be_any_number(heads: int, size: tuple[int, int]) -> None:
     agrees(Case(size=size, heads=heads, batch=1), "cpu", 1e-12)
 
 
-@pytest.mark.parametrize("size", [(5, 7), (13, 14)], ids=str)
+@pytest.mark.parametrize("size", [(5, 7), (20, 17)], ids=str)
 def test_nothing_is_left_unwritten_and_two_runs_agree_bit_by_bit(size: tuple[int, int]) -> None:
     case = Case(size=size, key=20, heads=3, dtype=torch.float32)
     found = []
