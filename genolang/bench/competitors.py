@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -32,11 +31,7 @@ def with_competitors(
 
 
 def compiled(form: Form, graphs: bool) -> Form:
-    """The form under torch.compile, compiled anew with the first run: nothing comes from the disk."""
-    import torch._inductor.config as inductor
-
-    inductor.force_disable_caches = True
-    warnings.filterwarnings("ignore", "dynamo_pgo force disabled")
+    """The form under torch.compile."""
     mode = "reduce-overhead" if graphs else "default"
     return CompiledForm(form, torch.compile(form.run, mode=mode, dynamic=False), graphs)
 

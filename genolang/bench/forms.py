@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 
 import torch
@@ -55,11 +56,19 @@ class Form:
 
 
 class CompiledForm(Form):
-    """Under torch.compile; `graphs` lets it record CUDA graphs of its own."""
+    """Under torch.compile, compiled anew: nothing comes from the disk. `graphs` lets it record CUDA graphs
+    of its own."""
 
     def __init__(self, form: Form, compiled: Callable[[Leaves], Tensor], graphs: bool) -> None:
         super().__init__(compiled, form.sets, training=form.training)
         self._graphs = graphs
+
+    def prepare(self) -> None:
+        import torch._inductor.config as inductor
+
+        with inductor.patch(force_disable_caches=True), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "dynamo_pgo force disabled")
+            self.work()
 
     def forward(self, turn: int) -> Tensor:
         if self._graphs:

@@ -46,6 +46,13 @@ TINY_SIDES = (2, 4, 6, 8)
 SIDES = (10, 12, 13, 14, 15, 16, 18, 20)
 # Channels and side of a map: those of DARTS's supernet, of its evaluated networks, and wider ones.
 SEPARABLE = ((16, 32), (32, 16), (64, 8), (36, 32), (72, 16), (144, 8), (256, 8), (320, 8))
+# Batch, channels in and out, side and window of convolutions without gradients.
+PRODUCTS = ((1, 16, 64, 32, 1), (1, 64, 256, 8, 1), (2, 64, 64, 16, 1), (4, 64, 64, 16, 1),
+            (4, 64, 256, 8, 1), (8, 64, 64, 16, 1), (32, 16, 64, 32, 1), (32, 256, 64, 8, 1))  # fmt: skip
+POSITIONS = ((1, 32, 32, 8, 3), (1, 32, 32, 16, 3), (2, 32, 32, 16, 3), (8, 32, 32, 8, 3),
+             (1, 16, 16, 32, 3), (2, 16, 16, 32, 3), (32, 32, 32, 8, 3))  # fmt: skip
+WEIGHTS = ((1, 32, 32, 8, 3), (1, 64, 64, 8, 3), (1, 96, 96, 8, 3), (1, 128, 128, 8, 3), (1, 256, 256, 8, 3),
+           (1, 640, 640, 8, 3))  # fmt: skip
 _NETWORK = """geno 1
 network n {{
   input image({channels}, {side}, {side})
@@ -74,6 +81,24 @@ def threshold_subjects(device: torch.device = CPU, *, small: bool = False) -> It
         yield from (_centred(case) for case in CENTRED[:take])
         yield from (_tiled(side) for side in SIDES[:take])
         yield from (_moments(*shape) for shape in SEPARABLE[:take])
+        for name, constant, shapes, count in (
+            ("1x1 convolution: product, oneDNN", "FEW_PRODUCTS", PRODUCTS, _products),
+            ("convolution: ATen, oneDNN", "FEW_POSITIONS", POSITIONS, _positions),
+            ("convolution of few positions: ATen, oneDNN", "FEW_WEIGHTS", WEIGHTS, _weights),
+        ):
+            yield from (_convolved(name, constant, shape, count(*shape)) for shape in shapes[:take])
+
+
+def _products(batch: int, channels: int, out: int, side: int, window: int) -> int:
+    return _positions(batch, channels, out, side, window) * _weights(batch, channels, out, side, window)
+
+
+def _positions(batch: int, channels: int, out: int, side: int, window: int) -> int:
+    return batch * side * side
+
+
+def _weights(batch: int, channels: int, out: int, side: int, window: int) -> int:
+    return channels * out * window * window
 
 
 def _size(case: Sum) -> int:
@@ -144,6 +169,32 @@ def _moments(channels: int, side: int) -> Subject:
     name, why = "statistics: before the 1x1 convolution, behind it", "threshold: moments.MOST_CHANNELS"
     return Subject(name, str(channels), torch.float32, CPU, forms, TRAINING,
                    why=f"{why}; 8x{channels}x{side}x{side}")  # fmt: skip
+
+
+def _convolved(name: str, constant: str, shape: tuple[int, int, int, int, int], size: int) -> Subject:
+    """A convolution with a ReLU behind it, in channels_last order and without gradients."""
+    from genolang.kernels.cpu import inference
+
+    batch, channels, out, side, window = shape
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(batch, channels, side, side, generator=generator)
+    x = x.contiguous(memory_format=torch.channels_last)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        conv = torch.nn.Conv2d(channels, out, window, padding=window // 2).requires_grad_(False)
+    forms: dict[str, Callable[[], Form]] = {}
+    for form, value in (("eager", math.inf), ("fused", 0)):
+        answer = inference.answer(conv)
+        assert answer is not None, "torch's build has oneDNN"
+        run = partial(_with, inference, constant, value, partial(_rectified, answer))
+        forms[form] = lambda run=run: Form(run, [[x]], training=False)  # type: ignore[misc]
+    dims = f"{batch}x{channels}x{side}x{side} to {out} by {window}x{window}"
+    return Subject(name, str(size), torch.float32, CPU, forms, TOLERANCE[torch.float32], False,
+                   why=f"threshold: inference.{constant}; {dims}")  # fmt: skip
+
+
+def _rectified(answer: Callable[..., torch.Tensor], leaves: Leaves) -> torch.Tensor:
+    return answer(leaves[0], None, True)
 
 
 def _with(module: ModuleType, constant: str, value: float, run: Callable[..., T], *given: Leaves) -> T:

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 # Fewer multiplications than this are a product of matrices for a 1x1 window; for others, fewer positions
-# and weights than these are left to ATen. benches/results/inference-convolutions.json
-FEW_PRODUCTS = 4_000_000
-FEW_POSITIONS, FEW_WEIGHTS = 512, 100_000
+# and weights than these are left to ATen: measured, `genoc bench thresholds`.
+FEW_PRODUCTS = 10_000_000
+FEW_POSITIONS, FEW_WEIGHTS = 512, 30_000
 
 
 Answer = Callable[..., Tensor]
