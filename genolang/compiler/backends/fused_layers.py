@@ -273,7 +273,8 @@ class MixedSums:
             parts.append(self.added(maps, shares, others))
         total = parts[0] if parts else None
         for part in parts[1:]:
-            total = part if total is None else total + part
+            assert total is not None
+            total = planned(part.shape, total, part) if part.is_meta else total + part
         for factor, ts in products.items():
             total = self.multiplied(maps, shares, ts, maps[len(self.terms) + factor], total)
         assert total is not None
@@ -338,6 +339,9 @@ class MixedSums:
             found = [x if n is None else n(x) for x, n in zip(found, norms, strict=True)]
             norms, kept = [None] * len(norms), []
         training, momentum, eps = alike.pop() if kept else (False, 0.1, 1e-5)
+        if found[0].is_meta:
+            extra = len(which) + (2 * found[0].shape[1] * len(kept) if training else 0)
+            return planned(found[0].shape, *found, saved=tuple(found), extra=extra)
         return mixed_sum(
             found, torch.stack([shares[t] for t in which]),
             [None if n is None else n.running_mean for n in norms],

@@ -56,6 +56,7 @@ class Graph:
         self.name = name
         self.leaves = leaves
         self.links: nx.MultiDiGraph[int] = nx.MultiDiGraph()
+        self._nodes: dict[int, tuple[Node, tuple[int, ...]]] = {}
         self.inputs: tuple[int, ...] = ()
         self.outputs: tuple[int, ...] = ()
 
@@ -63,7 +64,8 @@ class Graph:
         """Add a node behind its arguments; returns its number."""
         number = self.links.number_of_nodes() if number is None else number
         assert all(argument < number for argument in arguments), "a node stands before its arguments"
-        self.links.add_node(number, node=node, arguments=arguments)
+        self._nodes[number] = node, arguments
+        self.links.add_node(number)
         for position, argument in enumerate(arguments):
             self.links.add_edge(argument, number, key=position)
         if node.kind == "input":
@@ -71,19 +73,16 @@ class Graph:
         return number
 
     def node(self, number: int) -> Node:
-        found: Node = self.links.nodes[number]["node"]
-        return found
+        return self._nodes[number][0]
 
     def arguments(self, number: int) -> tuple[int, ...]:
         """The nodes whose values enter this one, by position."""
-        found: tuple[int, ...] = self.links.nodes[number]["arguments"]
-        return found
+        return self._nodes[number][1]
 
     def __iter__(self) -> Iterator[tuple[int, Node, tuple[int, ...]]]:
         """Every node after those it reads: numbers grow along the links."""
-        data = self.links.nodes
-        for number in sorted(data):
-            yield number, data[number]["node"], data[number]["arguments"]
+        for number in sorted(self._nodes):
+            yield number, *self._nodes[number]
 
     def needed(self, outputs: tuple[int, ...]) -> frozenset[int]:
         """The nodes that some outputs depend on."""

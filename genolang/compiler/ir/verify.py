@@ -2,36 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from genolang.compiler.ir.graph import Graph, Node
 from genolang.primitives import PRIMITIVES, MapType, ShapeProblem, broadcast
 
-Verified = dict[int, tuple[Node, list[MapType]]]
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Graphs that were verified, and nodes with the types of their arguments, by their identity."""
+
+    graphs: dict[int, Graph] = field(default_factory=dict)
+    nodes: dict[int, tuple[Node, list[MapType]]] = field(default_factory=dict)
 
 
 def verify(graph: Graph, after: str, known: Verified | None = None) -> None:
     """Assert that a graph, its bodies included, is well formed; names the node and its origin.
 
-    `known` carries nodes over from one call to the next: a node that a pass left alone, with arguments
-    of the same types, keeps its shape rule.
+    `known` carries over what was verified from one call to the next: a graph that a pass left alone, since
+    none changes the graph that it was given, and the shape rule of a node whose arguments have the same types.
     """
-    known = {} if known is None else known
-    seen: set[int] = set()
+    known = Verified() if known is None else known
     stack = [graph]
     while stack:
         current = stack.pop()
-        if id(current) not in seen:
-            seen.add(id(current))
+        if id(current) not in known.graphs:
+            known.graphs[id(current)] = current
             _verify_one(current, after, known)
             stack += [b for n in current.links if (b := current.node(n).body) is not None]
 
 
 def _verify_one(graph: Graph, after: str, known: Verified) -> None:
     assert graph.outputs, f"after {after}: {graph.name} has no output"
+    linked = graph.links.number_of_edges() == sum(len(arguments) for _, _, arguments in graph)
     for number, node, arguments in graph:
         types = [graph.node(a).type for a in arguments]
-        links = sorted((key, start) for start, _, key in graph.links.in_edges(number, keys=True))
-        sound = links == list(enumerate(arguments)) and all(a < number for a in arguments)
-        before = known.get(id(node))
+        links = enumerate(arguments)
+        sound = linked and all(a < number and graph.links.has_edge(a, number, key) for key, a in links)
+        before = known.nodes.get(id(node))
         if sound and before is not None and before[1] == types and node.body is None:
             continue
         where = f"after {after}: {graph.name} %{number} {node.layer or node.kind} from {node.span!r}"
@@ -67,4 +75,4 @@ def _verify_one(graph: Graph, after: str, known: Verified) -> None:
             assert same and found == node.type, f"{where}: alternatives differ: {types}"
         if node.path and node.kind == "layer":
             assert node.path in graph.leaves, f"{where}: {'.'.join(node.path)} is not declared"
-        known[id(node)] = (node, types)
+        known.nodes[id(node)] = (node, types)

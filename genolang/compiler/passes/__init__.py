@@ -58,7 +58,7 @@ def run_pipeline(graph: Graph, *, without: Collection[str] = ()) -> tuple[Graph,
 
     Gives the graph that selections can be made from, and the one that holds while there is none.
     """
-    known: Verified = {}
+    known = Verified()
     verify(graph, "building", known)
     selectable = graph
     for step in PIPELINE:

@@ -15,6 +15,8 @@ def drop_zeros(graph: Graph) -> Graph:
 
 
 def _drop_one(graph: Graph) -> Graph:
+    if not any(node.layer == "zeros" for _, node, _ in graph):
+        return graph
     out = graph.empty_like()
     for number, node, arguments in graph:
         zero = [graph.node(a).layer == "zeros" for a in arguments]
