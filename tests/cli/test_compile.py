@@ -138,8 +138,8 @@ op unit {
 }
 op masked_by(m: map) = x * (1 + sigmoid(m))
 network n {
-  input image(3, 9, 7)
-  stem  conv(3, 4)
+  input image(3, 97, 95)
+  stem  conv(3, 16)
   body  repeat(3, unit) -> se(r=2)
   head  global_avg_pool -> linear(3)
 }

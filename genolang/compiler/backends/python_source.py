@@ -171,8 +171,7 @@ class _Calls:
         self.graph = graph
         self.classes = classes
         self.owners: dict[Path, tuple[ClassText, tuple[Any, ...]]] = {}
-        for number in sorted(graph.links):
-            node = graph.node(number)
+        for _, node, _ in graph:
             if node.body is not None and node.path:
                 self.owners.setdefault(node.path, self.served(node.body))
         self.things = list(dict.fromkeys(self.owner(path) for path in graph.leaves))
@@ -239,8 +238,7 @@ class _Calls:
 
 def _heights(graph: Graph, levels: dict[int, list[Graph]], known: dict[int, int]) -> int:
     if id(graph) not in known:
-        bodies = [body for n in sorted(graph.links) if (body := graph.node(n).body) is not None]
-        height = 1 + max((_heights(body, levels, known) for body in bodies), default=0)
+        height = 1 + max((_heights(body, levels, known) for body in graph.bodies()), default=0)
         known[id(graph)] = height
         levels.setdefault(height, []).append(graph)
     return known[id(graph)]

@@ -256,8 +256,7 @@ class _Assembly:
         self.assemble(self.root, self.versions, ())
 
     def collect(self, graph: Graph, prefix: Path) -> None:
-        for number in graph.links:
-            node = graph.node(number)
+        for _, node, _ in graph:
             if node.body is not None and node.path:
                 self.bodies.setdefault(prefix + node.path, node.body)
                 self.collect(node.body, prefix + node.path)

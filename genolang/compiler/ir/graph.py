@@ -1,8 +1,8 @@
-"""The graph: layers and their links, held in a networkx multigraph by a type of our own.
+"""The graph: layers and what they read, and their links as a networkx multigraph.
 
-It is hierarchical: a call node holds the graph of its body, and one body serves many calls. An edge's
-key is the argument's position, so a map may enter a node twice. Graphs are built, then only read:
-a pass returns a new one.
+It is hierarchical: a call node holds the graph of its body, and one body serves many calls. Graphs are
+built, then only read: a pass returns a new one. Links are made when somebody asks for them: most passes
+rebuild a graph in order, and building links is what that would cost most.
 """
 
 from __future__ import annotations
@@ -55,22 +55,37 @@ class Graph:
     def __init__(self, name: str, leaves: Mapping[Path, Leaf]) -> None:
         self.name = name
         self.leaves = leaves
-        self.links: nx.MultiDiGraph[int] = nx.MultiDiGraph()
         self._nodes: dict[int, tuple[Node, tuple[int, ...]]] = {}
         self.inputs: tuple[int, ...] = ()
         self.outputs: tuple[int, ...] = ()
 
     def add(self, node: Node, arguments: tuple[int, ...] = (), *, number: int | None = None) -> int:
         """Add a node behind its arguments; returns its number."""
-        number = self.links.number_of_nodes() if number is None else number
+        number = len(self._nodes) if number is None else number
         assert all(argument < number for argument in arguments), "a node stands before its arguments"
         self._nodes[number] = node, arguments
-        self.links.add_node(number)
-        for position, argument in enumerate(arguments):
-            self.links.add_edge(argument, number, key=position)
+        self.__dict__.pop("links", None)
         if node.kind == "input":
             self.inputs = (*self.inputs, number)
         return number
+
+    @cached_property
+    def links(self) -> nx.MultiDiGraph[int]:
+        """From every argument to the node that reads it; a link's key is the argument's position, so a map
+        may enter a node twice."""
+        links: nx.MultiDiGraph[int] = nx.MultiDiGraph()
+        links.add_nodes_from(self._nodes)
+        for number, _, arguments in self:
+            for position, argument in enumerate(arguments):
+                links.add_edge(argument, number, key=position)
+        return links
+
+    def bodies(self) -> Iterator[Graph]:
+        """The bodies of its calls, call by call."""
+        return (node.body for _, node, _ in self if node.body is not None)
+
+    def __len__(self) -> int:
+        return len(self._nodes)
 
     def node(self, number: int) -> Node:
         return self._nodes[number][0]
@@ -87,19 +102,22 @@ class Graph:
     def needed(self, outputs: tuple[int, ...]) -> frozenset[int]:
         """The nodes that some outputs depend on."""
         found: set[int] = set()
-        for output in outputs:
-            found |= {output, *nx.ancestors(self.links, output)}
+        stack = [*outputs]
+        while stack:
+            number = stack.pop()
+            if number not in found:
+                found.add(number)
+                stack += self.arguments(number)
         return frozenset(found)
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
         """The choice sets whose weights this graph reads, its bodies included."""
-        return tuple(sorted({key for number in self.links for key in self.node(number).keys}))
+        return tuple(sorted({key for _, node, _ in self for key in node.keys}))
 
     def size(self) -> int:
         """The number of nodes with every call counted in full."""
-        nodes = (self.node(number) for number in self.links)
-        return sum(1 if n.body is None else n.body.size() for n in nodes)
+        return sum(1 if node.body is None else node.body.size() for _, node, _ in self)
 
     def empty_like(self) -> Graph:
         return Graph(self.name, self.leaves)

@@ -15,7 +15,7 @@ def map_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
     def visit(current: Graph) -> Graph:
         if id(current) in made:
             return made[id(current)]
-        if all(current.node(number).body is None for number in current.links):
+        if next(current.bodies(), None) is None:
             made[id(current)] = change(current)
             return made[id(current)]
         out = current.empty_like()

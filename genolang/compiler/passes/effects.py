@@ -62,7 +62,7 @@ def _graphs(graph: Graph) -> Iterator[Graph]:
         if id(current) not in seen:
             seen.add(id(current))
             yield current
-            stack += [b for n in current.links if (b := current.node(n).body) is not None]
+            stack += current.bodies()
 
 
 def _origin(node: Node) -> tuple[str, str, int]:

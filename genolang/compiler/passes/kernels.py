@@ -142,10 +142,9 @@ def _graphs(graph: Graph) -> list[tuple[Graph, int]]:
     def visit(current: Graph, count: int) -> None:
         graphs[id(current)] = current
         times[id(current)] += count
-        inner = Counter(id(b) for n in current.links if (b := current.node(n).body) is not None)
-        for number in current.links:
-            body = current.node(number).body
-            if body is not None and id(body) in inner:
+        inner = Counter(map(id, current.bodies()))
+        for body in current.bodies():
+            if id(body) in inner:
                 visit(body, count * inner.pop(id(body)))
 
     visit(graph, 1)

@@ -45,9 +45,9 @@ def _without_calls(graph: Graph, calls: Collection[int]) -> tuple[Graph, dict[in
         found = tuple(results[a] for a in arguments)
         if number in calls:
             assert node.body is not None
-            first = out.links.number_of_nodes()
+            first = len(out)
             results[number] = copy_body(node.body, found, node.path, out)
-            inside.update(dict.fromkeys(range(first, out.links.number_of_nodes()), number))
+            inside.update(dict.fromkeys(range(first, len(out)), number))
         else:
             results[number] = out.add(node, found)
     out.inputs = tuple(results[i] for i in graph.inputs)

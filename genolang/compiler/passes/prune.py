@@ -13,7 +13,7 @@ def prune(graph: Graph) -> Graph:
 
 def _prune_one(graph: Graph) -> Graph:
     wanted = graph.needed(graph.outputs) | set(graph.inputs)
-    if len(wanted) == len(graph.links):
+    if len(wanted) == len(graph):
         return graph
     out = graph.empty_like()
     for number, node, arguments in graph:

@@ -28,7 +28,7 @@ def _share_one(graph: Graph) -> Graph:
         results[number] = out.add(node, found)
         if key is not None:
             first[key] = results[number]
-    if len(out.links) == len(graph.links):
+    if len(out) == len(graph):
         return graph
     out.inputs = tuple(results[i] for i in graph.inputs)
     out.outputs = tuple(results[o] for o in graph.outputs)

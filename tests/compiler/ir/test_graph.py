@@ -121,18 +121,18 @@ def test_a_mix_that_forgets_an_alternative_is_refused() -> None:
         verify(changed(source, mix, arguments=(0, 1)), "a pass")
 
 
-def test_a_link_that_is_no_argument_is_refused() -> None:
-    broken = graph()
-    broken.links.add_edge(0, 3, key=7)
-    with pytest.raises(AssertionError, match="differ"):
-        verify(broken, "a pass")
+def test_links_follow_what_is_added_and_keep_positions() -> None:
+    source = graph()
+    assert {(a, n) for a, n in source.links.edges()} == {(a, n) for n, _, reads in source for a in reads}
+    number = source.add(replace(source.node(1), path=()), (1, 1))
+    assert [*source.links.in_edges(number, keys=True)] == [(1, number, 0), (1, number, 1)]
 
 
 def test_an_input_that_reads_is_refused() -> None:
     broken = graph()
     node = broken.node(0)
     number = broken.add(node, (1,))
-    assert number == len(broken.links) - 1
+    assert number == len(broken) - 1
     with pytest.raises(AssertionError, match="an input reads something"):
         verify(broken, "a pass")
 
