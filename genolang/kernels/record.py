@@ -33,7 +33,8 @@ class Kernel:
     cannot take these inputs, or nothing; `not_worth` why, unasked, only plain operations should run.
     `tolerance` is the largest distance from the float64 reference, relative to the largest magnitude.
     `configurations` is the whole launch table: nothing is tuned at run time. `otherwise` is what runs,
-    unasked, where neither a fused kernel nor a CPU path can.
+    unasked, where neither a fused kernel nor a CPU path can. Maps of fewer elements than `fewest` are
+    among what is not worth it on a CPU.
     """
 
     name: str
@@ -45,3 +46,4 @@ class Kernel:
     obstacle: Callable[[Sequence[Tensor]], str] = field(default=no_obstacle)
     not_worth: Callable[[Sequence[Tensor]], str] = field(default=no_obstacle)
     otherwise: str = "reference"
+    fewest: float = 0

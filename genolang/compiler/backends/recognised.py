@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -51,16 +52,26 @@ class Recognised:
 
     def __init__(self, made: Matched) -> None:
         self.quick = made.kernel == "recalibration"
+        self.fewest = masking.KERNELS[made.kernel].fewest
         self.kernel, self.arguments = _CALLS[made.kernel], dict(made.arguments)
         self.steps = [(make_function(s.layer, s.attrs, []), s.places) for s in made.steps]
 
     def __call__(self, *maps: Tensor) -> Tensor:
-        if self.kernel.takes(maps):
-            if self.quick and not torch.is_grad_enabled() and takes(maps[0]):
-                # Without gradients it is never too small to be worth it, and to ask would cost as much.
+        first = maps[0]
+        # On a CPU, to ask the dispatch costs more than the operations on a small map.
+        if not torch.compiler.is_compiling() and first.is_cpu and dispatch.VARIABLE not in os.environ:
+            if self.quick and not torch.is_grad_enabled() and takes(first) and self.kernel.takes(maps):
+                # Without gradients it is worth it for any size.
                 x, f, m = maps
                 return recalibrated_forward(x, f, m, bool(self.arguments["relu"]))[0]
+            if first.numel() < self.fewest:
+                return self.plain(maps)
+        if self.kernel.takes(maps):
             return self.kernel.run(*maps, **self.arguments)
+        return self.plain(maps)
+
+    def plain(self, maps: tuple[Tensor, ...]) -> Tensor:
+        """The layers one by one."""
         values = [*maps]
         for function, places in self.steps:
             values.append(function(*[values[p] for p in places]))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -34,8 +36,11 @@ def _obstacle(inputs: Sequence[Tensor]) -> str:
     return ""
 
 
-def _not_worth(inputs: Sequence[Tensor]) -> str:
+def _not_worth(fewest: float, inputs: Sequence[Tensor]) -> str:
     first = inputs[0]
+    if first.device.type in CPUS and first.numel() < fewest:
+        few = f"a map has fewer than {fewest} values"
+        return "plain operations do the same passes on a CPU" if fewest == math.inf else few
     if first.device.type == "cuda":
         return "a map is smaller than 1 MB" if first.numel() * first.element_size() < SMALL else ""
     if any(t.dtype not in (torch.float32, torch.float64) for t in inputs):
@@ -43,27 +48,20 @@ def _not_worth(inputs: Sequence[Tensor]) -> str:
     return ""
 
 
-def _naive_not_worth(inputs: Sequence[Tensor]) -> str:
-    plain = inputs[0].device.type in CPUS
-    return "plain operations do the same passes on a CPU" if plain else _not_worth(inputs)
-
-
-def _few_not_worth(inputs: Sequence[Tensor]) -> str:
-    few = inputs[0].device.type in CPUS and inputs[0].numel() < FEW
-    return f"a map has fewer than {FEW} values" if few else _not_worth(inputs)
-
-
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 _ALL = frozenset({FUSED, CPU, REFERENCE})
 
 KERNELS = {
-    name: Kernel(name, pattern, _ALL, _TOLERANCE, launch.CONFIGURATIONS, FLOATS, _obstacle, not_worth)
-    for name, pattern, not_worth in (
-        ("residual_mask", patterns.RESIDUAL, _few_not_worth),
-        ("naive_mask", patterns.NAIVE, _naive_not_worth),
-        ("spatial_mask", patterns.SPATIAL, _not_worth),
-        ("channel_mask", patterns.CHANNEL, _not_worth),
-        ("recalibration", patterns.RECALIBRATION, _few_not_worth),
+    name: Kernel(
+        name, pattern, _ALL, _TOLERANCE, launch.CONFIGURATIONS, FLOATS, _obstacle,
+        partial(_not_worth, fewest), fewest=fewest,
+    )
+    for name, pattern, fewest in (
+        ("residual_mask", patterns.RESIDUAL, FEW),
+        ("naive_mask", patterns.NAIVE, math.inf),
+        ("spatial_mask", patterns.SPATIAL, 0),
+        ("channel_mask", patterns.CHANNEL, 0),
+        ("recalibration", patterns.RECALIBRATION, FEW),
     )
 }
 
