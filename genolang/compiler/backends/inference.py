@@ -39,6 +39,7 @@ def answering(folding: Folding, module: NetworkModule) -> NetworkModule:
     for key, logits in module.choices.items():
         made.choices.tensors[key] = logits.detach().clone().requires_grad_()
     made.select(module.selected)
+    made.answers_only = True
     return made.requires_grad_(False).eval()
 
 

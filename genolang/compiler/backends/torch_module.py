@@ -170,6 +170,8 @@ class NetworkModule(GraphModule):
         self.auxiliary_weight = auxiliary_weight
         # What is selected, as it was given.
         self.selected: Mapping[str, Sequence[int]] = {}
+        # Nothing will be trained: where gradients are off, nothing is kept for them either.
+        self.answers_only = False
         # Which outputs have one value per class, the others one per class and pixel.
         self._vectors: tuple[bool, ...] = ()
 
@@ -194,6 +196,15 @@ class NetworkModule(GraphModule):
                 module.p = p
 
     def forward(self, *arguments: Any) -> Any:
+        if self.answers_only and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            with torch.inference_mode():
+                answer = self.answer(*arguments)
+            # What comes of inference mode itself could enter no gradient ever.
+            return answer.clone()
+        return self.answer(*arguments)
+
+    def answer(self, *arguments: Any) -> Any:
+        """What `forward` returns."""
         (image,) = arguments
         weights = self.choices.weights() if len(self.choices) else {}
         two = self.training and len(self._current.outputs) == 2

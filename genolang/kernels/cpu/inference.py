@@ -16,7 +16,7 @@ from torch.nn import functional
 # Fewer multiplications than this are a product of matrices for a 1x1 window; for others, fewer positions
 # and weights than these are left to ATen: measured, `genoc bench thresholds`.
 FEW_PRODUCTS = 10_000_000
-FEW_POSITIONS, FEW_WEIGHTS = 512, 30_000
+FEW_POSITIONS, FEW_WEIGHTS = 512, 50_000
 
 
 Answer = Callable[..., Tensor]

@@ -112,6 +112,16 @@ def test_weights_that_change_are_read_again() -> None:
     assert not torch.allclose(first, second)
 
 
+def test_an_answer_can_enter_a_gradient() -> None:
+    found = small("resnet/cifar", "se_resnet20")
+    _, quick = both(found)
+    with torch.no_grad():
+        answer = quick(images(found, 2))
+    weight = torch.ones(answer.shape[1], dtype=answer.dtype, requires_grad=True)
+    (answer * weight).sum().backward()
+    torch.testing.assert_close(weight.grad, answer.sum(0))
+
+
 def test_a_gradient_with_respect_to_the_image_is_right() -> None:
     found = small("resnet/cifar", "se_resnet20")
     gradients = []
