@@ -7,7 +7,8 @@ every time, which for many channels and few pixels costs as much as the convolut
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from copy import copy, deepcopy
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -57,7 +58,13 @@ class Convolution:
         self.places = [*conv.padding], [*conv.stride], [*conv.dilation], conv.groups
         windows = (conv.kernel_size, conv.stride, conv.padding, conv.groups)
         self.is_product = windows == ((1, 1), (1, 1), (0, 0), 1)
-        self.packed: tuple[tuple[int, int], Tensor] | None = None
+        self.packed: _Packed | None = None
+
+    def __deepcopy__(self, known: dict[int, Any]) -> Convolution:
+        # Weights in oneDNN's order cannot be copied; the copy makes its own.
+        made = copy(self)
+        made.weights, made.packed = deepcopy(self.weights, known), None
+        return made
 
     def __call__(self, x: Tensor, addend: Tensor | None, relu: bool) -> Tensor:
         weight, bias = self.weights["weight"], self.weights["bias"]
@@ -90,11 +97,21 @@ class Convolution:
 
     def in_order(self, weight: Tensor, x: Tensor) -> Tensor:
         """The weights in oneDNN's order, brought into it again when they have changed."""
-        known = (weight.data_ptr(), weight._version)
-        if self.packed is None or self.packed[0] != known:
-            made = _reordered(weight.detach().contiguous().to_mkldnn(), *self.places, [*x.shape])
-            self.packed = known, made
-        return self.packed[1]
+        version = 0 if weight.is_inference() else weight._version
+        known = self.packed
+        if known is None or known.source.data_ptr() != weight.data_ptr() or known.version != version:
+            source = weight.detach()
+            made = _reordered(source.contiguous().to_mkldnn(), *self.places, [*x.shape])
+            self.packed = known = _Packed(source, version, made)
+        return known.made
+
+
+class _Packed(NamedTuple):
+    """Weights in oneDNN's order, and what they were made of: while it is held nothing else has its place."""
+
+    source: Tensor
+    version: int
+    made: Tensor
 
 
 class Dense:

@@ -122,6 +122,34 @@ def test_an_answer_can_enter_a_gradient() -> None:
     torch.testing.assert_close(weight.grad, answer.sum(0))
 
 
+def test_a_network_that_has_answered_can_be_copied_and_the_copy_goes_its_own_way() -> None:
+    found = small("resnet/cifar", "se_resnet20")
+    _, quick = both(found, torch.float32)
+    image = images(found, 2).float()
+    with torch.no_grad():
+        answer = quick(image)
+        other = copy.deepcopy(quick)
+        torch.testing.assert_close(other(image), answer, atol=0, rtol=0)
+        for weight in other.parameters():
+            weight.mul_(1.1)
+        assert not torch.allclose(other(image), answer)
+        torch.testing.assert_close(quick(image), answer, atol=0, rtol=0)
+
+
+def test_a_network_may_be_made_in_inference_mode_and_take_other_tensors() -> None:
+    found = small("resnet/cifar", "se_resnet20")
+    module, quick = both(found, torch.float32)
+    image = images(found, 2).float()
+    with torch.inference_mode():
+        made = found.for_inference(module)
+        torch.testing.assert_close(made(image), module(image), atol=1e-4, rtol=1e-4)
+    with torch.no_grad():
+        quick(image)
+        quick.load_state_dict({k: v * 1.1 for k, v in quick.state_dict().items()}, assign=True)
+        answer = quick(image)
+        torch.testing.assert_close(answer.double(), quick.double()(image.double()), atol=1e-4, rtol=1e-4)
+
+
 def test_a_gradient_with_respect_to_the_image_is_right() -> None:
     found = small("resnet/cifar", "se_resnet20")
     gradients = []
