@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Source, fail
+from genolang.records import record
 from genolang.semantics.check import Checked, check_source, expand_network
 from genolang.semantics.modules import LIBRARY, read_source
 from genolang.semantics.program import Program
@@ -45,7 +46,7 @@ def locate(path: str) -> Path:
     return given
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Plan:
     """What a network costs, known before anything runs.
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from genolang.diagnostics.codes import CODES
 from genolang.diagnostics.span import Span
+from genolang.records import record
 
 Severity = Literal["error", "warning"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Label:
     """A second place that matters, and what stands there."""
 
@@ -20,7 +20,7 @@ class Label:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Diagnostic:
     """A message with a stable code, a main place, further places, one help line and notes."""
 

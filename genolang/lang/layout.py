@@ -8,8 +8,10 @@ brackets need not.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Union
+
+from genolang.records import record
 
 WIDTH = 100
 INDENT = 2
@@ -17,7 +19,7 @@ INDENT = 2
 MAX_HANG = 56
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Line:
     """A possible line break, `flat` where it is not taken; `hard` ones are always taken."""
 
@@ -29,7 +31,7 @@ class Line:
         return self.hard
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Trailing:
     """A comment for the end of the line; the line must end soon after."""
 
@@ -37,7 +39,7 @@ class Trailing:
     forced: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class IfBroken:
     """Text that is there only where the group around it is broken."""
 
@@ -45,13 +47,13 @@ class IfBroken:
     forced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Concat:
     parts: tuple[Doc, ...]
     forced: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Nest:
     """Line breaks inside indent by `by` more; with `hang`, counted from the current column."""
 
@@ -61,7 +63,7 @@ class Nest:
     forced: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Group:
     """On one line if that fits, else with all of its own line breaks taken."""
 
@@ -69,7 +71,7 @@ class Group:
     forced: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Bracket:
     """A group in brackets; broken, its content stands on lines of its own."""
 
@@ -79,7 +81,7 @@ class Bracket:
     forced: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Link:
     """What follows in a chain: on this line; else on the next; else on this with brackets broken."""
 
@@ -128,7 +130,7 @@ def link(*parts: Doc, by: int = INDENT) -> Doc:
     return Link(by, content, is_forced(content))
 
 
-@dataclass(slots=True)
+@record
 class OutLine:
     """One line of output and the comment at its end."""
 
@@ -140,7 +142,7 @@ class OutLine:
 _Item = tuple[int, bool, Doc]
 
 
-@dataclass(slots=True)
+@record
 class _Layout:
     width: int
     indent: int

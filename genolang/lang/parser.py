@@ -11,7 +11,7 @@ from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Source, Span
 from genolang.lang import syntax
-from genolang.lang.tables import Rule, load_tables
+from genolang.lang.tables import load_tables
 from genolang.lang.tokens import KEYWORDS, Token, Tokens, tokenize
 from genolang.lang.tree import TreeBuilder
 
@@ -71,10 +71,11 @@ class _Run:
         builder = TreeBuilder(self.source)
         self.tables = tables
         # Every rule with the method that builds its value, and whether that adds a level.
-        self.actions: list[tuple[Rule, Callable[[list[Any]], Any] | None, bool]] = [
-            (rule, getattr(builder, rule.method) if rule.method else None, rule.method in _DEEPER)
+        self.actions: list[tuple[str, int, Callable[[list[Any]], Any] | None, bool]] = [
+            (rule.origin, rule.size, getattr(builder, rule.method) if rule.method else None,
+             rule.method in _DEEPER)
             for rule in tables.rules
-        ]
+        ]  # fmt: skip
         self.states = [tables.starts[self.start]]
         self.values: list[Any] = []
         # How deep the tree under every value is.
@@ -135,7 +136,8 @@ class _Run:
 
     def shift(self, token: Token) -> Any:
         """Reduce what the token ends, then push it; returns the tree at the end of the text."""
-        states, values, depths, table = self.states, self.values, self.depths, self.tables.states
+        states, values, depths = self.states, self.values, self.depths
+        table, actions = self.tables.states, self.actions
         kind = token.type
         while True:
             action = table[states[-1]].get(kind)
@@ -148,22 +150,22 @@ class _Run:
                 if len(states) > MAX_OPEN_STATES:
                     raise _TooDeep
                 return values[-2] if kind == "$END" else None
-            rule, callback, deeper = self.actions[-1 - action]
+            origin, size, callback, deeper = actions[-1 - action]
             if callback is None:
                 # The rule's one part is its value.
-                states[-1] = table[states[-2]][rule.origin]
+                states[-1] = table[states[-2]][origin]
             else:
-                first = len(values) - rule.size
+                first = len(values) - size
                 value = callback(values[first:])
-                depth = max(depths[first:], default=0)
+                depth = max(depths[first:]) if size else 0
                 if deeper and not _grows(value):
                     depth += 1
                     if depth > MAX_DEPTH:
                         raise _TooDeep
                 values[first:] = (value,)
                 depths[first:] = (depth,)
-                del states[len(states) - rule.size :]
-                states.append(table[states[-1]][rule.origin])
+                del states[len(states) - size :]
+                states.append(table[states[-1]][origin])
             if kind == "$END" and states[-1] == self.tables.ends[self.start]:
                 return values[-1]
 

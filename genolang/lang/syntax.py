@@ -2,57 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, Union, dataclass_transform
+from typing import Union
 
 from genolang.diagnostics import Source, Span
-
-T = TypeVar("T")
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-def node(cls: type[T]) -> type[T]:
-    """A slotted dataclass that the type checker holds to be frozen.
-
-    Thirty of dataclass's own frozen classes would take a tenth of a cold `genoc check` to make.
-    """
-    return dataclass(slots=True, eq=False, repr=False)(cls)
+from genolang.records import record
 
 
-_compared_fields: dict[str, tuple[str, ...]] = {}
-
-
-def _compared(cls: type[Node]) -> tuple[str, ...]:
-    if cls.__name__ not in _compared_fields:
-        _compared_fields[cls.__name__] = tuple(f.name for f in fields(cls) if f.compare)
-    return _compared_fields[cls.__name__]
-
-
-@node
+@record(frozen=True)
 class Node:
-    if TYPE_CHECKING:
-        __dataclass_fields__: ClassVar[dict[str, Any]]
-
     span: Span = field(compare=False)
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and all(
-            getattr(self, name) == getattr(other, name) for name in _compared(type(self))
-        )
-
-    def __hash__(self) -> int:
-        return hash((type(self), *(getattr(self, name) for name in _compared(type(self)))))
-
-    def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in _compared(type(self)))
-        return f"{type(self).__name__}({shown})"
 
 
 # Expressions
 
 
-@node
+@record(frozen=True)
 class Number(Node):
     """A literal; `text` keeps how it was written (`3.5M`, `3e-4`)."""
 
@@ -60,22 +26,22 @@ class Number(Node):
     text: str = field(compare=False)
 
 
-@node
+@record(frozen=True)
 class String(Node):
     value: str
 
 
-@node
+@record(frozen=True)
 class Bool(Node):
     value: bool
 
 
-@node
+@record(frozen=True)
 class Name(Node):
     id: str
 
 
-@node
+@record(frozen=True)
 class Arg(Node):
     """One argument of a call: positional when `name` is None."""
 
@@ -83,25 +49,25 @@ class Arg(Node):
     value: Expr
 
 
-@node
+@record(frozen=True)
 class Call(Node):
     callee: Expr
     args: tuple[Arg, ...]
 
 
-@node
+@record(frozen=True)
 class Attribute(Node):
     base: Expr
     name: str
 
 
-@node
+@record(frozen=True)
 class Index(Node):
     base: Expr
     index: Expr
 
 
-@node
+@record(frozen=True)
 class Sequence(Node):
     """A list `[a, b]` or, with `brackets` false, a tuple `(a, b)`."""
 
@@ -109,17 +75,17 @@ class Sequence(Node):
     brackets: bool
 
 
-@node
+@record(frozen=True)
 class Pipeline(Node):
     stages: tuple[Expr, ...]
 
 
-@node
+@record(frozen=True)
 class Alternatives(Node):
     options: tuple[Expr, ...]
 
 
-@node
+@record(frozen=True)
 class Infix(Node):
     """Operands joined by one operator; only `+`, `*`, `and`, `or` take more than two."""
 
@@ -127,20 +93,20 @@ class Infix(Node):
     operands: tuple[Expr, ...]
 
 
-@node
+@record(frozen=True)
 class Prefix(Node):
     operator: str
     operand: Expr
 
 
-@node
+@record(frozen=True)
 class If(Node):
     condition: Expr
     then: Expr
     otherwise: Expr
 
 
-@node
+@record(frozen=True)
 class For(Node):
     """`for a, b in values : operation`: the operations one after the other."""
 
@@ -149,7 +115,7 @@ class For(Node):
     body: Expr
 
 
-@node
+@record(frozen=True)
 class Slot(Node):
     """`slot residual`: a place where a network may plug a module in; the map itself where none does."""
 
@@ -165,43 +131,43 @@ Expr = Union[
 # Statements
 
 
-@node
+@record(frozen=True)
 class Assign(Node):
     name: Name
     value: Expr
 
 
-@node
+@record(frozen=True)
 class Return(Node):
     value: Expr
 
 
-@node
+@record(frozen=True)
 class Require(Node):
     condition: Expr
     message: String | None
 
 
-@node
+@record(frozen=True)
 class Inputs(Node):
     """`inputs s0 = ..., s1 = ...`: the maps at which a cell's edges may start."""
 
     inputs: tuple[Assign, ...]
 
 
-@node
+@record(frozen=True)
 class Nodes(Node):
     names: tuple[Name, ...]
 
 
-@node
+@record(frozen=True)
 class Edge(Node):
     start: Name
     end: Name
     operation: Expr
 
 
-@node
+@record(frozen=True)
 class Edges(Node):
     """Several edges in braces, or one; an end may be a pattern (`earlier -> each`)."""
 
@@ -209,7 +175,7 @@ class Edges(Node):
     braces: bool
 
 
-@node
+@record(frozen=True)
 class Keep(Node):
     """`keep 2 edges per node by operation`: how a search thins out a cell."""
 
@@ -217,7 +183,7 @@ class Keep(Node):
     choice: Name
 
 
-@node
+@record(frozen=True)
 class Part(Node):
     """A network's `input`, `stem`, `body`, `stages` or `head`."""
 
@@ -225,7 +191,7 @@ class Part(Node):
     value: Expr
 
 
-@node
+@record(frozen=True)
 class Placed(Node):
     """A cell in a `cells` line, or one more position of the cell before it."""
 
@@ -233,13 +199,13 @@ class Placed(Node):
     at: Expr | None
 
 
-@node
+@record(frozen=True)
 class Cells(Node):
     count: Expr
     placed: tuple[Placed, ...]
 
 
-@node
+@record(frozen=True)
 class Auxiliary(Node):
     """`auxiliary tower at 2/3 weight 0.4 when flag`: a second output, in training only."""
 
@@ -257,23 +223,23 @@ Statement = Union[
 # Items
 
 
-@node
+@record(frozen=True)
 class Version(Node):
     number: int
 
 
-@node
+@record(frozen=True)
 class ImportName(Node):
     path: tuple[str, ...]
     alias: str | None
 
 
-@node
+@record(frozen=True)
 class Import(Node):
     names: tuple[ImportName, ...]
 
 
-@node
+@record(frozen=True)
 class Param(Node):
     """A parameter; `kind` is what stands after a colon (`map`), `default` after `=`."""
 
@@ -282,7 +248,7 @@ class Param(Node):
     default: Expr | None
 
 
-@node
+@record(frozen=True)
 class Where(Node):
     """At which slots a module is plugged in: `all`, `every 2 from 1`, `search`, or `bits` (strings)."""
 
@@ -291,7 +257,7 @@ class Where(Node):
     start: Expr | None = None
 
 
-@node
+@record(frozen=True)
 class Plug(Node):
     """`with se at residual shared per stage where all`; `shared` is None for a module per slot."""
 
@@ -301,7 +267,7 @@ class Plug(Node):
     where: Where | None
 
 
-@node
+@record(frozen=True)
 class Definition(Node):
     """`op`, `attention`, `cell`, `choice` or `network`, with an expression or statements as body.
 
@@ -318,18 +284,18 @@ class Definition(Node):
     states: tuple[Name, ...] = ()
 
 
-@node
+@record(frozen=True)
 class Setting(Node):
     name: str
     value: Expr
 
 
-@node
+@record(frozen=True)
 class SettingLine(Node):
     settings: tuple[Setting, ...]
 
 
-@node
+@record(frozen=True)
 class Section(Node):
     """`search { }` or `train { }`."""
 
@@ -340,12 +306,12 @@ class Section(Node):
 Item = Union[Version, Import, Definition, Section]
 
 
-@node
+@record(frozen=True)
 class Comment(Node):
     text: str
 
 
-@node
+@record(frozen=True)
 class File:
     """A whole file: its items in order, and its comments apart.
 

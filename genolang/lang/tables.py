@@ -7,9 +7,10 @@ built ahead (`python -m genolang.lang.tables`); a test compares the kept ones wi
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from genolang.records import record
 
 GRAMMAR = Path(__file__).with_name("geno.lark")
 TABLES = Path(__file__).with_name("geno.tables.json")
@@ -17,7 +18,7 @@ STARTS = ("file", "expr")
 _SUFFIXED = frozenset(("import", "return", "if", "for"))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Rule:
     """A grammar rule: the TreeBuilder method for it (none where its one child passes through)."""
 
@@ -26,7 +27,7 @@ class Rule:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Tables:
     """Per state: token or rule name -> the next state, or, below zero, -1 - the rule to reduce."""
 

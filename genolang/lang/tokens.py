@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 
 from genolang.diagnostics import Diagnostic, Label, Source, Span
 from genolang.lang.limits import limit, limit_note
 from genolang.lang.syntax import Comment
+from genolang.records import record
 
 MAX_NESTING = 64
 MAX_NAME = 100
@@ -77,7 +77,7 @@ class Token:
         self.end = end
 
 
-@dataclass(slots=True)
+@record
 class Tokens:
     """`lost` are the names in text that was left out, `damaged` where such text stood; `stopped` is
     set when reading ended before the text did."""

@@ -166,6 +166,8 @@ _FITS = {
 
 def broadcast(types: Types) -> MapType:
     """The shape of an element-wise result: each axis equal, or 1 in one of the operands."""
+    if types.count(types[0]) == len(types):
+        return types[0]
     out = []
     for axis, sizes in zip("CHW", zip(*types, strict=True), strict=True):
         wide = {size for size in sizes if size != 1}

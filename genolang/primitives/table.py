@@ -8,14 +8,14 @@ convolutions, linear layers and matrix products, as the field does; all else cos
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from genolang.primitives import shapes
 from genolang.primitives.shapes import REDUCED, Attrs, MapType, Types, pair
+from genolang.records import record
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Weights:
     """What one layer owns: learnable parameters and running statistics, as numbers of elements."""
 
@@ -26,7 +26,7 @@ class Weights:
 NOTHING = Weights(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Field:
     """A compile-time argument. `kind`: int, positive, size (n or (rows, columns)), number, bool,
     map, or the words that may stand there. `default` REQUIRED means that it must be given, None
@@ -53,7 +53,7 @@ def _no_macs(attrs: Attrs, types: Types, out: MapType) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Primitive:
     """A layer: `maps` is the number of feature maps it takes, None for one or more."""
 

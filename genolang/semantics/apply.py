@@ -131,22 +131,33 @@ class Applier(CallEvaluator):
 
     def apply_maps(self, op: DefinedOp, maps: list[MapValue], frame: Frame, span: Span) -> MapValue:
         ref = op.ref
-        given = dict(op.args)
         self.expansion.budget.spend(2 + op.size // 4, frame, span)
-        inputs = self.bind_maps(ref, given, maps, frame, span)
-        self.limit_depth(ref, frame, span)
-        local = bool(given) and any(is_local(value) for value in given.values())
-        if local or ref.syntax.states or self.expansion.plugs.concerns(op):
-            return self.in_place(ref, given, inputs, frame, frame.scope.child(ref.name), span)
-        block = self.block(ref, given, inputs, frame, span)
+        # One operation is put to many maps of one shape: a cell's edges leave with the same alternatives.
+        free = len(maps) == 1 and not self.expansion.plugs.by_slot
+        alike = (id(op), maps[0].type, maps[0].zero) if free else None
+        known = self.expansion.called.get(alike)
+        if known is not None:
+            block = known[1]
+        else:
+            given = dict(op.args)
+            inputs = self.bind_maps(ref, given, maps, frame, span)
+            self.limit_depth(ref, frame, span)
+            local = bool(given) and any(is_local(value) for value in given.values())
+            if local or ref.syntax.states or self.expansion.plugs.concerns(op):
+                return self.in_place(ref, given, inputs, frame, frame.scope.child(ref.name), span)
+            block = self.block(ref, given, inputs, frame, span)
+            maps = list(inputs.values())
+            if alike is not None:
+                # The operation is kept too, so that its number stays its own.
+                self.expansion.called[alike] = op, block
         if block.nodes[block.outputs[0]].kind == "input":
-            return list(inputs.values())[block.outputs[0]]
-        if any(m.builder is not frame.builder for m in inputs.values()):
+            return maps[block.outputs[0]]
+        if any(m.builder is not frame.builder for m in maps):
             raise problem(frame, "G205", "a feature map of another definition cannot be used here", span)
         self.expansion.budget.spend(len(block.leaves) // 4, frame, span)
         path = frame.scope.name(ref.name) if block.leaves else ()
         try:
-            return frame.builder.call(block, list(inputs.values()), path, span)
+            return frame.builder.call(block, maps, path, span)
         except GenoError as error:
             raise at_place(frame, error, span) from None
 

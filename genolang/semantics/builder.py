@@ -37,16 +37,18 @@ class Builder:
         self.zeros: set[int] = set()
         self.owners: dict[Path, BlockNode] = {}
         self.expanded = 0
+        self.limits = limit("layers"), limit("expanded_layers"), limit("map")
         # The maps that operations with state hand on, by the place of the operation.
         self.states: dict[Path, tuple[MapValue, ...]] = {}
 
     def add(self, node: BlockNode, *, zero: bool = False) -> MapValue:
+        layers, expanded_layers, size = self.limits
         self.expanded += 1 if node.body is None else node.body.expanded_nodes
-        if len(self.nodes) >= limit("layers"):
+        if len(self.nodes) >= layers:
             raise self.too_large("layers", "layers of its own", node)
-        if self.expanded > limit("expanded_layers"):
+        if self.expanded > expanded_layers:
             raise self.too_large("expanded_layers", "layers, those of its parts counted in full", node)
-        if node.type.size > limit("map"):
+        if node.type.size > size:
             raise self.too_large("map", "numbers in one feature map", node)
         self.nodes.append(node)
         value = MapValue(self, len(self.nodes) - 1)
@@ -70,7 +72,7 @@ class Builder:
         type = primitive.shape(attrs, [m.type for m in maps])
         path = scope.name(primitive.name) if primitive.has_weights else ()
         node = BlockNode(
-            "layer", type, span, tuple(m.index for m in maps), path, primitive.name, attrs
+            "layer", type, span, tuple([m.index for m in maps]), path, primitive.name, attrs
         )
         if path:
             self.own(node)
@@ -83,7 +85,7 @@ class Builder:
 
     def call(self, body: Block, maps: list[MapValue], path: Path, span: Span) -> MapValue:
         node = BlockNode(
-            "call", body.output_type, span, tuple(m.index for m in maps),
+            "call", body.output_type, span, tuple([m.index for m in maps]),
             path if body.leaves else (), body.name, None, body,
         )  # fmt: skip
         if node.path:
@@ -93,7 +95,7 @@ class Builder:
     def mix(self, mix: Mix, maps: list[MapValue], span: Span) -> MapValue:
         # Masks of a product may cover channels or positions only; alternatives of a sum are alike.
         type = broadcast([m.type for m in maps])
-        return self.add(BlockNode("mix", type, span, tuple(m.index for m in maps), mix=mix))
+        return self.add(BlockNode("mix", type, span, tuple([m.index for m in maps]), mix=mix))
 
     def own(self, node: BlockNode) -> None:
         """Register the weights of a node, which a shared operation may already have made."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from genolang.diagnostics import GenoError, Label, did_you_mean
@@ -77,7 +76,7 @@ class CellBody:
     def edge(
         self, start: str, end: str, edge: s.Edge, scope: Frame
     ) -> tuple[MapValue, dict[str, int]]:
-        frame = replace(scope.under(start), edge=(start, end))
+        frame = scope.under(start, edge=(start, end))
         op = self.applier.evaluate(edge.operation, frame)
         if not is_op(op):
             raise problem(frame, "G205", f"an edge holds an operation, not {describe(op)}",

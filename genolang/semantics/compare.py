@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, TypeVar, cast, get_args
 
 from genolang.diagnostics import Span
 from genolang.lang import syntax as s
 from genolang.lang.printer import print_expression
+from genolang.records import record
 from genolang.semantics.canonical import canonical
 from genolang.semantics.edges import input_names, spell_out
 from genolang.semantics.modules import Module
@@ -24,7 +25,7 @@ _OWN = frozenset(("span", "kind", "name", "params", "body"))
 _UNORDERED = (s.Assign, s.Require, s.Keep, s.Return)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Change:
     """One difference. `kind` ends in -added, -removed, -changed or -reordered; `where` is for people."""
 

@@ -9,6 +9,7 @@ from typing import Any
 from genolang.diagnostics import Diagnostic, GenoError, Label, Span, fail
 from genolang.lang.limits import limit, limit_note
 from genolang.lang.syntax import Expr, Name
+from genolang.records import record
 from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.modules import Module
 from genolang.semantics.plugs import Plugs
@@ -16,7 +17,7 @@ from genolang.semantics.program import Block, CellSpace, ChoiceSet, Option, Plac
 from genolang.semantics.values import ChoiceOp, MapValue, Op
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Use:
     """One step of the way from the user's text into definitions: who was called, and where."""
 
@@ -24,7 +25,7 @@ class Use:
     span: Span
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Frame:
     """One definition being expanded."""
 
@@ -37,10 +38,10 @@ class Frame:
     main: MapValue | None = None
     edge: tuple[str, str] | None = None
 
-    def under(self, word: str) -> Frame:
-        """The same frame, its weights named under a word."""
+    def under(self, word: str, edge: tuple[str, str] | None = None) -> Frame:
+        """The same frame, its weights named under a word, perhaps on another edge."""
         return Frame(self.definition, self.module, self.builder, self.scope.child(word), self.names,
-                     self.uses, self.main, self.edge)  # fmt: skip
+                     self.uses, self.main, edge or self.edge)  # fmt: skip
 
 
 class Poisoned(Exception):
@@ -50,7 +51,7 @@ class Poisoned(Exception):
 POISON = object()
 
 
-@dataclass(slots=True)
+@record
 class _OpenSet:
     key: str
     name: str
@@ -61,7 +62,7 @@ class _OpenSet:
     plug: bool = False
 
 
-@dataclass(slots=True)
+@record
 class Budget:
     """The steps that are left for working out a file, so that every program ends soon."""
 
@@ -90,6 +91,8 @@ class Expansion:
         self.memo: dict[object, Block] = {}
         # Blocks without open decisions, which the networks of a file may share.
         self.closed = {} if closed is None else closed
+        # What operations came to at one shape, by the operation's identity, where nothing is plugged in.
+        self.called: dict[object, tuple[Op, Block]] = {}
         self.options: dict[object, tuple[Op, ...]] = {}
         self.diagnostics: list[Diagnostic] = []
         self.said: set[object] = set()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import dataclass
 
 from genolang.primitives import PRIMITIVES, Primitive
+from genolang.records import record
 from genolang.semantics.modules import library_module, library_names
 from genolang.semantics.signatures import definition_signature, primitive_signature
 from genolang.semantics.values import DefinitionRef
@@ -15,7 +15,7 @@ from genolang.semantics.values import DefinitionRef
 _CLOSING = re.compile(r"(?:\s*\))*")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Entry:
     """One thing that a name stands for. `kind` is `primitive`, `file`, or the definition's word."""
 

@@ -6,11 +6,12 @@ supernet that was trained under random schemes, and measure them there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, Literal
 
 from genolang.diagnostics import did_you_mean, fail
 from genolang.lang import syntax as s
+from genolang.records import record
 from genolang.semantics.readers import Read, arguments, callee, count, flag, items, real, word
 
 EVALUATIONS = 900
@@ -19,7 +20,7 @@ EVALUATIONS = 900
 Answer = Literal["reward", "probability"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class EanSettings:
     """EAN's controller, curiosity bonus and replay; the defaults are those of its public code.
 
@@ -57,7 +58,7 @@ class EanSettings:
     answer: Answer = "reward"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class EnasSettings:
     """A recurrent controller trained by REINFORCE; each decision sees those before it.
 
@@ -78,7 +79,7 @@ class EnasSettings:
     answer: Answer = "reward"
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class GeneticSettings:
     """Generations of `population` schemes; the best one survives.
 
@@ -96,7 +97,7 @@ class GeneticSettings:
     sparsity: float = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class RandomSettings:
     """Schemes drawn as in pre-training; the best reward counts."""
 
@@ -105,7 +106,7 @@ class RandomSettings:
     sparsity: float = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class HeuristicSettings:
     """A connection every `every` blocks, the first at block `offset` (from 0); nothing is searched.
 
@@ -118,7 +119,7 @@ class HeuristicSettings:
     sparsity: float = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class AllSettings:
     """Every method under one budget of `evaluations`, from one pre-trained supernet."""
 
@@ -143,7 +144,7 @@ EAN_TEXT = EanSettings(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Method:
     """A method as a `search` section or a list of methods names it."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from genolang.lang import syntax as s
+from genolang.records import record
 from genolang.semantics.program import Path, Plugged
 from genolang.semantics.reach import slots
 from genolang.semantics.values import DefinedOp, DefinitionRef, Op, SlotOp, parts
@@ -18,7 +19,7 @@ SHARING = ("block", "stage", "network")
 OFF, ON, OPEN = "0", "1", "?"
 
 
-@dataclass(slots=True)
+@record
 class Plug:
     """A module for one slot. `scheme` has a sign per place of the slot so far, by stage, 0 for none."""
 
@@ -51,7 +52,7 @@ class Plug:
         return OPEN if self.kind == "search" else ON
 
 
-@dataclass(slots=True)
+@record
 class Plugs:
     """All that one network plugs in, and the stage under construction (0 outside of stages)."""
 

@@ -14,12 +14,13 @@ from typing import Any, Literal
 from genolang.diagnostics import Span
 from genolang.lang.syntax import Arg, Call, Edge, Expr
 from genolang.primitives import PRIMITIVES, MapType, Weights
+from genolang.records import record
 
 Path = tuple[str, ...]
 Kind = Literal["input", "layer", "call", "mix"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Mix:
     """A decision left open: softmax weights of row `row` of the choice set `key` over the inputs."""
 
@@ -28,7 +29,8 @@ class Mix:
     combine: str = "sum"
 
 
-@dataclass(frozen=True, slots=True)
+# Made by the ten thousand, so with a compiled constructor.
+@dataclass(slots=True, eq=False)
 class BlockNode:
     """One value: an input, a primitive layer, a call of another block, or a mix of candidates.
 
@@ -46,7 +48,7 @@ class BlockNode:
     mix: Mix | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Leaf:
     """A layer with weights: what it is and what it owns."""
 
@@ -71,12 +73,9 @@ class Block:
         self.outputs = outputs
         self.order = order
         self.zero = zero
+        self.output_type = nodes[outputs[0]].type
         # Whether a decision is open in here, so that the block belongs to one network's search space.
         self.open: bool = any(n.mix is not None or (n.body is not None and n.body.open) for n in nodes)
-
-    @property
-    def output_type(self) -> MapType:
-        return self.nodes[self.outputs[0]].type
 
     @cached_property
     def leaves(self) -> dict[Path, Leaf]:
@@ -130,7 +129,7 @@ class Block:
         return sorted(wanted)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Option:
     """One alternative, and whether it computes zeros (and so can never be the answer)."""
 
@@ -144,7 +143,7 @@ class Option:
         return print_expression(self.syntax)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Place:
     """Where a decision stands: in which definition, at which words, on which edge if on one.
 
@@ -167,7 +166,7 @@ class Place:
         return Call(chosen.span, chosen, self.added)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class ChoiceSet:
     """All decisions of one named choice in one definition: a row of logits each.
 
@@ -181,7 +180,7 @@ class ChoiceSet:
     plug: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class SpaceEdge:
     """An edge of a searched cell, the text it comes from, its decisions: choice set key -> row."""
 
@@ -191,7 +190,7 @@ class SpaceEdge:
     syntax: Edge
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class CellSpace:
     """A cell whose edges are thinned out by a search: `keep` edges into a node, ranked by a set."""
 
@@ -201,7 +200,7 @@ class CellSpace:
     rank_by: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Plugged:
     """What a network plugs into a slot, and where: by stage (0 outside of any) a sign per place of the
     slot, in order: `1` connected, `0` not, `?` left to a search. `shared`: block, stage or network."""
@@ -218,7 +217,7 @@ class Plugged:
         return print_expression(self.syntax)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Program:
     """A network, expanded: its root block, its input and output, its open decisions, its plug-ins."""
 

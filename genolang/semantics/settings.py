@@ -6,8 +6,9 @@ The sections are read by `genolang.semantics.sections`; nothing here imports tor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+
+from genolang.records import record
 
 if TYPE_CHECKING:
     from genolang.semantics.methods import MethodSettings
@@ -17,7 +18,7 @@ OptimizerKind = Literal["sgd", "adam", "adamw", "rmsprop"]
 TaskKind = Literal["classification", "segmentation", "counting"]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Schedule:
     """A number that changes once per epoch; `e` counts from 0, `n` is the number of epochs.
 
@@ -35,7 +36,7 @@ class Schedule:
     warmup: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class OptimizerSettings:
     """An optimiser; `decay` is the L2 form except for adamw; `clip` a global norm, None for none."""
 
@@ -50,7 +51,7 @@ class OptimizerSettings:
     clip: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class Augmentation:
     """One random change of a training image.
 
@@ -68,7 +69,7 @@ def crop_size(augmentations: Sequence[Augmentation]) -> int | None:
     return sizes[-1] if sizes else None
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class TrainSettings:
     """Training a discrete network from scratch.
 
@@ -93,7 +94,7 @@ class TrainSettings:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class SearchSettings:
     """A search: differentiable (DARTS and its attention form) or by samples from a trained supernet.
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Union
 from genolang.diagnostics import Span
 from genolang.lang import syntax as s
 from genolang.primitives import MapType, Primitive
+from genolang.records import record
 
 if TYPE_CHECKING:
     from genolang.semantics.builder import Builder
@@ -38,7 +39,8 @@ def is_map_param(param: s.Param, kind: str) -> bool:
     return param.kind == "map" or (kind == "cell" and param.default is None and param.kind is None)
 
 
-@dataclass(frozen=True, slots=True)
+# Made by the ten thousand, so with a compiled constructor; each is made once, so identity is equality.
+@dataclass(slots=True, eq=False)
 class MapValue:
     """A feature map: a node of the block under construction."""
 
@@ -54,7 +56,7 @@ class MapValue:
         return self.index in self.builder.zeros
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class PrimitiveOp:
     """A primitive layer waiting for its maps."""
 
@@ -67,7 +69,7 @@ class PrimitiveOp:
         object.__setattr__(self, "size", args_size(self.args))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class DefinedOp:
     """A definition with some of its arguments, waiting for its maps."""
 
@@ -80,7 +82,7 @@ class DefinedOp:
         object.__setattr__(self, "size", args_size(self.args))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class PipeOp:
     stages: tuple[Op, ...]
     span: Span = field(compare=False)
@@ -90,7 +92,7 @@ class PipeOp:
         object.__setattr__(self, "size", size_of(self.stages))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class ForkOp:
     """Every operand applied to one map, the results joined by a primitive (`f + g`, `concat`)."""
 
@@ -104,7 +106,7 @@ class ForkOp:
         object.__setattr__(self, "size", size_of(self.operands) + args_size(self.args))
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class ChoiceOp:
     """Several operations of which a search is to choose one, at one place of the text."""
 
@@ -135,7 +137,7 @@ class SharedOp:
         self.span = span
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class SlotOp:
     """A slot: what the network plugs in, or the map itself."""
 
@@ -144,7 +146,7 @@ class SlotOp:
     size: int = field(init=False, compare=False, repr=False, default=0)
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True)
 class NetworkValue:
     """A network with some of its arguments."""
 
