@@ -9,6 +9,7 @@ from typing import Any, get_args
 from genolang.diagnostics import Diagnostic, GenoError, Label, did_you_mean, fail
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit
+from genolang.semantics.datasets import data_name
 from genolang.semantics.readers import Read, arguments, bad, callee, count, flag, items, real, word
 from genolang.semantics.settings import (
     Augmentation,
@@ -43,11 +44,11 @@ _AUGMENTATIONS: dict[str, dict[str, tuple[Read, float]]] = {
 
 
 def _data(expr: s.Expr) -> str:
-    if isinstance(expr, s.String):
-        return expr.value
-    if isinstance(expr, s.Name):
-        return expr.id
-    raise bad(expr, "the name of a data set", '`digits` or `"cifar10:folder"`')
+    if not isinstance(expr, (s.String, s.Name)):
+        raise bad(expr, "the name of a data set", '`digits` or `"cifar10:folder"`')
+    text = expr.value if isinstance(expr, s.String) else expr.id
+    data_name(text, expr.span)
+    return text
 
 
 def schedule(expr: s.Expr) -> Schedule:

@@ -112,6 +112,8 @@ CASES = [
     ("train {\n  optimizer sgd(lr=cosin(1, 0))\n}", "G504", "cosin", "did you mean `cosine`?"),
     ("train {\n  optimizer sgd(momentum=0.9)\n}", "G503", "sgd(momentum=0.9)", "learning rate"),
     ("search {\n  method dart\n}", "G504", "dart", "did you mean `darts`?"),
+    ("search {\n  data cifar\n}", "G601", "cifar", "did you mean `cifar10`?"),
+    ("train {\n  data \"digits:here\"\n}", "G601", '"digits:here"', "takes no path"),
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Data sets by name. One file each: a module here that declares SOURCES is a data set."""
+"""Data sets by name: a module here that declares SOURCES has some, under names of `semantics.datasets`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import get_args
 
 from torch import Tensor
 
-from genolang.diagnostics import did_you_mean, fail
+from genolang.diagnostics import fail
+from genolang.semantics.datasets import DATA_SETS, data_name, data_usage
 from genolang.semantics.settings import TaskKind
 from genolang.train.datasets._base import Dataset, DataSource
 from genolang.train.lazy import LazyImages
@@ -32,7 +33,7 @@ def known_data() -> tuple[str, ...]:
 
 def data_for(*tasks: TaskKind) -> tuple[str, ...]:
     """The names of the data that are made for some tasks, sorted."""
-    return tuple(sorted(s.usage for s in _sources().values() if s.task in tasks))
+    return tuple(sorted(data_usage(name) for name, source in _sources().items() if source.task in tasks))
 
 
 def load_data(name: str, *, seed: int = 0, size: int | None = None) -> Dataset:
@@ -46,17 +47,10 @@ def load_data(name: str, *, seed: int = 0, size: int | None = None) -> Dataset:
     G602 for a wrong path, G603 for a cut-off file, G604 for labels, G605 for shapes, G606 for formats
     and G607 for a missing package.
     """
-    kind, colon, argument = name.partition(":")
-    source = _sources().get(kind)
-    if source is None:
-        raise fail(
-            "G601", f"unknown data `{name}`, expected one of {', '.join(known_data())}",
-            help=did_you_mean(kind, _sources()),
-        )
-    if source.argument is None and colon:
-        raise fail("G601", f"unknown data `{name}`", help=f"`{kind}` takes no path: `{kind}`")
-    if source.argument is not None and not argument:
-        raise fail("G602", f"`{name}` names no path, expected `{source.usage}`")
+    kind, argument = data_name(name)
+    source = _sources()[kind]
+    if DATA_SETS[kind] is not None and not argument:
+        raise fail("G602", f"`{name}` names no path, expected `{data_usage(kind)}`")
     if size is not None and source.task != "classification":
         raise fail("G503", f"`resized_crop` is for classification, and `{name}` has labels for pixels",
                    help="`crop`, `shift` and `flip` move labels with their images")

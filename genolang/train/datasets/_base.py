@@ -50,21 +50,16 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """One kind of data: `name`, or `name:ARGUMENT` where `argument` says what is to follow.
+    """One kind of data, under a name of `semantics.datasets`.
 
-    `load` takes the argument ("" where there is none) and a seed for what is drawn at random;
+    `load` takes what follows the name there ("" where nothing does) and a seed for what is drawn at random;
     `stream` also a size, and gives lazy images that are cut to it.
     """
 
     name: str
-    argument: str | None
     load: Callable[[str, int], Dataset]
     task: TaskKind = "classification"
     stream: Callable[[str, int, int], Dataset] | None = None
-
-    @property
-    def usage(self) -> str:
-        return self.name if self.argument is None else f"{self.name}:{self.argument}"
 
 
 def stratified_split(labels: Tensor, share: float, seed: int) -> tuple[Tensor, Tensor]:

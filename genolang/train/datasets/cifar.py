@@ -206,5 +206,5 @@ def _class_names(cifar: _Cifar, folder: Path, layout: _Layout) -> tuple[str, ...
 
 
 SOURCES = tuple(
-    DataSource(cifar.name, "DIR", partial(load, cifar)) for cifar in (_CIFAR10, _CIFAR100)
+    DataSource(cifar.name, partial(load, cifar)) for cifar in (_CIFAR10, _CIFAR100)
 )

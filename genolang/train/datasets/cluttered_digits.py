@@ -81,4 +81,4 @@ def _of_other_classes(labels: Tensor, chosen: Tensor, generator: torch.Generator
     return by_class[torch.where(rank < starts[own], rank, rank + counts[own])]
 
 
-SOURCES = (DataSource("cluttered_digits", None, load),)
+SOURCES = (DataSource("cluttered_digits", load),)

@@ -77,4 +77,4 @@ def _no_points(path: Path) -> Exception:
                 help="write `[[12.5, 3], [40, 7.25]]`, or `[]` where nothing is to be counted")
 
 
-SOURCES = (DataSource("counts", "DIR", load, "counting"),)
+SOURCES = (DataSource("counts", load, "counting"),)

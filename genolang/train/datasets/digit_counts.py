@@ -46,4 +46,4 @@ def counts(digits: Tensor, count: int, generator: torch.Generator) -> tuple[Tens
     return found.images, density(rows, columns, found.digits >= 0, CANVAS, CANVAS, SIGMA)
 
 
-SOURCES = (DataSource("digit_counts", None, load, "counting"),)
+SOURCES = (DataSource("digit_counts", load, "counting"),)

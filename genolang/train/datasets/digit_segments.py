@@ -62,4 +62,4 @@ def segments(
     return found.images, masks
 
 
-SOURCES = (DataSource("digit_segments", None, load, "segmentation"),)
+SOURCES = (DataSource("digit_segments", load, "segmentation"),)

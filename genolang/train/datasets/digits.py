@@ -36,4 +36,4 @@ def load(_argument: str, seed: int) -> Dataset:
     return split_off_test("digits", images, labels, CLASS_NAMES, seed)
 
 
-SOURCES = (DataSource("digits", None, load),)
+SOURCES = (DataSource("digits", load),)

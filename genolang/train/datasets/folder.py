@@ -181,4 +181,4 @@ def _size(shape: tuple[int, ...]) -> str:
     return f"{shape[2]}x{shape[1]}"
 
 
-SOURCES = (DataSource("folder", "DIR", load, stream=stream),)
+SOURCES = (DataSource("folder", load, stream=stream),)

@@ -163,4 +163,4 @@ def _class_count(place: str, labels: Tensor) -> int:
     return len(present)
 
 
-SOURCES = (DataSource("npz", "FILE", load),)
+SOURCES = (DataSource("npz", load),)

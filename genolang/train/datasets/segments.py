@@ -38,4 +38,4 @@ def _class_names(masks: Tensor) -> tuple[str, ...]:
     return tuple(str(label) for label in range(int(masks[masks != IGNORED].max()) + 1))
 
 
-SOURCES = (DataSource("segments", "DIR", load, "segmentation"),)
+SOURCES = (DataSource("segments", load, "segmentation"),)

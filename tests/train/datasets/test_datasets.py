@@ -7,6 +7,8 @@ import pytest
 import torch
 from train.refused import refused
 
+from genolang.semantics.datasets import DATA_SETS
+from genolang.train import datasets
 from genolang.train.datasets import known_data, load_data
 from genolang.train.datasets._base import channel_statistics, stratified_split
 
@@ -31,6 +33,10 @@ def test_the_known_data_are_listed_with_what_they_take():
 def test_an_unknown_name_is_refused_with_the_nearest(name, meant):
     with refused("G601", f"`{name}`", f"did you mean `{meant}`?"):
         load_data(name)
+
+
+def test_every_name_that_a_spec_may_have_is_loaded_here():
+    assert datasets._sources().keys() == DATA_SETS.keys()
 
 
 def test_a_plugin_name_is_no_data_of_this_layer():
