@@ -24,7 +24,7 @@ install: .venv/installed
 # A real search on embedded data, then the answer trained from scratch.
 search: install
 	rm -rf $(RUN)
-	$(BIN)/genoc search quickstart --threads 1 --out $(RUN)/search
+	$(BIN)/genoc search quickstart --threads 1 --jobs 2 --out $(RUN)/search
 	$(BIN)/genoc train $(RUN)/search/found.geno --threads 1 --out $(RUN)/train
 	$(BIN)/genoc show $(RUN)/search/found.geno -o $(RUN)/found.svg
 	@echo; cat $(RUN)/search/found.geno

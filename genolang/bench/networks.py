@@ -81,8 +81,8 @@ def pass_subjects(
         return seeded(driver.to_module(program, without=without).to(device, dtype)).train()
 
     for one in PIPELINE:
-        if only and one.name not in only:
-            continue
+        if (only and one.name not in only) or one.elsewhere:
+            continue  # CUDA graphs are forms of their own
         for batch in batches:
             images = _images(batch, program.input, device)
             makers: dict[str, Make] = {"eager": partial(build, [one.name]), "fused": partial(build, [])}

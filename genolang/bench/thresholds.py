@@ -184,7 +184,7 @@ def _convolved(name: str, constant: str, shape: tuple[int, int, int, int, int], 
         conv = torch.nn.Conv2d(channels, out, window, padding=window // 2).requires_grad_(False)
     forms: dict[str, Callable[[], Form]] = {}
     for form, value in (("eager", math.inf), ("fused", 0)):
-        answer = inference.answer(conv)
+        answer = inference.answer(conv, relu=True)
         assert answer is not None, "torch's build has oneDNN"
         run = partial(_with, inference, constant, value, partial(_rectified, answer))
         forms[form] = lambda run=run: Form(run, [[x]], training=False)  # type: ignore[misc]
@@ -194,7 +194,7 @@ def _convolved(name: str, constant: str, shape: tuple[int, int, int, int, int], 
 
 
 def _rectified(answer: Callable[..., torch.Tensor], leaves: Leaves) -> torch.Tensor:
-    return answer(leaves[0], None, True)
+    return answer(leaves[0])
 
 
 def _with(module: ModuleType, constant: str, value: float, run: Callable[..., T], *given: Leaves) -> T:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genolang.cli.kernels import kernels_json, kernels_text, plain_json
-from genolang.cli.options import json_option, network_option, set_option
+from genolang.cli.kernels import kernels_json, kernels_text, library_json, library_text, plain_json
+from genolang.cli.options import json_option, network_option, set_option, without_option
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,19 +31,6 @@ def _forms(context: click.Context, option: click.Parameter, value: str | None) -
     return found
 
 
-def _passes(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    from genolang.compiler.passes import PIPELINE
-
-    known = [step.name for step in PIPELINE]
-    found = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
-    for part in found:
-        if part not in known:
-            raise click.BadParameter(f"{part!r} is none of {', '.join(known)}")
-    return found
-
-
 @click.command("compile")
 @click.argument("spec")
 @network_option
@@ -56,7 +43,7 @@ def _passes(context: click.Context, option: click.Parameter, value: str | None) 
               help="Its weights: a run's own, or published ones, poured in by position.")  # fmt: skip
 @click.option("--inference", is_flag=True,
               help="In `export` and `onnx`: batch norms folded into the layers before them.")  # fmt: skip
-@click.option("--without", metavar="PASS,...", callback=_passes, help="Passes to switch off, by name.")
+@without_option
 @set_option("Change a parameter of the network: --set channels=36.")
 @json_option
 def compile_command(
@@ -95,17 +82,21 @@ def compile_command(
         kernels = driver.kernels(found.program, without=without) if as_json or explain else []
         passes = passes_of(found, without) if explain else []
         plain = driver.left_plain(found.program, BATCH, without=without) if explain else []
+        library = driver.left_to_library(found.program, without=without) if explain else []
     except GenoError as error:
         fail_with(error, as_json)
     if as_json:
-        more = {"passes": passes, "plain": plain_json(plain)} if explain else {}
-        print_json({**plan, "kernels": kernels_json(kernels), "artifacts": paths, **more})
+        answer = {**plan, "kernels": kernels_json(kernels), "artifacts": paths}
+        if explain:
+            answer |= {"passes": passes, "plain": plain_json(plain), "library": library_json(library)}
+        print_json(answer)
         return
     from genolang.cli.plan import plan_text
 
     click.echo(plan_text(plan))
     if explain:
-        click.echo(f"\n{passes_text(passes)}\n\n{kernels_text(kernels, plain)}")
+        kinds = kernels_text(kernels, plain), *([library_text(library)] if library else [])
+        click.echo("\n" + "\n".join([f"{passes_text(passes)}\n", *kinds]))
     click.echo(f"ran on {BATCH} random images of {'x'.join(map(str, plan['input']))}", err=True)
     for path in paths:
         click.echo(f"wrote {path}", err=True)
@@ -220,5 +211,7 @@ def passes_text(passes: list[dict[str, Any]]) -> str:
             place = f"{change['file']}:{change['line']}"
             verb = verbs.get(step["name"], "joined")
             lines.append(f"  {verb} {change['count']} {change['layer']}  {place}")
+        if step["elsewhere"]:
+            lines.append(f"  {step['elsewhere']}")
         blocks.append("\n".join(lines))
     return "\n".join(blocks)

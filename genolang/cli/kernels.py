@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from genolang.compiler.passes.kernels import KernelUse, LeftOut, Line
+    from genolang.compiler.passes.library import ByLibrary
 
 # Characters of a source line that are shown.
 SHOWN = 60
+# Characters of a line that lists places.
+WIDTH = 110
 
 
 def kernels_json(kernels: Sequence[KernelUse]) -> list[dict[str, Any]]:
@@ -27,6 +31,30 @@ def plain_json(plain: Sequence[LeftOut]) -> list[dict[str, Any]]:
         {"kernel": row.kernel, "count": row.line.count, "line": row.line.place, "reason": row.reason}
         for row in plain
     ]
+
+
+def library_json(library: Sequence[ByLibrary]) -> list[dict[str, Any]]:
+    """Every kind of layers that no kernel computes, how many in one forward pass, why, and their lines."""
+    return [
+        {"kind": row.kind, "count": row.count, "reason": row.reason,
+         "lines": [line.place for line in row.lines]}
+        for row in library
+    ]
+
+
+def library_text(library: Sequence[ByLibrary]) -> str:
+    """A paragraph for every kind: its number, the reason, and its lines file by file."""
+    blocks = ["left to the library: layers that no kernel computes, and why"]
+    for row in library:
+        blocks.append(f"  {row.kind} x {row.count:,}: {row.reason}")
+        files: dict[str, list[str]] = {}
+        for line in row.lines:
+            files.setdefault(line.file, []).append(str(line.line))
+        places = "  ".join(f"{file}:{','.join(lines)}" for file, lines in files.items())
+        # A comma may end a line: a file with many numbers would be a long word.
+        blocks += textwrap.wrap(places.replace(",", ", "), WIDTH, initial_indent=" " * 4,
+                                subsequent_indent=" " * 4, break_on_hyphens=False)  # fmt: skip
+    return "\n".join(blocks)
 
 
 def kernels_text(kernels: Sequence[KernelUse], plain: Sequence[LeftOut]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 
 import click
@@ -23,6 +25,10 @@ COMMANDS: dict[str, str] = {
     "report": "A run as one static HTML page.",
     "explain": "The page of an error code, or where a name is defined.",
 }
+
+
+# With torch loaded, the interpreter's last collections take longer than many a command.
+atexit.register(gc.freeze)
 
 
 class _Commands(click.Group):

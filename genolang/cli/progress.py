@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,11 +14,14 @@ _REDRAW_S = 0.2
 
 
 class ConsoleReporter:
-    """Tells a person what a run is doing: losses, accuracies, messages, time left in the phase."""
+    """Tells a person what a run is doing: losses, accuracies, messages, time left in the phase.
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self.quiet = quiet
-        self.live = sys.stderr.isatty() and not quiet
+    With `tell` it is one of several: whole lines go there, each with its phase.
+    """
+
+    def __init__(self, *, quiet: bool = False, tell: Callable[[str], None] | None = None) -> None:
+        self.quiet, self.tell = quiet, tell
+        self.live = sys.stderr.isatty() and not quiet and tell is None
         self.phase = ""
         self.epochs = self.epoch = 0
         self.drawn = 0.0
@@ -46,7 +50,9 @@ class ConsoleReporter:
         self.message(f"{self._where()}  {'  '.join(parts)}  {record.seconds:.1f} s{self._left()}")
 
     def message(self, text: str) -> None:
-        if not self.quiet:
+        if self.tell is not None:
+            self.tell(text if text.startswith(self.phase) else f"{self.phase}: {text}")
+        elif not self.quiet:
             self._write(f"\r\x1b[K{text}\n" if self.live else f"{text}\n")
 
     def _where(self) -> str:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from genolang.cli.options import json_option, network_option, set_option
+from genolang.cli.options import json_option, network_option, set_option, without_option
 from genolang.diagnostics import Source, fail
 
 if TYPE_CHECKING:
     import torch
 
+    from genolang.search.workers import Workers
     from genolang.semantics.check import Checked
     from genolang.semantics.program import Program
     from genolang.semantics.settings import TaskKind
@@ -39,6 +41,7 @@ def run_options(function: F) -> F:
             click.option("--device", default="auto", show_default=True, metavar="NAME",
                          help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."),
             click.option("--threads", type=click.IntRange(1), help="CPU threads; else torch's choice."),
+            without_option,
             set_option("Change a network's parameter or a setting: --set epochs=5."),
             json_option,
         )
@@ -63,7 +66,9 @@ class Request:
     values: Mapping[str, str]
     init: str | None = None
     method: str | None = None
+    jobs: int = 1
     more: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
 
     def command(self) -> list[str]:
         """The command, without `--resume`, `--out` and `--json`, for the run's records."""
@@ -72,6 +77,10 @@ class Request:
             value = getattr(self, name)
             if value is not None:
                 words += [f"--{name}", str(value)]
+        if self.jobs > 1:
+            words += ["--jobs", str(self.jobs)]
+        if self.without:
+            words += ["--without", ",".join(self.without)]
         if self.device != "auto":
             words += ["--device", self.device]
         for key, value in self.values.items():
@@ -190,6 +199,26 @@ def open_run(request: Request, text: str) -> RunFolder:
         if not path.exists():
             return RunFolder.create(path, text, request.command())
         number += 1
+
+
+@contextmanager
+def workers_for(request: Request, run: RunFolder) -> Iterator[Workers | None]:
+    """The processes that train for the run beside this one, as `--jobs` asks; ended with the block."""
+    if request.jobs == 1:
+        yield None
+        return
+    from genolang.search.workers import Workers
+
+    command = ("-m", "genolang.cli.worker")
+    with Workers(run, command, {"request": asdict(request)}, request.jobs - 1) as workers:
+        yield workers
+
+
+def switch_off(passes: Sequence[str]) -> None:
+    """Leaves passes of the compiler out of all that this process builds."""
+    from genolang.compiler import driver
+
+    driver.switch_off(passes)
 
 
 def use_threads(threads: int | None) -> None:

@@ -7,12 +7,14 @@ from typing import Any
 
 import click
 
+from genolang.cli.options import jobs_option
 from genolang.cli.runs import Request, run_options
 
 
 @click.command("search")
 @click.option("--method", metavar="METHOD", help="Instead of the spec's: ean, 'ean(steps=50)', random, ...;"
               " all runs several and compares them.")
+@jobs_option
 @run_options
 def search(as_json: bool, **asked: Any) -> None:
     """Run a spec's search and write the answer back as a new spec.
@@ -25,6 +27,7 @@ def search(as_json: bool, **asked: Any) -> None:
     genoc search first.geno
     genoc search darts/search --data cifar10:data --out runs/darts --seed 2
     genoc search darts/search --resume runs/darts
+    genoc search quickstart --threads 1 --jobs 2
     genoc search slots.geno --network searched --method "all(evaluations=60)"
     """
     from genolang.cli.output import fail_with, print_json
@@ -61,6 +64,7 @@ def prepare(request: Request) -> Prepared:
     from genolang.semantics.settings import SearchSettings, crop_size
 
     runs.use_threads(request.threads)
+    runs.switch_off(request.without)
     checked = runs.read_spec(request)
     given, changed = runs.split_values(request.values, SearchSettings)
     sections = checked.module.sections("search")
@@ -91,12 +95,15 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
 
     ready = prepare(request)
     checked, program, settings = ready.checked, ready.program, ready.settings
-    with runs.open_run(request, checked.module.source.text) as run:
+    with (
+        runs.open_run(request, checked.module.source.text) as run,
+        runs.workers_for(request, run) as workers,
+    ):
         reporter = ConsoleReporter(quiet=quiet)
         reporter.message(f"searching `{program.name}` on {ready.data.name}, seed {settings.seed},"
                          f" in {run.path}")  # fmt: skip
         common: Any = {"seed": settings.seed, "device": ready.device, "reporter": reporter,
-                       "resume": request.resume is not None}  # fmt: skip
+                       "resume": request.resume is not None, "workers": workers}  # fmt: skip
         asked = (checked, request.network, ready.given, settings, ready.data, run)
         if settings.method == "all":
             from genolang.cli.compared import write_comparison

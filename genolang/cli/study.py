@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import click
 
-from genolang.cli.options import json_option
+from genolang.cli.options import jobs_option, json_option
 from genolang.cli.runs import Request, run_options
 
 _METHOD = click.option("--method", metavar="METHOD", help="Instead of the spec's: ean, 'ean(steps=50)' ...")
@@ -21,7 +21,7 @@ def study() -> None:
 
     \b
     genoc study schemes slots.geno --network searched --count 10 --random 10
-    genoc study correlation slots.geno --network searched --count 20
+    genoc study correlation slots.geno --network searched --count 20 --threads 1 --jobs 2
     genoc study convergence runs/ean runs/enas
     genoc study gradcam runs/plain runs/found
     """
@@ -29,6 +29,7 @@ def study() -> None:
 
 @study.command()
 @run_options
+@jobs_option
 @_METHOD
 @click.option("--count", type=click.IntRange(2), default=10, show_default=True, help="Searches.")
 @click.option("--random", type=click.IntRange(2), default=10, show_default=True, help="Random schemes.")
@@ -43,6 +44,7 @@ def schemes(as_json: bool, count: int, random: int, **asked: Any) -> None:
 
 @study.command()
 @run_options
+@jobs_option
 @_METHOD
 @click.option("--count", type=click.IntRange(3), default=20, show_default=True, help="Random schemes.")
 def correlation(as_json: bool, count: int, **asked: Any) -> None:
@@ -162,9 +164,13 @@ def _in_run(
     if ready.settings.method == "all":
         raise fail("G503", "a study is of one method, not of `all`", help="--method ean")
     name = request.verb.split()[1]
-    with runs.open_run(request, ready.checked.module.source.text) as run:
+    with (
+        runs.open_run(request, ready.checked.module.source.text) as run,
+        runs.workers_for(request, run) as workers,
+    ):
         job = Job(ready.checked, ready.program, ready.given, ready.settings, ready.data, run, ready.device,
-                  request.resume is not None, ConsoleReporter(quiet=quiet), SAVE_EVERY_S)  # fmt: skip
+                  request.resume is not None, ConsoleReporter(quiet=quiet), SAVE_EVERY_S,
+                  workers)  # fmt: skip
         job.open()
         found, lines, chart = work(job)
         write_atomically(run.path / f"{name}.svg", chart.encode())

@@ -53,6 +53,7 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     from genolang.train.training import train_network
 
     runs.use_threads(request.threads)
+    runs.switch_off(request.without)
     checked = runs.read_spec(request)
     given, changed = runs.split_values(request.values, TrainSettings)
     sections = checked.module.sections("train")

@@ -12,6 +12,16 @@ if TYPE_CHECKING:
     from genolang.compiler.ir import Graph
     from genolang.compiler.passes.effects import PassEffect
     from genolang.compiler.passes.kernels import KernelUse, LeftOut
+    from genolang.compiler.passes.library import ByLibrary
+
+
+_switched_off: frozenset[str] = frozenset()
+
+
+def switch_off(passes: Collection[str]) -> None:
+    """Leave these passes, and no others, out of all that this process builds from here on."""
+    global _switched_off
+    _switched_off = frozenset(passes)
 
 
 def build(program: Program, *, fused: bool = True, without: Collection[str] = ()) -> Graph:
@@ -27,7 +37,7 @@ def _versions(program: Program, fused: bool, without: Collection[str]) -> tuple[
     if not fused:
         verify(graph, "building")
         return graph, graph
-    return run_pipeline(graph, without=without)
+    return run_pipeline(graph, without=_switched_off.union(without))
 
 
 def to_module(program: Program, *, fused: bool = True, without: Collection[str] = ()) -> NetworkModule:
@@ -57,9 +67,11 @@ def activation_bytes(
     import torch
 
     from genolang.compiler.backends.memory import saved_bytes
+    from genolang.compiler.backends.torch_module import build_network
 
+    graph = build(program, fused=fused, without=without)
     with torch.device("meta"):
-        module = to_module(program, fused=fused, without=without)
+        module = build_network(graph, program.choices, program.auxiliary_weight, plain=not fused, shared=True)
     return saved_bytes(module, (batch, *program.input))
 
 
@@ -108,6 +120,13 @@ def left_plain(program: Program, batch: int, *, without: Collection[str] = ()) -
         if reason := why_plain(made, types, batch):
             found.append(LeftOut(made.kernel, line, f"on a CPU, for {batch} images: {reason}"))
     return by_line(found)
+
+
+def left_to_library(program: Program, *, without: Collection[str] = ()) -> list[ByLibrary]:
+    """The layers with work that no kernel computes, by kind, and why."""
+    from genolang.compiler.passes.library import left_to_library as found_in
+
+    return found_in(build(program, without=without))
 
 
 def to_exported(module: NetworkModule, program: Program) -> bytes:

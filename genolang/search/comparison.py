@@ -19,6 +19,7 @@ from genolang.search.score import fresh_module
 from genolang.search.search import SUPERNET, Job
 from genolang.search.space import Genotype, schemes
 from genolang.search.timing import Increment, measure_increments
+from genolang.search.workers import Task, Workers
 from genolang.search.writeback import discrete_program
 from genolang.semantics.check import Checked, expand_network
 from genolang.semantics.methods import AllSettings, Method, Sampling, with_budget
@@ -89,8 +90,11 @@ def run_comparison(
     checked: Checked, network_name: str | None, given: Mapping[str, Any], settings: SearchSettings,
     data: Dataset, run: RunFolder | None = None, *, seed: int, device: torch.device,
     resume: bool = False, reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
+    workers: Workers | None = None,
 ) -> Comparison:
     """Runs every method of `settings.sampling` under `seed`; with `resume` it repeats no phase.
+
+    With `workers` the scores are trained side by side with the searches and with one another.
 
     Raises what `genolang.search.search.run_search` raises.
     """
@@ -99,7 +103,7 @@ def run_comparison(
         raise fail("G505", f"the network `{program.name}` has no choices to search")
     settings = replace(settings, seed=seed)
     job = Job(checked, program, given, settings, data, run, device, resume,
-              reporter or SilentReporter(), save_every_s)
+              reporter or SilentReporter(), save_every_s, workers)
     job.open()
     return _Comparison(job).finish()
 
@@ -114,16 +118,20 @@ class _Comparison:
         assert len(self.methods) == len(self.all.methods), "labels tell methods apart"
 
     def finish(self) -> Comparison:
-        job = self.job
+        job, seed = self.job, self.job.settings.seed
+        references = {"none": self.space.genotype(self.space.plain),
+                      "full": self.space.genotype(self.space.full)}  # fmt: skip
+        for name, genotype in references.items():
+            job.offer(Task(f"score-{name}", seed, genotype))
+        genotypes = {}
         for name in self.methods:
             if f"search-{name}" not in job.finished:
                 job.say(f"searching by {self.methods[name]}")
                 weights = job.supernet(self.space)
-                job.search(f"search-{name}", self.settings_of(name), job.settings.seed, weights)
-        genotypes = {name: Genotype.from_json(job.finished[f"search-{name}"]["genotype"])
-                     for name in self.methods}  # fmt: skip
-        genotypes |= {"none": self.space.genotype(self.space.plain),
-                      "full": self.space.genotype(self.space.full)}  # fmt: skip
+                job.search(f"search-{name}", self.settings_of(name), seed, weights)
+            genotypes[name] = Genotype.from_json(job.finished[f"search-{name}"]["genotype"])
+            job.offer(Task(f"score-{name}", seed, genotypes[name]))
+        genotypes |= references
         scores = {}
         for name, genotype in genotypes.items():
             job.say(f"training the answer of {self.methods.get(name, REFERENCES.get(name))} from scratch")
@@ -131,6 +139,7 @@ class _Comparison:
         programs = {name: discrete_program(job.checked, job.program, genotype, job.given)
                     for name, genotype in genotypes.items()}  # fmt: skip
         if TIMING not in job.finished:
+            job.alone()
             job.say("timing the answers")
             with job.whole():
                 job.finish(TIMING, self.timing(programs, genotypes))

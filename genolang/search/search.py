@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -22,6 +22,7 @@ from genolang.search.space import Genotype, derive, random_genotype
 from genolang.search.strategies import STRATEGIES
 from genolang.search.strategy import SearchEpoch
 from genolang.search.supernet import train_supernet
+from genolang.search.workers import Task, Workers
 from genolang.search.writeback import discrete_program
 from genolang.semantics.check import Checked, expand_network
 from genolang.semantics.program import Program
@@ -56,7 +57,7 @@ class SearchResult:
     Scores are accuracies from 0 to 1. `baseline` holds those of the random genotypes and
     `baseline_random` their mean; `rank` is 1 plus the number of them that are better; the last two
     are None without a control. `val_accuracy` is the winning supernet's, `history` its epochs,
-    `seconds` the wall-clock time of all epochs over all sittings.
+    `seconds` the wall-clock time of all epochs over all sittings, of all processes together.
     """
 
     genotype: Genotype
@@ -75,11 +76,13 @@ def run_search(
     checked: Checked, network_name: str | None, given: Mapping[str, Any], settings: SearchSettings,
     data: Dataset, run: RunFolder | None = None, *, seed: int, device: torch.device,
     resume: bool = False, reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
+    workers: Workers | None = None,
 ) -> SearchResult:
     """Searches under the seeds `seed`, `seed + 1`, ...; of equally good answers the first counts.
 
     All scores train under `seed`; one answer is scored once. With `resume` it goes on from the run
-    folder at any point, to the same answer. Raises G505 for a network without choices, G706 for
+    folder at any point, to the same answer. With `workers` the searches and the scores are trained
+    side by side, to the same answer too. Raises G505 for a network without choices, G706 for
     another run's folder, G710 when interrupted, and what its parts raise.
     """
     program = expand_network(checked, network_name, given)
@@ -88,11 +91,20 @@ def run_search(
     assert settings.method != "all", "several methods are run by `run_comparison`"
     settings = replace(settings, seed=seed)
     job = Job(checked, program, given, settings, data, run, device, resume,
-              reporter or SilentReporter(), save_every_s)
+              reporter or SilentReporter(), save_every_s, workers)
     job.open()
+    random_answers = job.random_answers()
+    if workers is not None:
+        for other in range(seed + 1, seed + settings.seeds):
+            job.offer(Task(f"search-{other}", other))
+        for number, genotype in enumerate(random_answers):
+            job.offer(Task(f"score-random-{number}", seed, genotype))
+        # All searches before the first score, so that the scores can be side by side as well.
+        for number in range(settings.seeds):
+            job.searched(number)
     trials = [job.trial(number) for number in range(settings.seeds)]
     best = max(trials, key=lambda trial: (trial.score, -trial.seed))
-    baseline = job.control()
+    baseline = job.control(random_answers)
     return SearchResult(
         best.genotype, best.score, best.seed, baseline,
         baseline_random=sum(baseline) / len(baseline) if baseline else None,
@@ -116,10 +128,17 @@ class Job:
     resume: bool
     reporter: Reporter
     save_every_s: float
+    workers: Workers | None = None
     finished: dict[str, dict[str, Any]] = field(default_factory=dict)
     known: dict[tuple[Genotype, int], float] = field(default_factory=dict)
+    offered: set[tuple[Genotype, int]] = field(default_factory=set)
     seconds: float = 0.0
     weights: dict[str, torch.Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None:
+            assert self.run is not None, "side by side is in a run folder"
+            self.reporter = self.workers.reporting(self.reporter)
 
     def open(self) -> None:
         """Reads what earlier sittings found; raises G706 if they belong to another search."""
@@ -136,15 +155,23 @@ class Job:
                 "other data or another program",
                 help="undo the change, or start a new run in another folder",
             )
+        # What a worker has begun is gone on with, also in a run's first sitting.
+        self.resume = self.resume or self.workers is not None
+
+    def searched(self, number: int) -> tuple[int, Genotype]:
+        """The seed of a search and its answer, whose score is on offer from then on."""
+        seed = self.settings.seed + number
+        task, count = Task(f"search-{seed}", seed), self.settings.seeds
+        if task.phase not in self.finished:
+            self.say(f"search {number + 1} of {count}, seed {seed}")
+            self.settle(task)
+        genotype = Genotype.from_json(self.finished[task.phase]["genotype"])
+        self.offer(Task(f"score-{seed}", self.settings.seed, genotype))
+        return seed, genotype
 
     def trial(self, number: int) -> Trial:
-        seed = self.settings.seed + number
-        phase, count = f"search-{seed}", self.settings.seeds
-        if phase not in self.finished:
-            self.say(f"search {number + 1} of {count}, seed {seed}")
-            self.search(phase, self.settings, seed)
-        found = self.finished[phase]
-        genotype = Genotype.from_json(found["genotype"])
+        seed, genotype = self.searched(number)
+        found = self.finished[f"search-{seed}"]
         history = tuple(SearchEpoch.from_json(record) for record in found["history"])
         self.seconds += found["seconds"] + sum(record.seconds for record in history)
         score = self.score(f"score-{seed}", genotype)
@@ -152,11 +179,61 @@ class Job:
         self.say(f"seed {seed}: score {score:.4f}, supernet {accuracy:.4f}")
         return Trial(seed, genotype, score, accuracy, history)
 
+    def offer(self, task: Task) -> None:
+        """Lets a worker train the task, where there are any and nothing like it is known or on offer."""
+        if self.workers is None or task.phase in self.finished:
+            return
+        if task.genotype is not None:
+            alike = _unordered(task.genotype), task.seed
+            if alike in self.known or alike in self.offered:
+                return
+            self.offered.add(alike)
+        self.workers.offer(task)
+
+    def alone(self) -> None:
+        """Ends what is trained elsewhere: nothing else keeps the machine busy from here on."""
+        if self.workers is not None:
+            self.workers.close()
+
+    def settle(self, task: Task) -> None:
+        """Brings a task to its end, here or in a worker."""
+        if self.workers is None:
+            entry = self.perform(task)
+        else:
+            entry = self.workers.settle(task, self.perform)
+        with self.whole():
+            self.finish(task.phase, entry)
+            if self.workers is not None:
+                self.workers.pass_on()
+
+    def perform(self, task: Task) -> dict[str, Any]:
+        """What a task comes to: it follows from the task and the job's settings, wherever it runs."""
+        if task.genotype is None:
+            return self._searched(task.phase, self.settings, task.seed)
+        with self.whole():
+            program = discrete_program(self.checked, self.program, task.genotype, self.given)
+        fitted = train_score(
+            program, self.settings, self.data, seed=task.seed, device=self.device,
+            run=self.run, phase=task.phase, resume=self.run is not None and self.resume,
+            reporter=self.reporter, save_every_s=self.save_every_s,
+        )
+        return {
+            "genotype": task.genotype.to_json(), "score": accuracy_of(fitted),
+            "seconds": sum(record.seconds for record in fitted.history),
+        }
+
     def search(
+        self, phase: str, settings: SearchSettings, seed: int, weights: Mapping[str, torch.Tensor]
+    ) -> None:
+        """One search by the method of the settings, from these weights of the supernet."""
+        entry = self._searched(phase, settings, seed, weights)
+        with self.whole():
+            self.finish(phase, entry)
+
+    def _searched(
         self, phase: str, settings: SearchSettings, seed: int,
         weights: Mapping[str, torch.Tensor] | None = None,
-    ) -> None:
-        """One search by the method of the settings, from these weights of the supernet if given."""
+    ) -> dict[str, Any]:
         with self.whole():
             module = fresh_module(self.program, seed)
             if weights is not None:
@@ -167,12 +244,12 @@ class Job:
             save_every_s=self.save_every_s, program=self.program, trained=weights is not None,
         )
         with self.whole():
-            self.finish(phase, {
+            return {
                 "seconds": searched.seconds, "evaluations": searched.evaluations,
                 "schemes": searched.schemes, "genotype": derive(self.program, searched.logits).to_json(),
                 "val_accuracy": searched.val_accuracy,
                 "history": [record.to_json() for record in searched.history],
-            })
+            }
 
     def supernet(self, space: SchemeSpace) -> Mapping[str, torch.Tensor]:
         """The weights of a supernet that several searches share, trained once."""
@@ -192,8 +269,8 @@ class Job:
                                        "val_accuracy": history[-1].val_accuracy})  # fmt: skip
         return self.weights
 
-    def control(self) -> tuple[float, ...]:
-        """The scores of random answers, no two of them the same."""
+    def random_answers(self) -> list[Genotype]:
+        """The answers of the control, no two of them the same; they follow from the seed."""
         generator = random.Random(f"control {self.settings.seed}")
         wanted = min(self.settings.random, count_genotypes(self.program))
         drawn: dict[Genotype, Genotype] = {}
@@ -203,11 +280,15 @@ class Job:
             drawn.setdefault(_unordered(genotype), genotype)
             if len(drawn) == wanted:
                 break
+        return list(drawn.values())
+
+    def control(self, answers: Sequence[Genotype]) -> tuple[float, ...]:
+        """The scores of random answers."""
         scores = []
-        for number, genotype in enumerate(drawn.values()):
+        for number, genotype in enumerate(answers):
             phase = f"score-random-{number}"
-            if phase not in self.finished:
-                self.say(f"random answer {number + 1} of {len(drawn)}")
+            if phase not in self.finished and self.workers is None:
+                self.say(f"random answer {number + 1} of {len(answers)}")
             scores.append(self.score(phase, genotype))
         return tuple(scores)
 
@@ -222,18 +303,7 @@ class Job:
             self.say("the same answer has been scored before")
             return self.known[alike]
         if phase not in self.finished:
-            with self.whole():
-                program = discrete_program(self.checked, self.program, genotype, self.given)
-            fitted = train_score(
-                program, self.settings, self.data, seed=seed, device=self.device,
-                run=self.run, phase=phase, resume=self.run is not None and self.resume,
-                reporter=self.reporter, save_every_s=self.save_every_s,
-            )
-            with self.whole():
-                self.finish(phase, {
-                    "genotype": genotype.to_json(), "score": accuracy_of(fitted),
-                    "seconds": sum(record.seconds for record in fitted.history),
-                })
+            self.settle(Task(phase, seed, genotype))
         found = self.finished[phase]
         self.seconds += found["seconds"]
         self.known[alike] = float(found["score"])

@@ -15,6 +15,7 @@ from genolang.search.score import fresh_module
 from genolang.search.search import Job
 from genolang.search.space import Genotype, schemes
 from genolang.search.statistics import Correlation, Welch, correlation, welch
+from genolang.search.workers import Task
 from genolang.train.batches import generator_for
 
 
@@ -68,6 +69,9 @@ def study_schemes(job: Job, count: int, random: int) -> SchemesStudy:
         scheme = space.draw_with(wanted, generator) if space.plugs else space.draw(generator=generator)
         drawn.append(space.genotype(scheme))
     kinds = {"searched": searched, "random": drawn}
+    for kind, genotypes in kinds.items():
+        for number, genotype in enumerate(genotypes):
+            job.offer(Task(f"score-{kind}-{number}", seed + number, genotype))
     scored: dict[str, list[Drawn]] = {kind: [] for kind in kinds}
     for kind, genotypes in kinds.items():
         for number, genotype in enumerate(genotypes):
@@ -92,6 +96,8 @@ def study_correlation(job: Job, count: int) -> CorrelationStudy:
         drawn.setdefault(space.draw(job.settings.connect, generator))
         if len(drawn) == count:
             break
+    for number, scheme in enumerate(drawn):
+        job.offer(Task(f"score-{number}", job.settings.seed, space.genotype(scheme)))
     phase = f"measured-{len(drawn)}"
     if phase not in job.finished:
         job.finish(phase, {"accuracies": _measured(job, space, list(drawn))})

@@ -28,6 +28,9 @@ class RandomSchemes:
     Source: Efficient Attention Network, section 4.2; its code monitors with no slot connected.
     """
 
+    # Every pass computes something else.
+    captured = False
+
     def __init__(self, module: NetworkModule, space: SchemeSpace, connect: float) -> None:
         self.module, self.space, self.connect = module, space, connect
         self.auxiliary_weight = module.auxiliary_weight
@@ -49,6 +52,9 @@ class RandomSchemes:
 
     def parameters(self) -> Iterator[nn.Parameter]:
         return self.module.parameters()
+
+    def buffers(self) -> Iterator[Tensor]:
+        return self.module.buffers()
 
     def to(self, device: torch.device, /) -> Any:
         return self.module.to(device)

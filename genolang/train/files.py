@@ -41,9 +41,9 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def remove_temporary_files(folder: Path) -> None:
-    """Removes what killed writers left behind; only the one who holds the folder may call it."""
-    for path in folder.glob(".*.tmp"):
+def remove_temporary_files(folder: Path, process: int | None = None) -> None:
+    """Removes what killed writers, or one of them, left behind; only who holds the folder may call it."""
+    for path in folder.glob(".*.tmp" if process is None else f".*.{process}.tmp"):
         path.unlink(missing_ok=True)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from genolang.diagnostics import GenoError, fail
+from genolang.train.reporter import Reporter
 
 
 class Interrupt:
@@ -24,6 +25,12 @@ class Interrupt:
             yield
         except KeyboardInterrupt:
             self.requested = True
+
+    def tell(self, reporter: Reporter, lines: Iterable[str]) -> None:
+        """Tells a reporter some lines."""
+        with self.deferred():
+            for line in lines:
+                reporter.message(line)
 
 
 @contextmanager

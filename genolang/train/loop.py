@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from genolang.compiler.backends.captured import Recordings, Work
 from genolang.diagnostics import GenoError, fail
 from genolang.semantics.settings import TrainSettings
 from genolang.train.batches import generator_for
-from genolang.train.evaluate import evaluate
+from genolang.train.evaluate import answer_of, evaluate
 from genolang.train.interrupt import Interrupt, interrupted, interruptible
 from genolang.train.network import TrainableNetwork, logits_of
 from genolang.train.optimizers import build_optimizer, clip_gradients, set_lr
@@ -103,7 +104,10 @@ def fit(
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
         interruptible() as interrupt,
     ):
-        loop.run_epochs(interrupt)
+        try:
+            loop.run_epochs(interrupt)
+        finally:
+            loop.recordings.close()
     progress = loop.progress
     return Fitted(tuple(progress.history), progress.best_epoch, progress.best_score, loop.best)
 
@@ -134,6 +138,9 @@ class _Loop:
     optimizer: Optimizer = field(init=False)
     precision: Precision = field(init=False)
     task: Task = field(init=False)
+    recordings: Recordings = field(init=False)
+    differentiate: Work = field(init=False)
+    answer: Work = field(init=False)
     best: dict[str, Tensor] = field(init=False)
     progress: _Progress = field(default_factory=_Progress)
     # Per step, the number of images, and on the device the loss and the tally of the metrics.
@@ -145,10 +152,16 @@ class _Loop:
     def __post_init__(self) -> None:
         self.steps = len(self.batches)
         assert self.steps > 0, "training needs a batch"
-        self.optimizer = build_optimizer(self.settings.optimizer, self.module.parameters())
+        weights = list(self.module.parameters())
+        self.optimizer = build_optimizer(self.settings.optimizer, weights)
         self.precision = Precision(self.device, self.settings.precision)
         self.task = TASKS[self.settings.task]
         self.best = copies(self.module.state_dict())
+        self.recordings = Recordings(self.device, self.module.captured)
+        self.differentiate = self.recordings.work(
+            "steps", self._differentiate, self._seed, weights, list(self.module.buffers())
+        )
+        self.answer = self.recordings.work("answers", lambda images: answer_of(self.module, images))
 
     def run_epochs(self, interrupt: Interrupt) -> None:
         progress, epochs = self.progress, self.settings.epochs
@@ -158,6 +171,7 @@ class _Loop:
             self.module.train()
             while progress.step < self.steps:
                 self._step()
+                interrupt.tell(self.reporter, self.recordings.news())
                 with interrupt.deferred():
                     mean = progress.loss_sum / max(progress.images, 1)
                     self.reporter.step_done(progress.step, self.steps, mean)
@@ -168,19 +182,24 @@ class _Loop:
             self._check()
             record = self._finish_epoch()
             self._save()
+            interrupt.tell(self.reporter, self.recordings.news())
             with interrupt.deferred():
                 self.reporter.epoch_done(record)
             self._stop_if(interrupt)
 
+    def _seed(self) -> None:
+        seed_step(self.device, self.seed, self.progress.epoch, self.progress.step)
+
     def _step(self) -> None:
         progress, settings = self.progress, self.settings
         at = (progress.epoch, settings.epochs, progress.step, self.steps)
-        seed_step(self.device, self.seed, progress.epoch, progress.step)
         set_lr(self.optimizer, step_value(settings.optimizer.lr, *at))
-        self.module.set_drop_path(step_value(settings.drop_path, *at))
+        drop_path = step_value(settings.drop_path, *at)
+        self.module.set_drop_path(drop_path)
         images, labels = self.batches.batch(progress.epoch, progress.step)
         try:
-            loss, tally = self._update(images, labels)
+            loss, tally = self.differentiate(images, labels, key=drop_path)
+            self._update()
         except torch.OutOfMemoryError as error:
             raise fail(
                 "G711", f"a batch of {settings.batch} images does not fit into the GPU's memory",
@@ -191,8 +210,8 @@ class _Loop:
         if self.device.type != "cuda" or progress.step % GPU_LOOK_STEPS == 0:
             self._read_losses()
 
-    def _update(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """One gradient step; the loss and the tally of the metrics before it."""
+    def _differentiate(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Leaves gradients in the weights; the loss and the tally of the metrics. Can be recorded."""
         smoothing = self.settings.label_smoothing
         with self.precision.autocast():
             output, auxiliary = logits_of(self.module, images)
@@ -201,13 +220,16 @@ class _Loop:
         if auxiliary is not None:
             extra = self.task.loss(auxiliary.float(), labels, smoothing)
             loss = loss + self.module.auxiliary_weight * extra
-        self.optimizer.zero_grad()
-        self.precision.backward(loss, self.optimizer)
-        clip_gradients(self.optimizer, self.settings.optimizer.clip)
-        self.precision.step(self.optimizer)
+        self.precision.backward(loss)
         guessing = self.task.guessing(output) * (1 + self.module.auxiliary_weight)
         self.loss_limit = EXPLODED * guessing
         return loss.detach(), self.task.tally(output.detach(), labels)
+
+    def _update(self) -> None:
+        """A step by the gradients, as they are: what it does may change from one to the next."""
+        self.precision.unscale(self.optimizer)
+        clip_gradients(self.optimizer, self.settings.optimizer.clip)
+        self.precision.step(self.optimizer)
 
     def _check(self) -> None:
         """Raises unless the state is good, before it becomes a record or a checkpoint."""
@@ -237,7 +259,8 @@ class _Loop:
 
     def _finish_epoch(self) -> EpochRecord:
         progress, settings, task = self.progress, self.settings, self.task
-        held_out = None if self.held_out is None else evaluate(self.module, self.held_out(), task)
+        measured = None if self.held_out is None else self.held_out()
+        held_out = None if measured is None else evaluate(self.module, measured, task, self.answer)
         trained = task.metrics(progress.tally)
         train, val = known(trained), known(held_out.metrics) if held_out else {}
         record = EpochRecord(

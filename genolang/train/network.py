@@ -13,10 +13,12 @@ class TrainableNetwork(Protocol):
     """An `nn.Module` from images (B, C, H, W) to logits (B, classes).
 
     In training mode it may answer a pair (logits, auxiliary logits); `auxiliary_weight` is the
-    share of the second in the loss, 0.0 where there is no auxiliary head.
+    share of the second in the loss, 0.0 where there is no auxiliary head. `captured`: all that a pass
+    computes follows from the images' shape, the mode and the drop path, so that it can be recorded.
     """
 
     auxiliary_weight: float
+    captured: bool
 
     def set_drop_path(self, p: float) -> None:
         """Sets the probability with which a branch is dropped in training mode."""
@@ -25,6 +27,8 @@ class TrainableNetwork(Protocol):
     def __call__(self, images: Tensor, /) -> Any: ...
 
     def parameters(self) -> Iterator[nn.Parameter]: ...
+
+    def buffers(self) -> Iterator[Tensor]: ...
 
     def to(self, device: torch.device, /) -> Any: ...
 

@@ -27,12 +27,13 @@ class Precision:
             return nullcontext()
         return torch.autocast(self._device.type, self.dtype)
 
-    def backward(self, loss: Tensor, optimizer: Optimizer) -> None:
-        """Leaves the true gradients in the parameters."""
-        if self._scaler is None:
-            torch.autograd.backward(loss)
-        else:
-            torch.autograd.backward(self._scaler.scale(loss))
+    def backward(self, loss: Tensor) -> None:
+        """Leaves gradients in the parameters, of which `unscale` makes the true ones."""
+        torch.autograd.backward(loss if self._scaler is None else self._scaler.scale(loss))
+
+    def unscale(self, optimizer: Optimizer) -> None:
+        """Makes the true gradients of what `backward` left."""
+        if self._scaler is not None:
             self._scaler.unscale_(optimizer)
 
     def step(self, optimizer: Optimizer) -> None:

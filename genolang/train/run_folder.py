@@ -2,7 +2,7 @@
 
     run.json            what makes the folder a run: its format and the command that started it
     spec.geno           a copy of the program
-    journal.jsonl       one JSON object per line, each with its `phase`
+    journal.jsonl       see `genolang.train.journal`
     metrics.json        the result
     checkpoints/        see `genolang.train.checkpoint`
 """
@@ -10,16 +10,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
-from collections import Counter
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from io import BufferedWriter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import safetensors.torch
 from torch import Tensor
@@ -37,19 +36,27 @@ from genolang.train.files import (
     write_atomically,
     write_json,
 )
+from genolang.train.journal import Journal, JournalFile, drop_torn_line, read_journal
+
+__all__ = ["RunFolder", "read_journal"]
 
 FORMAT = 1
 LOCK = ".lock"
+
+PATIENCE_S = 2.0
+"""How long a run waits for the folder: processes that worked for a killed one hold it for a moment."""
 
 
 class RunFolder:
     """An open, locked run folder; made by `create` or `resume`, closed by `close` or `with`."""
 
-    def __init__(self, path: Path, lock: BufferedWriter, command: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, lock: BufferedWriter | None, command: Sequence[str], journal: Journal
+    ) -> None:
         self.path = path
         self.command = tuple(command)
         self._lock = lock
-        self._lines = Counter(str(entry["phase"]) for entry in read_journal(path))
+        self._journal = journal
 
     @classmethod
     def create(cls, path: Path, spec: str, command: Sequence[str]) -> Self:
@@ -70,7 +77,7 @@ class RunFolder:
             write_atomically(path / "spec.geno", spec.encode())
             # Last, because it makes the folder a run.
             write_json(path / "run.json", {"format": FORMAT, "command": list(command)})
-            run = cls(path, lock, command)
+            run = cls(path, lock, command, JournalFile(path))
             undo.pop_all()
         return run
 
@@ -89,13 +96,21 @@ class RunFolder:
                 help="name the folder given by `--out` when the run was started",
             )
         with ExitStack() as undo:
-            lock = undo.enter_context(_lock(path))
+            lock = undo.enter_context(_lock(path, PATIENCE_S))
             for folder in (path, path / "checkpoints"):
                 remove_temporary_files(folder)
-            _drop_torn_line(path)
-            run = cls(path, lock, command)
+            drop_torn_line(path)
+            run = cls(path, lock, command, JournalFile(path))
             undo.pop_all()
         return run
+
+    @classmethod
+    def lent(cls, path: Path, command: Sequence[str], journal: Journal) -> Self:
+        """The run of another process, which holds its lock and writes its journal.
+
+        Phases that this process was given may be saved and restored.
+        """
+        return cls(path, None, command, journal)
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +123,18 @@ class RunFolder:
 
     def close(self) -> None:
         """Lets others write to the folder."""
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    @property
+    def journal(self) -> Journal:
+        """Where other processes' lines may be written for them."""
+        return self._journal
+
+    @property
+    def handles(self) -> tuple[int, ...]:
+        """What a process that works for this one holds open, so that the folder is locked until it ends."""
+        return () if self._lock is None or sys.platform == "win32" else (self._lock.fileno(),)
 
     @property
     def resume_command(self) -> str:
@@ -121,16 +147,7 @@ class RunFolder:
 
     def append(self, phase: str, entry: Mapping[str, object]) -> None:
         """Adds a line to the journal and waits until it is on the disk."""
-        line = json.dumps({"phase": phase, **entry}, allow_nan=False) + "\n"
-        path = self.path / "journal.jsonl"
-        try:
-            with path.open("ab") as journal:
-                journal.write(line.encode())
-                journal.flush()
-                os.fsync(journal.fileno())
-        except OSError as error:
-            raise cannot_write(path, error) from error
-        self._lines[phase] += 1
+        self._journal.append(phase, entry)
 
     def save(
         self, phase: str, tensors: Mapping[str, Tensor], meta: Mapping[str, object]
@@ -138,7 +155,7 @@ class RunFolder:
         """Writes the phase's next checkpoint, which also knows how long its journal is by now."""
         return save_checkpoint(
             self.path / "checkpoints", phase, tensors,
-            {**meta, "journal_lines": self._lines[phase]},
+            {**meta, "journal_lines": self._journal.count(phase)},
         )
 
     def restore(self, phase: str) -> Checkpoint | None:
@@ -151,7 +168,7 @@ class RunFolder:
         checkpoint = None
         if latest_checkpoint(folder, phase) is not None:
             checkpoint = load_checkpoint(folder, phase)
-        self._forget_lines(phase, 0 if checkpoint is None else checkpoint.meta["journal_lines"])
+        self._journal.cut(phase, 0 if checkpoint is None else checkpoint.meta["journal_lines"])
         return checkpoint
 
     def last_checkpoint(self, phase: str) -> Path | None:
@@ -165,41 +182,6 @@ class RunFolder:
     def write_tensors(self, file_name: str, tensors: Mapping[str, Tensor]) -> None:
         """Replaces a file of contiguous tensors that share no memory (`weights.safetensors`)."""
         write_atomically(self.path / file_name, safetensors.torch.save(dict(tensors)))
-
-    def _forget_lines(self, phase: str, kept: int) -> None:
-        if self._lines[phase] < kept:
-            raise fail(
-                "G705", f"`{self.path / 'journal.jsonl'}` has {self._lines[phase]} of the {kept} "
-                f"lines that phase `{phase}` had written", help="restore the file from a copy",
-            )
-        if self._lines[phase] == kept:
-            return
-        seen, lines = 0, []
-        for entry in read_journal(self.path):
-            seen += entry["phase"] == phase
-            if entry["phase"] != phase or seen <= kept:
-                lines.append(json.dumps(entry) + "\n")
-        write_atomically(self.path / "journal.jsonl", "".join(lines).encode())
-        self._lines[phase] = kept
-
-
-def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """The journal's entries, without a last line that is still being written; G705 for damage."""
-    path = folder / "journal.jsonl"
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")[:-1]
-    try:
-        entries = [json.loads(line) for line in lines]
-        whole = all(isinstance(entry, dict) and "phase" in entry for entry in entries)
-    except ValueError:
-        whole = False
-    if not whole:
-        raise fail(
-            "G705", f"`{path}` has a line that is not an entry of a journal",
-            help="restore the file from a copy, or start a new run",
-        )
-    return entries
 
 
 def _require_empty(path: Path) -> None:
@@ -223,16 +205,7 @@ def _make_places(path: Path) -> None:
         raise cannot_write(path, error) from error
 
 
-def _drop_torn_line(folder: Path) -> None:
-    path = folder / "journal.jsonl"
-    if path.exists():
-        content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            write_atomically(path, whole)
-
-
-def _lock(folder: Path) -> BufferedWriter:
+def _lock(folder: Path, patience_s: float = 0.0) -> BufferedWriter:
     """Holds the folder until the file is closed or the process ends, however it ends."""
     try:
         file = (folder / LOCK).open("ab")
@@ -242,12 +215,17 @@ def _lock(folder: Path) -> BufferedWriter:
     if sys.platform != "win32":
         import fcntl
 
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            file.close()
-            raise fail(
-                "G712", f"another process is writing to the run folder `{folder}`",
-                help="wait for it to end, or give another folder",
-            ) from error
+        given_up = time.monotonic() + patience_s
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() >= given_up:
+                    file.close()
+                    raise fail(
+                        "G712", f"another process is writing to the run folder `{folder}`",
+                        help="wait for it to end, or give another folder",
+                    ) from error
+                time.sleep(0.02)
     return file

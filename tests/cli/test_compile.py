@@ -169,7 +169,8 @@ def test_explain_says_which_lines_became_which_kernel_and_why_others_did_not() -
     assert kernels.splitlines()[1:] == [
         "  n.geno:7  residual_mask  x 3  op masked_by(m: map) = x * (1 + sigmoid(m))"
     ]
-    (reason,) = plain.splitlines()[1:]
+    reason, title, *_ = plain.splitlines()[1:]
+    assert title.startswith("left to the library: ")
     assert re.fullmatch(
         r"  std/attention\.geno:\d+  naive_mask  x 1  the mask has another shape than its map", reason
     )
@@ -188,7 +189,37 @@ def test_explain_says_what_the_device_runs_instead() -> None:
 
 def test_explain_says_where_there_is_no_kernel() -> None:
     Path("n.geno").write_text(MASKED.replace(" -> masked_by(m=m)", "").replace(" -> se(r=2)", ""), "utf-8")
-    assert run("compile", "n.geno", "--explain").stdout.endswith("in one forward pass\n  none\n")
+    found = run("compile", "n.geno", "--explain").stdout
+    assert "in one forward pass\n  none\nleft to the library: " in found
+
+
+def test_explain_gives_every_kind_of_layers_that_no_kernel_computes_a_reason() -> None:
+    Path("n.geno").write_text(MASKED, "utf-8")
+    found = run("compile", "n.geno", "--explain").stdout
+    left = found.split("\nleft to the library: layers that no kernel computes, and why\n")[1].splitlines()
+    # Three units, the stem and the two products of the SE module.
+    assert left[:4] == [
+        "  convolution x 4: the library's (cuDNN, oneDNN) is the fastest form known", "    n.geno:4, 10",
+        "  1x1 convolution x 3: a product of matrices, and the library's is the fastest form known", "    n.geno:5",
+    ]
+    rows = {row["kind"]: row for row in answer("n.geno", "--explain")["library"]}
+    assert list(rows) == ["convolution", "1x1 convolution", "product", "pooling", "element by element"]
+    assert rows["convolution"]["count"] == 4 and rows["convolution"]["lines"] == ["n.geno:4", "n.geno:10"]
+    assert rows["product"]["count"] == 3 and rows["product"]["lines"][0] == "n.geno:12"
+    assert all(row["reason"] for row in rows.values())
+    assert "library" not in answer("n.geno")
+
+
+def test_a_long_list_of_lines_is_wrapped() -> None:
+    found = run("compile", "darts/v2", "--network", "cifar", *SMALL, "--explain").stdout
+    left = found.split("\nleft to the library: ")[1]
+    assert all(len(line) <= 110 for line in left.splitlines())
+
+
+def test_explain_says_that_a_cpu_has_nothing_to_record() -> None:
+    found = run("compile", "quickstart", *SMALL, "--explain").stdout
+    assert re.search(r"^capture: records .*\n  nodes [\d,]+\n  not a GPU: nothing to record$", found, re.M)
+    assert "\ncapture: " not in run("compile", "quickstart", *SMALL, "--explain", "--without", "capture").stdout
 
 
 def test_a_pass_is_switched_off_by_its_name() -> None:

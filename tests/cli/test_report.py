@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 
 from genolang.cli.main import main
 from genolang.cli.reporting.charts import line_chart, nice_ticks, score_chart
+from genolang.cli.reporting.reading import read_run
 from genolang.search.strategy import ChoiceSummary, SearchEpoch
 from genolang.train.run_folder import RunFolder
 
@@ -124,6 +125,16 @@ def test_the_page_of_a_search_says_what_came_of_it(run: RunFolder) -> None:
     for part in ("score of the answer 0.8100", "seconds of training 1,234.5", "cell normal", "sep_conv(3)",
                  "weights of normal.operation", "searched, seed 5", "3 at random", "What was found: found.geno"):  # fmt: skip
         assert part in text, part
+
+
+def test_the_order_in_which_phases_were_trained_does_not_change_the_page(run: RunFolder) -> None:
+    finish(run)
+    lines = (run.path / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    expected = [phase.name for phase in read_run(run.path).phases]
+    assert expected == ["search-4", "search-5", "score-4", "score-5",
+                        "score-random-0", "score-random-1", "score-random-2"]  # fmt: skip
+    (run.path / "journal.jsonl").write_bytes(b"".join(reversed(lines)))
+    assert [phase.name for phase in read_run(run.path).phases] == expected
 
 
 def test_the_page_loads_and_runs_nothing(run: RunFolder) -> None:

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +12,8 @@ from torch import Tensor, nn
 
 from genolang.api import Network, load
 from genolang.compiler import driver
+from genolang.compiler.backends.memory import saved_bytes
+from genolang.compiler.backends.torch_module import build_network
 from genolang.primitives import PRIMITIVES
 
 MAX_BYTES = 120_000_000
@@ -160,6 +164,51 @@ network tiny() {{
 """)
         for batch, fused in ((1, True), (3, True), (2, False)):
             assert_planned(network, batch, fused=fused)
+
+
+@pytest.mark.parametrize("words", [
+    "batch_norm -> conv(3)", "conv(3, groups=3) -> batch_norm", "gate -> conv(3)", "operation -> conv(3)",
+    "conv(3, groups=3) -> conv(1, 4) -> batch_norm -> relu", "global_avg_pool -> linear(3)",
+])  # fmt: skip
+def test_a_plan_counts_layers_that_read_the_image_which_has_no_gradient(words: str) -> None:
+    network = compiled(f"""geno 1
+choice gate = sigmoid | (conv(1) -> sigmoid) | (relu -> sigmoid) combine product
+choice operation = relu | max_pool(3)
+op project = conv((H, W), 3, pad=0)
+network tiny() {{
+  input image(3, 7, 9)
+  stem  {words}
+  head  project
+}}
+""")
+    for fused in (True, False):
+        assert_planned(network, 2, fused=fused)
+
+
+@pytest.mark.parametrize(("spec", "name"), [
+    ("att_darts/search", "supernet"), ("ean/clutter", "dia_search"), ("aacn/resnet", "aa_resnet34"),
+])  # fmt: skip
+def test_one_layer_in_the_place_of_all_that_are_alike_saves_as_much(spec: str, name: str) -> None:
+    program = small(spec, name).program
+    graph, shape = driver.build(program), (3, *program.input)
+    with torch.device("meta"):
+        each, one = (build_network(graph, program.choices, 0.4, shared=shared) for shared in (False, True))
+    assert saved_bytes(one, shape) == saved_bytes(each, shape)
+    assert len([*one.modules()]) < len([*each.modules()])
+
+
+def test_a_plan_of_a_search_space_imports_little_besides_torch() -> None:
+    code = """
+import sys, torch
+before = set(sys.modules)
+from genolang.api import load
+load("att_darts/search").network(channels=4, depth=2).plan()
+print(*{name.partition(".")[0] for name in set(sys.modules) - before})
+"""
+    # Either takes longer to import than such a plan takes.
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "genolang" in found.stdout.split()
+    assert not {"sympy", "networkx"} & set(found.stdout.split())
 
 
 def test_a_plan_grows_with_the_batch_and_not_with_the_weights() -> None:

@@ -25,7 +25,6 @@ from genolang.bench.kernels import (
 )
 from genolang.bench.networks import network_subjects
 from genolang.bench.subject import apart
-from genolang.compiler.backends.captured import captured_step
 from genolang.kernels import dispatch
 from genolang.kernels.relative_attention import reference
 
@@ -124,21 +123,3 @@ def test_flex_attention_computes_the_same() -> None:
 def test_a_supernet_step_agrees_with_the_plain_reference(spec: str, params: dict[str, int]) -> None:
     for subject in network_subjects(load(spec).network(**params), [4], CUDA):
         assert subject.distances()["fused"] <= subject.tolerance
-
-
-def test_a_step_with_its_optimiser_goes_on_learning_as_a_graph() -> None:
-    module = load("darts/search").network(channels=4, depth=2).module().to(CUDA)
-    optimiser = torch.optim.SGD(module.parameters(), 0.05, 0.9)
-    images = torch.randn(8, 3, 32, 32, device=CUDA)
-    labels = torch.arange(8, device=CUDA)
-
-    def step() -> Tensor:
-        optimiser.zero_grad(set_to_none=True)
-        loss = torch.nn.functional.cross_entropy(module(images), labels)
-        loss.backward()
-        optimiser.step()
-        return loss
-
-    replay = captured_step(step, CUDA)
-    losses = [float(replay()) for _ in range(20)]
-    assert losses[-1] < 0.7 * losses[0]

@@ -1,4 +1,4 @@
-"""Started by `compiled.compile_family`: compile the `variants()` of a file and print what came out as JSON.
+"""Started by `compiled.compile_families`: compile the `variants()` of files and print what came out as JSON.
 
 What was compiled before and would come out the same is taken from the kept figures: a row's key is made of
 the kernels' text, the variant and the target, and the kept figures belong to one version of Triton.
@@ -129,18 +129,20 @@ def measure(variant: Variant, target: str) -> dict[str, Any]:
 
 
 def key(variant: Variant, target: str) -> str:
-    kernels = Path(inspect.getsourcefile(variant.function.fn) or "").read_text(encoding="utf-8")
+    # A kernel's own file, and those of its folder that it may take functions from.
+    there = sorted(Path(inspect.getsourcefile(variant.function.fn) or "").parent.glob("fused*.py"))
+    kernels = "".join(file.read_text(encoding="utf-8") for file in there)
     said = [sorted(d.items(), key=str) for d in (variant.arguments, variant.constants, variant.options)]
     text = repr((kernels, variant.function.__name__, said, variant.warps, variant.stages, target))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def main(file: Path, kept: Path | None) -> None:
-    spec = importlib.util.spec_from_file_location("kernel_variants", file)
+def family(file: Path, kept: Path) -> dict[str, Any]:
+    spec = importlib.util.spec_from_file_location(f"{file.parent.name}_variants", file)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    known = json.loads(kept.read_text(encoding="utf-8")) if kept else {}
+    known = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     rows = known["kernels"] if known.get("triton") == triton.__version__ else {}
     found, limits, always = {}, {}, list[str]()
     for variant in module.variants():
@@ -155,11 +157,13 @@ def main(file: Path, kept: Path | None) -> None:
             mine = key(variant, target)
             if not first and rows.get(name, {}).get("key") == mine:
                 found[name] = rows[name]
-            elif first or kept is None or known.get("triton") == triton.__version__:
+            elif first or not known or known.get("triton") == triton.__version__:
                 print(name, file=sys.stderr, flush=True)
                 found[name] = measure(variant, target) | {"key": mine}
-    print(json.dumps({"found": found, "limits": limits, "triton": triton.__version__}))
+    return {"found": found, "limits": limits, "triton": triton.__version__}
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    # Each file of variants is followed by what is kept of it, which need not be there.
+    pairs = zip(sys.argv[1::2], sys.argv[2::2], strict=True)
+    print(json.dumps([family(Path(file), Path(kept)) for file, kept in pairs]))

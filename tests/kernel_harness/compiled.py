@@ -108,18 +108,17 @@ class Family:
         assert self.found == wanted["kernels"]
 
 
-def compile_family(file: Path, golden: Path | None = None) -> Family:
-    """Compile what `variants()` of a file lists, but for what `golden` keeps of the same kernels.
+def compile_families(files: Mapping[Path, Path | None]) -> list[Family]:
+    """Compile what `variants()` of each file lists, but for what its golden file keeps of the same kernels.
 
     In a process of its own, since a failed assertion in the compiler ends it.
     """
     pytest.importorskip("triton")
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
-    kept = [str(golden)] if golden is not None and golden.exists() else []
+    pairs = [str(part) for file, golden in files.items() for part in (file, golden or "")]
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("ahead.py")), str(file), *kept],
+        [sys.executable, str(Path(__file__).with_name("ahead.py")), *pairs],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
-    answer = json.loads(done.stdout.splitlines()[-1])
-    return Family(answer["found"], answer["limits"], answer["triton"])
+    return [Family(**answer) for answer in json.loads(done.stdout.splitlines()[-1])]

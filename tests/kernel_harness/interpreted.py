@@ -1,4 +1,4 @@
-"""Run a file of kernel tests where Triton interprets; that is decided when Triton is imported, so: elsewhere."""
+"""Run files of kernel tests where Triton interprets; that is decided when Triton is imported, so: elsewhere."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def passes_interpreted(file: Path) -> None:
-    """Run a file's tests with TRITON_INTERPRET=1 and fail with its output if they do not all pass."""
+def passes_interpreted(*files: Path) -> None:
+    """Run files of tests with TRITON_INTERPRET=1 and fail with their output if they do not all pass."""
     pytest.importorskip("triton")
-    command = [sys.executable, "-m", "pytest", str(file), "-p", "no:xdist", "-p", "no:cacheprovider", "--tb=short"]
+    command = [sys.executable, "-m", "pytest", *map(str, files), "-p", "no:xdist", "-p", "no:cacheprovider", "--tb=short"]
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, timeout=300, check=False,
+        capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]

@@ -34,7 +34,7 @@ class DenseNet(nn.Module):
             self.norm = nn.BatchNorm2d(4)
             self.head = nn.Conv2d(4, outputs, 3, padding=1)
             self.auxiliary = nn.Conv2d(4, outputs, 1)
-        self.auxiliary_weight = auxiliary_weight
+        self.auxiliary_weight, self.captured = auxiliary_weight, True
 
     def set_drop_path(self, p: float) -> None:
         self.drop = p

@@ -205,7 +205,7 @@ def test_weights_that_are_lost_while_the_loss_is_finite_are_not_saved(tmp_path):
 
 def test_best_is_the_earliest_of_equals(monkeypatch):
     accuracies = iter([0.5, 0.75, 0.75, 0.25])
-    monkeypatch.setattr(loop, "evaluate", lambda module, batches, task: loop_evaluation(accuracies))
+    monkeypatch.setattr(loop, "evaluate", lambda module, batches, task, answer: loop_evaluation(accuracies))
     _, result = fitted(settings=replace(SETTINGS, epochs=4))
     assert (result.best_epoch, result.best_score) == (1, 0.75)
     _, alone = fitted(settings=replace(SETTINGS, epochs=4), held=None)
@@ -221,7 +221,7 @@ def loop_evaluation(accuracies):
 
 def test_patience_counts_epochs_without_a_better_accuracy(monkeypatch):
     accuracies = iter([0.5, 0.75, 0.75, 0.5, 0.9])
-    monkeypatch.setattr(loop, "evaluate", lambda module, batches, task: loop_evaluation(accuracies))
+    monkeypatch.setattr(loop, "evaluate", lambda module, batches, task, answer: loop_evaluation(accuracies))
     _, result = fitted(settings=replace(SETTINGS, epochs=9, patience=2))
     assert len(result.history) == 4
 

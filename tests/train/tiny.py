@@ -20,6 +20,8 @@ SETTINGS = TrainSettings(
 class TinyNet(nn.Module):
     """Convolution, batch norm, dropout and an auxiliary head: (B, 1, 5, 7) to (B, 3)."""
 
+    captured = True
+
     def __init__(self, auxiliary_weight: float = 0.4, seed: int = 0) -> None:
         super().__init__()
         with torch.random.fork_rng(devices=[]):

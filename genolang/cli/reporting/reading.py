@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,9 +92,16 @@ def read_run(path: Path) -> Run:
             phases.setdefault(str(entry["phase"]), []).append(entry)
     return Run(
         path, tuple(map(str, about["command"])), _text(path / "spec.geno") or "", _text(path / "found.geno"),
-        _json(path / "metrics.json"), tuple(Phase(name, tuple(found)) for name, found in phases.items()),
+        _json(path / "metrics.json"),
+        tuple(Phase(name, tuple(phases[name])) for name in sorted(phases, key=_place)),
         {str(e["of"]): e for e in entries if e["phase"] == RESULTS and "of" in e},
     )  # fmt: skip
+
+
+def _place(phase: str) -> tuple[bool, bool, list[tuple[int, str]]]:
+    """Supernets, searches, scores, by their numbers: journals have them as they happened to be trained."""
+    parts = [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", phase)]
+    return phase.startswith("score"), "supernet" not in phase, parts
 
 
 def _number(value: object) -> float | None:

@@ -7,12 +7,13 @@ compiler by the layers they stand for; on the meta device not at all, only what 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Size, Tensor, nn
 
 from genolang.compiler.backends.answering import AnsweringLayer
+from genolang.compiler.backends.grouped import FEWEST, Centred, as_one, depthwise_convs, norm_convs
 from genolang.compiler.backends.planned import broadcast_shape, planned
 from genolang.compiler.backends.recognised import Recognised
 from genolang.compiler.backends.torch_layers import BatchNorm, DropPath
@@ -40,13 +41,6 @@ from genolang.kernels.mixed_sum import mixed_sum
 from genolang.semantics.program import Path
 
 Layers = Callable[[Path], nn.Module]
-
-
-class Centred(NamedTuple):
-    """A depthwise convolution's result; in training on a CPU without its channels' means."""
-
-    map: Tensor
-    mean: Tensor | None
 
 
 def taken_means(inputs: Sequence[Centred]) -> list[Tensor]:
@@ -113,8 +107,11 @@ class DepthwiseConvs:
             found, means = depthwise(maps, self.windows, [c.weight for c in self.convs], centre=centre)
             results = [*map(Centred, found, means or [None] * len(found))] if self.norms else [*found]
         else:
-            each = [c(x) for c, x in zip(self.convs, self.each(maps), strict=True)]
-            results = [Centred(y, None) for y in each] if self.norms else each
+            if as_one(first):
+                each = depthwise_convs(maps, self.convs)
+            else:
+                each = [Centred(c(x)) for c, x in zip(self.convs, self.each(maps), strict=True)]
+            results = each if self.norms else [y.alone() for y in each]
         return results[0] if len(results) == 1 else tuple(results)
 
     def each(self, maps: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -123,11 +120,9 @@ class DepthwiseConvs:
     def planned(self, maps: tuple[Tensor, ...]) -> list[Any]:
         results: list[Any] = []
         centre = bool(self.norms) and by_batch(self.norms)
-        for conv, window, x in zip(self.convs, self.windows, self.each(maps), strict=True):
-            B, C, H, W = x.shape
-            shape = Size((B, C, -(-H // window.stride), -(-W // window.stride)))
-            y = planned(shape, x, saved=(x, conv.weight))
-            results.append(Centred(y, x.new_empty(C) if centre else None) if self.norms else y)
+        for conv, x in zip(self.convs, self.each(maps), strict=True):
+            y = conv(x)
+            results.append(Centred(y, x.new_empty(x.shape[1]) if centre else None) if self.norms else y)
         return results
 
 
@@ -138,8 +133,6 @@ class WholeWindows:
         self.conv: Any = layers(made.conv)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.is_meta:
-            return planned(Size((*x.shape[:2], 1, 1)), x, saved=(x, self.conv.weight))
         # An image may be larger than the one that the network was made for.
         if formulated(x) and x.shape[2:] == self.conv.kernel_size:
             return whole_window(x, self.conv.weight)
@@ -155,9 +148,6 @@ class PointwiseConv:
 
     def __call__(self, x: Tensor) -> Tensor:
         conv = self.conv
-        if x.is_meta:
-            B, _, H, W = x.shape
-            return planned(Size((B, conv.out_channels, H, W)), x, saved=(x, conv.weight))
         if formulated(x):
             return pointwise(x, conv.weight, conv.bias)
         result: Tensor = conv(x)
@@ -174,8 +164,11 @@ class NormConvs:
 
     def __call__(self, *inputs: Centred) -> Any:
         maps, means = [x.map for x in inputs], taken_means(inputs)
-        if len(means) < len(maps):
-            results = [n(c(x)) for c, n, x in zip(self.convs, self.norms, maps, strict=True)]
+        if len(means) < len(maps) and len(maps) >= FEWEST and as_one(maps[0]) and self.alike():
+            results = [*norm_convs(maps, self.convs, self.norms, relu=self.relu)]
+        elif len(means) < len(maps):
+            each = [x.alone() for x in inputs]
+            results = [n(c(x)) for c, n, x in zip(self.convs, self.norms, each, strict=True)]
             results = [torch.relu(y) for y in results] if self.relu else results
         elif maps[0].is_meta:
             results = [*map(self.planned, self.convs, maps)]
@@ -188,12 +181,17 @@ class NormConvs:
             )]  # fmt: skip
         return results[0] if len(results) == 1 else tuple(results)
 
+    def alike(self) -> bool:
+        """Whether all batch norms are in one mode."""
+        return all(norm.training == self.norms[0].training for norm in self.norms)
+
     def planned(self, conv: Any, x: Tensor) -> Tensor:
         B, C, H, W = x.shape
         out = conv.out_channels
         return planned(
-            Size((B, out, H, W)), x, saved=(x,), extra=out * C + 2 * out, save_result=self.relu
-        )
+            Size((B, out, H, W)), x, conv.weight, saved=(x,), extra=out * C + 2 * out,
+            save_result=self.relu,
+        )  # fmt: skip
 
 
 class NormalisedOnce:
@@ -290,7 +288,7 @@ class MixedSums:
             return masked(factor, masks, torch.stack([shares[t] for t in which]), total)
         given = [mask for mask in masks if mask is not None]
         shape = broadcast_shape(*given) if given else Size((1, 1, 1, 1))
-        inputs = (factor, *given) if total is None else (factor, total, *given)
+        inputs = (factor, *given, shares[0], *([] if total is None else [total]))
         extra = shape.numel() + len(which)
         return planned(factor.shape, *inputs, saved=(factor, *given), extra=extra)
 
@@ -312,7 +310,7 @@ class MixedSums:
             out = self.convs[which[0]].out_channels if which else C
             extra = len(which) * (out * C + out) + len(which) + len(plain)
             saved = (*chosen, *others)
-            return planned(Size((B, out, H, W)), *saved, saved=saved, extra=extra)
+            return planned(Size((B, out, H, W)), *saved, shares[0], saved=saved, extra=extra)
         if which:
             _check_count(first)
         return mixed(
@@ -326,7 +324,7 @@ class MixedSums:
         found = []
         norms = []
         for t in which:
-            x, factor = maps[t].map if isinstance(maps[t], Centred) else maps[t], self.terms[t].factor
+            x, factor = maps[t].alone() if isinstance(maps[t], Centred) else maps[t], self.terms[t].factor
             if factor is not None:
                 whole = maps[len(self.terms) + factor]
                 x = whole if x is whole else whole * x
@@ -341,7 +339,7 @@ class MixedSums:
         training, momentum, eps = alike.pop() if kept else (False, 0.1, 1e-5)
         if found[0].is_meta:
             extra = len(which) + (2 * found[0].shape[1] * len(kept) if training else 0)
-            return planned(found[0].shape, *found, saved=tuple(found), extra=extra)
+            return planned(found[0].shape, *found, shares[0], saved=tuple(found), extra=extra)
         return mixed_sum(
             found, torch.stack([shares[t] for t in which]),
             [None if n is None else n.running_mean for n in norms],

@@ -10,11 +10,10 @@ from torch.autograd.graph import saved_tensors_hooks
 def saved_bytes(module: nn.Module, shape: tuple[int, int, int, int]) -> int:
     """Bytes that autograd saves in one training forward of a batch (B, C, H, W) in float32.
 
-    The module must be on the meta device. Every storage counts once; parameters and buffers are
-    there anyway and do not count.
+    The module must be on the meta device, and in training. Every storage counts once; parameters and
+    buffers are there anyway and do not count.
     """
-    own = {id(t.untyped_storage()): t for t in (*module.parameters(), *module.buffers())}
-    owned = {t.untyped_storage()._cdata for t in own.values()}
+    owned = {t.untyped_storage()._cdata for t in (*module.parameters(), *module.buffers())}
     seen: dict[int, Tensor] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -23,12 +22,7 @@ def saved_bytes(module: nn.Module, shape: tuple[int, int, int, int]) -> int:
             seen.setdefault(key, tensor)
         return tensor
 
-    was_training = module.training
-    module.train()
-    try:
-        with saved_tensors_hooks(pack, lambda tensor: tensor):
-            result = module(torch.empty(shape, device="meta"))
-    finally:
-        module.train(was_training)
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = module(torch.empty(shape, device="meta"))
     del result
     return sum(tensor.untyped_storage().nbytes() for tensor in seen.values())

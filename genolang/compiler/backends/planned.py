@@ -7,6 +7,8 @@ runs for every layer.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,10 +19,12 @@ class _Planned(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, shape: Size, saved: tuple[Tensor | None, ...], extra: int, save_result: bool,
-        *inputs: Tensor,
+        first: Tensor, *rest: Tensor | None,
     ) -> Tensor:  # fmt: skip
-        result = inputs[0].new_empty(shape)
-        kept = [*saved, inputs[0].new_empty(extra)] if extra else [*saved]
+        # Not `new_empty`, which torch computes in Python there.
+        empty = partial(torch.empty, dtype=first.dtype, device="meta")
+        result = empty(shape)
+        kept = [*saved, empty(extra)] if extra else [*saved]
         ctx.save_for_backward(*kept, *([result] if save_result else []))
         return result
 
@@ -30,24 +34,33 @@ class _Planned(torch.autograd.Function):
 
 
 def planned(
-    shape: Size, *inputs: Tensor, saved: tuple[Tensor | None, ...] = (), extra: int = 0,
+    shape: Size, *inputs: Tensor | None, saved: tuple[Tensor | None, ...] = (), extra: int = 0,
     save_result: bool = False,
 ) -> Tensor:  # fmt: skip
     """A result of a shape on the meta device; backward would need `saved`, `extra` numbers more and,
-    where `save_result` says so, the result."""
+    where `save_result` says so, the result. An image has no gradient: weights are among the inputs."""
     found: Tensor = _Planned.apply(shape, saved, extra, save_result, *inputs)  # type: ignore[no-untyped-call]
     return found
 
 
 def broadcast_shape(*maps: Tensor) -> Size:
-    shape: Size = torch.broadcast_shapes(*(m.shape for m in maps))  # type: ignore[no-untyped-call]
-    return shape
+    return Size(max(sizes) for sizes in zip(*(m.shape for m in maps), strict=True))
 
 
-def planned_product(a: Tensor, b: Tensor) -> Tensor:
+def planned_product(shape: Size, a: Tensor, b: Tensor) -> Tensor:
     """A factor is saved for the gradient of the other one."""
     saved = tuple(x for x, other in ((a, b), (b, a)) if other.requires_grad)
-    return planned(broadcast_shape(a, b), a, b, saved=saved)
+    return planned(shape, a, b, saved=saved)
+
+
+def planned_result(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    """A function of single values, or the softmax, whose gradient needs its result alone."""
+    return lambda x: planned(x.shape, x, save_result=True) if x.is_meta else function(x)
+
+
+def planned_largest(shape: Size, x: Tensor) -> Tensor:
+    """The largest numbers of a map are saved by their places, of eight bytes each."""
+    return planned(shape, x, saved=(x,), extra=2 * shape.numel())
 
 
 def planned_pooled(x: Tensor, dims: tuple[int, ...]) -> Tensor:

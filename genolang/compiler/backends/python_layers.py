@@ -1,4 +1,4 @@
-"""What each primitive is in the generated Python; the counterpart of `torch_layers`."""
+"""What each primitive is in the generated Python; the counterpart of `torch_layers` and `torch_functions`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from genolang.compiler.backends.python_text import (
     Slices,
     Text,
 )
-from genolang.compiler.backends.torch_layers import number
+from genolang.compiler.backends.torch_functions import number
 from genolang.primitives import REDUCED, padding, pair
 from genolang.semantics.program import Leaf
 

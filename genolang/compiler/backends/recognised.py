@@ -10,10 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from genolang.compiler.backends.torch_layers import make_function
+from genolang.compiler.backends.answering import Quick
+from genolang.compiler.backends.torch_functions import make_function
 from genolang.compiler.ir.matched import Matched
 from genolang.kernels import dispatch, masking
-from genolang.kernels.cpu.inference import takes
 from genolang.kernels.masking.cpu import recalibrated_forward
 from genolang.kernels.masking.gate import CHANNEL, SPATIAL
 from genolang.primitives import MapType
@@ -47,28 +47,36 @@ _CALLS: Mapping[str, _Call] = {
 }
 
 
-class Recognised:
+class Recognised(Quick):
     """A kernel's call; the layers that it stands for where the kernel does not take the maps."""
 
     def __init__(self, made: Matched) -> None:
-        self.quick = made.kernel == "recalibration"
         self.fewest = masking.KERNELS[made.kernel].fewest
         self.kernel, self.arguments = _CALLS[made.kernel], dict(made.arguments)
         self.steps = [(make_function(s.layer, s.attrs, []), s.places) for s in made.steps]
+        self.relu = bool(self.arguments.get("relu"))
+        self.quick = self.answered if made.kernel == "recalibration" else self.__call__
+        self.shapes: tuple[torch.Size, ...] = ()
+
+    def answered(self, x: Tensor, f: Tensor, m: Tensor) -> Tensor:
+        """Without gradients the kernel's CPU path is worth it for any size."""
+        shapes = x.shape, f.shape, m.shape
+        if shapes != self.shapes:
+            if not _recalibrates((x, f, m)):
+                return self.plain((x, f, m))
+            self.shapes = shapes
+        return recalibrated_forward(x, f, m, self.relu)[0]
 
     def __call__(self, *maps: Tensor) -> Tensor:
-        first = maps[0]
-        # On a CPU, to ask the dispatch costs more than the operations on a small map.
-        if not torch.compiler.is_compiling() and first.is_cpu and dispatch.VARIABLE not in os.environ:
-            if self.quick and not torch.is_grad_enabled() and takes(first) and self.kernel.takes(maps):
-                # Without gradients it is worth it for any size.
-                x, f, m = maps
-                return recalibrated_forward(x, f, m, bool(self.arguments["relu"]))[0]
-            if first.numel() < self.fewest:
-                return self.plain(maps)
+        if not torch.compiler.is_compiling() and dispatch.VARIABLE not in os.environ and self.small(maps[0]):
+            return self.plain(maps)
         if self.kernel.takes(maps):
             return self.kernel.run(*maps, **self.arguments)
         return self.plain(maps)
+
+    def small(self, x: Tensor) -> bool:
+        """To ask the dispatch costs a CPU more than the operations on a small map; a plan stands for one."""
+        return (x.is_cpu or x.is_meta) and x.numel() < self.fewest
 
     def plain(self, maps: tuple[Tensor, ...]) -> Tensor:
         """The layers one by one."""

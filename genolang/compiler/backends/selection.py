@@ -45,6 +45,8 @@ class Instructions:
     plan: tuple[Planned, ...] = ()
     size: int = 0
     outputs: tuple[int, ...] = ()
+    # The operations as a network that only answers runs them.
+    quick: list[Callable[..., Any]] = field(default_factory=list)
 
 
 def checked_selection(

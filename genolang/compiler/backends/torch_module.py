@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from typing import Any, Self
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from genolang.compiler.backends.answering import Quick
 from genolang.compiler.backends.fused_layers import MixedSums, make_fused
+from genolang.compiler.backends.planned import planned_result
 from genolang.compiler.backends.selection import (
     ABSENT,
     Instructions,
@@ -20,16 +23,14 @@ from genolang.compiler.backends.selection import (
     checked_selection,
     pruned,
 )
-from genolang.compiler.backends.torch_layers import (
-    Dropout,
-    DropPath,
-    make_function,
-    make_leaf,
-)
+from genolang.compiler.backends.torch_functions import make_function
+from genolang.compiler.backends.torch_layers import Dropout, DropPath, make_leaf
 from genolang.compiler.backends.torch_mix import mix_function
 from genolang.compiler.ir import Graph, Node
 from genolang.compiler.ir.fused import Fused, MixedSum
 from genolang.diagnostics import did_you_mean, fail
+from genolang.kernels import dispatch
+from genolang.kernels.cpu.inference import takes
 from genolang.primitives import MapType
 from genolang.semantics.program import ChoiceSet, Mix, Path
 
@@ -85,7 +86,10 @@ class Choices(MutableMapping[str, Tensor]):
 
     def weights(self) -> dict[str, Weights]:
         """The softmax weights of every set, as one flat tuple of scalars each."""
-        return {key: F.softmax(t, -1).flatten().unbind() for key, t in self.tensors.items()}
+        return {key: _softmax(t).flatten().unbind() for key, t in self.tensors.items()}
+
+
+_softmax = planned_result(lambda logits: F.softmax(logits, -1))
 
 
 class Container(nn.Module):
@@ -134,11 +138,12 @@ class GraphModule(Container):
         self._runs = self._selected[known]
 
     def run(
-        self, steps: tuple[Step, ...], inputs: tuple[Tensor, ...], weights: Mapping[str, Weights]
-    ) -> list[Any]:
+        self, steps: tuple[Step, ...], inputs: tuple[Tensor, ...], weights: Mapping[str, Weights],
+        quick: bool = False,
+    ) -> list[Any]:  # fmt: skip
         values: list[Any] = [*inputs, *(weights[key] for key in self._keys)]
         values += [None] * (self._current.size - len(values))
-        operations = self._current.operations
+        operations = self._current.quick if quick else self._current.operations
         for operation, arguments, result, dead in steps:
             if len(arguments) == 1:
                 values[result] = operations[operation](values[arguments[0]])
@@ -161,13 +166,15 @@ class NetworkModule(GraphModule):
     """A whole network: (B, C, H, W) -> logits (B, classes), or (B, classes, H, W) for every pixel.
 
     In training with an auxiliary head the result is (logits, auxiliary logits); `auxiliary_weight`
-    is that head's share of the loss, 0.0 without one. `choices` holds a supernet's logits.
+    is that head's share of the loss, 0.0 without one. `choices` holds a supernet's logits. `captured`: its
+    steps may be recorded as CUDA graphs, while nothing is selected anew.
     """
 
     def __init__(self, sets: Mapping[str, ChoiceSet], auxiliary_weight: float) -> None:
         super().__init__()
         self.choices = Choices(sets)
         self.auxiliary_weight = auxiliary_weight
+        self.captured = False
         # What is selected, as it was given.
         self.selected: Mapping[str, Sequence[int]] = {}
         # Nothing will be trained: where gradients are off, nothing is kept for them either.
@@ -197,19 +204,21 @@ class NetworkModule(GraphModule):
 
     def forward(self, *arguments: Any) -> Any:
         if self.answers_only and not torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            # Asked once for all layers.
+            quick = takes(arguments[0]) and dispatch.VARIABLE not in os.environ
             with torch.inference_mode():
-                answer = self.answer(*arguments)
+                answer = self.answer(*arguments, quick=quick)
             # What comes of inference mode itself could enter no gradient ever.
             return answer.clone()
         return self.answer(*arguments)
 
-    def answer(self, *arguments: Any) -> Any:
-        """What `forward` returns."""
+    def answer(self, *arguments: Any, quick: bool = False) -> Any:
+        """What `forward` returns; `quick` where layers may take their maps without a question."""
         (image,) = arguments
         weights = self.choices.weights() if len(self.choices) else {}
         two = self.training and len(self._current.outputs) == 2
         steps, outputs = self._runs[-1 if two else 0]
-        values = self.run(steps, (image,), weights)
+        values = self.run(steps, (image,), weights, quick)
         answers = [
             values[output].flatten(1) if vector else values[output]
             for output, vector in zip(outputs, self._vectors, strict=False)
@@ -233,16 +242,18 @@ class NetworkModule(GraphModule):
 
 def build_network(
     graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: float, together: Graph | None = None,
-    *, plain: bool = False,
+    *, plain: bool = False, shared: bool = False,
 ) -> NetworkModule:  # fmt: skip
     """The module of a network's graph; weights in torch's default initialisation, logits zero.
 
     `together` is the same graph after passes that hold while nothing is selected. A `plain` network calls
-    no kernel: every layer is what it is by its definition.
+    no kernel: every layer is what it is by its definition. A `shared` one, which plans count, has one layer
+    in the place of all that are alike, and no names for them.
     """
     network = NetworkModule(sets, auxiliary_weight)
+    network.captured = (graph if together is None else together).captured
     network._vectors = tuple(graph.node(output).type.is_vector for output in graph.outputs)
-    _Assembly(network, (graph,) if together is None else (graph, together), plain).run()
+    _Assembly(network, (graph,) if together is None else (graph, together), plain, shared).run()
     return network
 
 
@@ -252,18 +263,28 @@ class _Assembly:
     Graphs come as versions of one program that passes made; their calls are the same, in one order.
     """
 
-    def __init__(self, root: NetworkModule, versions: tuple[Graph, ...], plain: bool) -> None:
+    def __init__(
+        self, root: NetworkModule, versions: tuple[Graph, ...], plain: bool, shared: bool
+    ) -> None:
         self.root = root
         self.plain = plain
+        self.shared = shared
         self.versions = versions
         self.modules: dict[Path, nn.Module] = {(): root}
         self.bodies: dict[Path, Graph] = {}
 
     def run(self) -> None:
         self.collect(self.versions[0], ())
-        for path, leaf in self.versions[0].leaves.items():
-            made = self.modules[path] = make_leaf(leaf, plain=self.plain)
-            self.container(path[:-1])._modules[path[-1]] = made
+        leaves = self.versions[0].leaves
+        if self.shared:
+            once = {id(leaf): leaf for leaf in leaves.values()}
+            alike = {key: make_leaf(leaf, plain=self.plain) for key, leaf in once.items()}
+            self.root._modules.update((f"layer#{n}", made) for n, made in enumerate(alike.values()))
+            self.modules.update((path, alike[id(leaf)]) for path, leaf in leaves.items())
+        else:
+            for path, leaf in leaves.items():
+                made = self.modules[path] = make_leaf(leaf, plain=self.plain)
+                self.container(path[:-1])._modules[path[-1]] = made
         self.assemble(self.root, self.versions, ())
 
     def collect(self, graph: Graph, prefix: Path) -> None:
@@ -311,6 +332,7 @@ class _Assembly:
             sums = node.layer == "add" and node.attrs == {"constant": 0}
             spare = self.spare(found, node)
             plan.append(Planned(operation, places, slots[number], node.mix, node.kept, sums, spare))
+        found.quick = [op.quick if isinstance(op, Quick) else op for op in found.operations]
         found.plan = tuple(plan)
         found.outputs = tuple(slots[o] for o in graph.outputs)
         return found
@@ -360,7 +382,7 @@ class _Assembly:
         bodies = tuple(node.body for node in nodes if node.body is not None)
         path = prefix + nodes[0].path
         if nodes[0].path and self.bodies[path] is bodies[0]:
-            module = self.modules[path]
+            module = self.container(path)
             assert isinstance(module, GraphModule)
             if module._instructions:
                 return module

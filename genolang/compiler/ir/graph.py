@@ -8,16 +8,17 @@ rebuild a graph in order, and building links is what that would cost most.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
-
-import networkx as nx
+from typing import TYPE_CHECKING, Any, Literal
 
 from genolang.compiler.ir.fused import Fused
 from genolang.diagnostics import Span
 from genolang.primitives import MapType
 from genolang.semantics.program import Kind, Leaf, Mix, Path
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 NodeKind = Kind | Literal["fused"]
 
@@ -50,29 +51,42 @@ class Node:
 
 
 class Graph:
-    """Nodes by number; `inputs` in order, `outputs`, and the layers with weights in program order."""
+    """Nodes by number; `inputs` in order, `outputs`, and the layers with weights in program order.
+
+    Steps of a `captured` one are recorded where the device can.
+    """
 
     def __init__(self, name: str, leaves: Mapping[Path, Leaf]) -> None:
         self.name = name
         self.leaves = leaves
         self._nodes: dict[int, tuple[Node, tuple[int, ...]]] = {}
+        self._bodies: list[Graph] = []
+        self._next = 0
         self.inputs: tuple[int, ...] = ()
         self.outputs: tuple[int, ...] = ()
+        self.captured = False
 
     def add(self, node: Node, arguments: tuple[int, ...] = (), *, number: int | None = None) -> int:
-        """Add a node behind its arguments; returns its number."""
-        number = len(self._nodes) if number is None else number
-        assert all(argument < number for argument in arguments), "a node stands before its arguments"
+        """Add a node behind its arguments and all that stands already; returns its number."""
+        number = self._next if number is None else number
+        assert number >= self._next, "nodes come in the order of their numbers"
+        assert not arguments or max(arguments) < number, "a node stands before its arguments"
+        self._next = number + 1
         self._nodes[number] = node, arguments
         self.__dict__.pop("links", None)
         if node.kind == "input":
             self.inputs = (*self.inputs, number)
+        if node.body is not None:
+            self._bodies.append(node.body)
         return number
 
     @cached_property
     def links(self) -> nx.MultiDiGraph[int]:
         """From every argument to the node that reads it; a link's key is the argument's position, so a map
         may enter a node twice."""
+        # Most programs never ask, and networkx takes a tenth of a second to import.
+        import networkx as nx
+
         links: nx.MultiDiGraph[int] = nx.MultiDiGraph()
         links.add_nodes_from(self._nodes)
         for number, _, arguments in self:
@@ -82,7 +96,7 @@ class Graph:
 
     def bodies(self) -> Iterator[Graph]:
         """The bodies of its calls, call by call."""
-        return (node.body for _, node, _ in self if node.body is not None)
+        return iter(self._bodies)
 
     def __len__(self) -> int:
         return len(self._nodes)
@@ -96,18 +110,20 @@ class Graph:
 
     def __iter__(self) -> Iterator[tuple[int, Node, tuple[int, ...]]]:
         """Every node after those it reads: numbers grow along the links."""
-        for number in sorted(self._nodes):
-            yield number, *self._nodes[number]
+        for number, (node, arguments) in self._nodes.items():
+            yield number, node, arguments
+
+    def __reversed__(self) -> Iterator[tuple[int, Node, tuple[int, ...]]]:
+        """Every node before those it reads."""
+        for number, (node, arguments) in reversed(self._nodes.items()):
+            yield number, node, arguments
 
     def needed(self, outputs: tuple[int, ...]) -> frozenset[int]:
         """The nodes that some outputs depend on."""
-        found: set[int] = set()
-        stack = [*outputs]
-        while stack:
-            number = stack.pop()
-            if number not in found:
-                found.add(number)
-                stack += self.arguments(number)
+        found = set(outputs)
+        for number, _, arguments in reversed(self):
+            if number in found:
+                found.update(arguments)
         return frozenset(found)
 
     @cached_property
@@ -120,9 +136,14 @@ class Graph:
         return sum(1 if node.body is None else node.body.size() for _, node, _ in self)
 
     def empty_like(self) -> Graph:
-        return Graph(self.name, self.leaves)
+        found = Graph(self.name, self.leaves)
+        found.captured = self.captured
+        return found
 
 
 def rebased(node: Node, prefix: Path) -> Node:
     """The node with its weights' path under a prefix."""
-    return replace(node, path=prefix + node.path) if node.path else node
+    if not node.path:
+        return node
+    path = prefix + node.path
+    return Node(node.kind, node.type, node.span, node.layer, node.attrs, path, node.body, node.mix, node.kept)

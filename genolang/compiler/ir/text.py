@@ -28,7 +28,8 @@ def _write(graph: Graph, names: dict[int, str], parts: list[str]) -> str:
     name = graph.name if count == 0 else f"{graph.name}@{count + 1}"
     names[id(graph)] = name
     outputs = " ".join(f"%{o}" for o in graph.outputs)
-    parts.append("\n".join([f"graph {name} {{", *lines, f"  return {outputs}", "}"]))
+    how = "  # captured" if graph.captured else ""
+    parts.append("\n".join([f"graph {name} {{{how}", *lines, f"  return {outputs}", "}"]))
     return name
 
 

@@ -34,9 +34,11 @@ def verify(graph: Graph, after: str, known: Verified | None = None) -> None:
 
 def _verify_one(graph: Graph, after: str, known: Verified) -> None:
     assert graph.outputs, f"after {after}: {graph.name} has no output"
+    made: dict[int, MapType] = {}
     for number, node, arguments in graph:
-        types = [graph.node(a).type for a in arguments]
-        sound = all(a < number for a in arguments)
+        types = [made[a] for a in arguments if a in made]
+        sound = len(types) == len(arguments)
+        made[number] = node.type
         before = known.nodes.get(id(node))
         if sound and before is not None and before[1] == types and node.body is None:
             continue

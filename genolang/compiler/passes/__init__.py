@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from genolang.compiler.ir import Graph, Verified, verify
 from genolang.compiler.passes.batch import batch
+from genolang.compiler.passes.capture import ELSEWHERE, capture
 from genolang.compiler.passes.depthwise import formulate
 from genolang.compiler.passes.factor import factor_out
 from genolang.compiler.passes.fuse import fuse
@@ -26,13 +27,15 @@ from genolang.compiler.passes.zeros import drop_zeros
 class Pass:
     """A change of the graph that keeps its results and the state dict's names and order.
 
-    `together` marks those that count on every alternative being computed, which a selection does not.
+    `together` marks those that count on every alternative being computed, which a selection does not;
+    `elsewhere` is what to say of one that comes to nothing without a GPU.
     """
 
     name: str
     sentence: str
     run: Callable[[Graph], Graph]
     together: bool = False
+    elsewhere: str = ""
 
 
 PIPELINE: tuple[Pass, ...] = (
@@ -50,6 +53,8 @@ PIPELINE: tuple[Pass, ...] = (
     Pass("statistics", "normalises once what several batch norms read", share_statistics, together=True),
     Pass("batch", "runs operations of one kind that leave the same map together", batch, together=True),
     Pass("recognise", "calls a kernel where its pattern stands, the largest one", recognise, together=True),
+    Pass("capture", "records each step of training and search as a CUDA graph, while shapes stay", capture,
+         together=True, elsewhere=ELSEWHERE),
 )
 
 

@@ -24,13 +24,15 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class PassEffect:
-    """A pass, the number of nodes (every call counted in full) before and after it, and its changes."""
+    """A pass, the number of nodes (every call counted in full) before and after it, and its changes;
+    `elsewhere` is why it comes to nothing without a GPU."""
 
     name: str
     sentence: str
     nodes_before: int
     nodes_after: int
     changes: tuple[Change, ...]
+    elsewhere: str = ""
 
 
 def effects(graph: Graph, *, without: Collection[str] = ()) -> list[PassEffect]:
@@ -49,7 +51,8 @@ def effects(graph: Graph, *, without: Collection[str] = ()) -> list[PassEffect]:
         elif step.name not in ("inline", "prune"):
             gone = _operations(graph) - _operations(after)
         changes = tuple(Change(*key, count) for key, count in sorted(gone.items(), key=lambda i: i[0][1:]))
-        found.append(PassEffect(step.name, step.sentence, graph.size(), after.size(), changes))
+        sizes = graph.size(), after.size()
+        found.append(PassEffect(step.name, step.sentence, *sizes, changes, step.elsewhere))
         graph = after
     return found
 

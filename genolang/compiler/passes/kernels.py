@@ -56,7 +56,7 @@ def kernel_uses(graph: Graph) -> list[KernelUse]:
     """The kernels of a graph after its passes by name, and their lines in order."""
     found = _lines(graph)
     counts: Counter[str] = Counter()
-    for current, times in _graphs(graph):
+    for current, times in bodies_with_counts(graph):
         for _, node, _ in current:
             if name := _kernel(node):
                 counts[name] += times
@@ -69,8 +69,8 @@ def kernel_uses(graph: Graph) -> list[KernelUse]:
 def near_misses(graph: Graph) -> list[LeftOut]:
     """Where the layers of a kernel's pattern stand that the kernel does not take."""
     return [
-        LeftOut(miss.kernel, _line(current.node(miss.number).span, times), miss.reason)
-        for current, times in _graphs(graph)
+        LeftOut(miss.kernel, line_of(current.node(miss.number).span, times), miss.reason)
+        for current, times in bodies_with_counts(graph)
         for miss in misses(current)
     ]
 
@@ -88,10 +88,10 @@ def switched_off(whole: Graph, graph: Graph, reason: str) -> list[LeftOut]:
 
 def matched(graph: Graph) -> Iterator[tuple[Matched, list[MapType], Line]]:
     """The calls of kernels that were found by their pattern, with the types of their maps."""
-    for current, times in _graphs(graph):
+    for current, times in bodies_with_counts(graph):
         for _, node, arguments in current:
             if isinstance(node.fused, Matched):
-                yield node.fused, [current.node(a).type for a in arguments], _line(node.span, times)
+                yield node.fused, [current.node(a).type for a in arguments], line_of(node.span, times)
 
 
 def by_line(rows: Iterable[LeftOut]) -> list[LeftOut]:
@@ -104,7 +104,7 @@ def by_line(rows: Iterable[LeftOut]) -> list[LeftOut]:
     return [found[key] for key in sorted(found)]
 
 
-def _line(span: Span, count: int) -> Line:
+def line_of(span: Span, count: int) -> Line:
     """The line in which a span begins."""
     return Line(span.source.name, span.line, count, span.source.line(span.line).strip())
 
@@ -112,7 +112,7 @@ def _line(span: Span, count: int) -> Line:
 def _lines(graph: Graph) -> dict[_Key, Line]:
     """By kernel, file and line."""
     found: dict[_Key, Line] = {}
-    for current, times in _graphs(graph):
+    for current, times in bodies_with_counts(graph):
         for _, node, _ in current:
             name = _kernel(node)
             if not name:
@@ -120,7 +120,7 @@ def _lines(graph: Graph) -> dict[_Key, Line]:
             here = {(s.source.name, s.line): s for s in node.origins or (node.span,)}
             for (file, number), span in here.items():
                 before = found.get((name, file, number))
-                found[name, file, number] = _line(span, times + (before.count if before else 0))
+                found[name, file, number] = line_of(span, times + (before.count if before else 0))
     return found
 
 
@@ -134,7 +134,7 @@ def _kernel(node: Node) -> str:
     return node.layer if node.layer in _KERNEL_LAYERS else ""
 
 
-def _graphs(graph: Graph) -> list[tuple[Graph, int]]:
+def bodies_with_counts(graph: Graph) -> list[tuple[Graph, int]]:
     """A graph and every body below it, each once, with the number of its calls in one forward pass."""
     times: Counter[int] = Counter()
     graphs: dict[int, Graph] = {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import chain
 
 from genolang.compiler.ir import Graph, Node
 from genolang.compiler.ir.fused import Fused
@@ -14,9 +15,11 @@ from genolang.semantics.program import Path
 
 @dataclass(frozen=True, slots=True)
 class Uses:
-    """How often every node is read, outputs included, and in how many nodes every path of weights is."""
+    """How often every node is read, outputs included, the last node that reads it, and in how many nodes
+    every path of weights is."""
 
     reads: Counter[int]
+    readers: dict[int, int]
     paths: Counter[Path]
 
     def alone(self, graph: Graph, number: int) -> bool:
@@ -26,15 +29,12 @@ class Uses:
 
 
 def uses(graph: Graph) -> Uses:
-    reads = Counter(graph.outputs)
-    paths: Counter[Path] = Counter()
-    for _, node, arguments in graph:
-        reads.update(arguments)
-        if node.path:
-            paths[node.path] += 1
-        if node.fused is not None:
-            paths.update(node.fused.paths)
-    return Uses(reads, paths)
+    nodes = [node for _, node, _ in graph]
+    used = [node.fused.paths for node in nodes if node.fused is not None]
+    paths = Counter(chain((node.path for node in nodes if node.path), *used))
+    readers = {argument: number for number, _, arguments in graph for argument in arguments}
+    reads = Counter(chain(graph.outputs, *(arguments for _, _, arguments in graph)))
+    return Uses(reads, readers, paths)
 
 
 def fused(
@@ -42,10 +42,7 @@ def fused(
 ) -> Node:
     """A fused node where another one stood, behind nodes of certain types."""
     found = made.result([n.type for n in types], graph.leaves)
-    return replace(
-        node, kind="fused", type=found, layer="", attrs=None, path=(), body=None, mix=None,
-        kept=(), fused=made, origins=origins,
-    )
+    return Node("fused", found, node.span, fused=made, origins=origins)
 
 
 def origins(graph: Graph, number: int, reads: tuple[int, ...] = ()) -> tuple[Span, ...]:
@@ -103,11 +100,9 @@ def _wanted(graph: Graph, changed: Mapping[int, tuple[Fused, tuple[int, ...]]]) 
     """The inputs, the outputs, and what those depend on after the change; what stood dead stays."""
     before = graph.needed(graph.outputs)
     wanted = {number for number, _, _ in graph if number not in before}
-    stack = [*graph.inputs, *graph.outputs, *wanted]
-    while stack:
-        number = stack.pop()
-        reads = changed[number][1] if number in changed else graph.arguments(number)
-        new = [a if a >= 0 else ~a for a in reads]
-        wanted.add(number)
-        stack += [a for a in new if a not in wanted]
+    wanted.update(graph.inputs, graph.outputs)
+    for number, _, arguments in reversed(graph):
+        if number in wanted:
+            reads = changed[number][1] if number in changed else arguments
+            wanted.update(a if a >= 0 else ~a for a in reads)
     return wanted

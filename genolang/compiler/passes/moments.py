@@ -53,5 +53,5 @@ def _is_pointwise(graph: Graph, found: Uses, number: int) -> bool:
 def _relu_behind(graph: Graph, found: Uses, number: int) -> int | None:
     if found.reads[number] != 1 or number in graph.outputs:
         return None
-    (reader,) = (end for _, end in graph.links.out_edges(number))
+    reader = found.readers[number]
     return reader if graph.node(reader).layer == "relu" else None

@@ -20,6 +20,7 @@ FEW_PRODUCTS = 10_000_000
 FEW_POSITIONS, FEW_WEIGHTS = 512, 50_000
 
 
+_PRODUCT, _ATEN, _ORDERED = 1, 2, 3
 Answer = Callable[..., Tensor]
 
 
@@ -37,28 +38,32 @@ def takes(x: Tensor) -> bool:
     )
 
 
-def answer(layer: nn.Module) -> Answer | None:
-    """A layer as a function (x, addend or None, relu) of maps (B, C, H, W), None for what has no quick one.
+def answer(layer: nn.Module, relu: bool) -> Answer | None:
+    """A layer and what follows as a function of a map (B, C, H, W) and perhaps an addend, None for a layer
+    that has no quick one.
 
-    It follows the layer when its weights change.
+    It follows the layer when its weights change, and takes what `takes` takes.
     """
     if isinstance(layer, nn.Conv2d):
         there: bool = torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_convolution_pointwise")
-        return Convolution(layer) if there else None
-    return Dense(layer) if isinstance(layer, nn.Linear) else None
+        return Convolution(layer, relu) if there else None
+    return Dense(layer, relu) if isinstance(layer, nn.Linear) else None
 
 
 class Convolution:
     """A convolution that keeps its weights in oneDNN's order."""
 
-    def __init__(self, conv: nn.Conv2d) -> None:
+    def __init__(self, conv: nn.Conv2d, relu: bool) -> None:
         assert not isinstance(conv.padding, str)
         assert conv.padding_mode == "zeros"
+        self.relu = relu
         self.weights = conv._parameters
         self.places = [*conv.padding], [*conv.stride], [*conv.dilation], conv.groups
         windows = (conv.kernel_size, conv.stride, conv.padding, conv.groups)
         self.is_product = windows == ((1, 1), (1, 1), (0, 0), 1)
         self.packed: _Packed | None = None
+        # The last map's shape, and in which way such a map is computed.
+        self.shape, self.way = torch.Size(), 0
 
     def __deepcopy__(self, known: dict[int, Any]) -> Convolution:
         # Weights in oneDNN's order cannot be copied; the copy makes its own.
@@ -66,32 +71,37 @@ class Convolution:
         made.weights, made.packed = deepcopy(self.weights, known), None
         return made
 
-    def __call__(self, x: Tensor, addend: Tensor | None, relu: bool) -> Tensor:
+    def __call__(self, x: Tensor, addend: Tensor | None = None) -> Tensor:
         weight, bias = self.weights["weight"], self.weights["bias"]
         assert weight is not None
-        batch, _, height, width = x.shape
-        positions, count = batch * height * width, weight.numel()
-        if self.is_product and positions * count < FEW_PRODUCTS:
+        if x.shape != self.shape:
+            self.shape, self.way = x.shape, self.chosen(x, weight)
+        if self.way == _ORDERED:
+            return self.convolved(x, self.in_order(weight, x), bias, addend)
+        if self.way == _PRODUCT:
             # Of a map with its channels last the pixels are rows already.
             y = functional.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias).permute(0, 3, 1, 2)
-        elif positions < FEW_POSITIONS and count < FEW_WEIGHTS and self.places[3] == 1:
+        else:
             padding, stride, dilation, groups = self.places
             y = torch.conv2d(x, weight, bias, stride, padding, dilation, groups)
-        else:
-            return self.convolved(x, self.in_order(weight, x), bias, addend, relu)
         if addend is not None:
             y += addend
-        return torch.relu_(y) if relu else y
+        return torch.relu_(y) if self.relu else y
 
-    def convolved(
-        self, x: Tensor, weight: Tensor, bias: Tensor | None, addend: Tensor | None, relu: bool
-    ) -> Tensor:
+    def chosen(self, x: Tensor, weight: Tensor) -> int:
+        positions, count = x.shape[0] * x.shape[2:].numel(), weight.numel()
+        if self.is_product and positions * count < FEW_PRODUCTS:
+            return _PRODUCT
+        few = positions < FEW_POSITIONS and count < FEW_WEIGHTS and self.places[3] == 1
+        return _ATEN if few else _ORDERED
+
+    def convolved(self, x: Tensor, weight: Tensor, bias: Tensor | None, addend: Tensor | None) -> Tensor:
         """The convolution and what follows, with weights in oneDNN's order."""
         if addend is None:
-            after = "relu" if relu else "none"
+            after = "relu" if self.relu else "none"
             y: Tensor = _single(x, weight, bias, *self.places, after, [], "")
         else:
-            unary = "relu" if relu else None
+            unary = "relu" if self.relu else None
             y = _added(x, addend, weight, bias, *self.places, "add", 1.0, unary, [], None)
         return y
 
@@ -117,16 +127,16 @@ class _Packed(NamedTuple):
 class Dense:
     """A dense layer on (B, C, 1, 1)."""
 
-    def __init__(self, linear: nn.Linear) -> None:
-        self.weights = linear._parameters
+    def __init__(self, linear: nn.Linear, relu: bool) -> None:
+        self.weights, self.relu = linear._parameters, relu
 
-    def __call__(self, x: Tensor, addend: Tensor | None, relu: bool) -> Tensor:
+    def __call__(self, x: Tensor) -> Tensor:
         weight = self.weights["weight"]
-        assert weight is not None and addend is None
+        assert weight is not None
         y = functional.linear(x.flatten(1), weight, self.weights["bias"])
-        if relu:
+        if self.relu:
             torch.relu_(y)
-        return y.view(*y.shape, 1, 1)
+        return y[:, :, None, None]
 
 
 def _single(*given: Any) -> Any:

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
+from genolang.compiler.backends.captured import Recordings, Work
 from genolang.diagnostics import GenoError, fail
 from genolang.search.choice_gradients import (
     exact_products,
@@ -41,7 +42,7 @@ from genolang.semantics.program import Program
 from genolang.semantics.settings import SearchSettings
 from genolang.train.batches import Batches, generator_for
 from genolang.train.datasets import Dataset
-from genolang.train.evaluate import correct_answers, evaluate
+from genolang.train.evaluate import answer_of, correct_answers, evaluate
 from genolang.train.interrupt import Interrupt, interrupted, interruptible
 from genolang.train.loop import EXPLODED, GPU_LOOK_STEPS, SAVE_EVERY_S, seed_step
 from genolang.train.network import logits_of
@@ -93,10 +94,11 @@ def search_one(
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
         interruptible() as interrupt,
     ):
-        with interrupt.deferred():
-            for line in told:
-                loop.reporter.message(line)
-        loop.run_epochs(interrupt)
+        interrupt.tell(loop.reporter, told)
+        try:
+            loop.run_epochs(interrupt)
+        finally:
+            loop.recordings.close()
     history = tuple(loop.progress.history)
     assert history[-1].val_accuracy is not None
     return Searched(logits_of_choices(module.choices), history[-1].val_accuracy, history)
@@ -120,6 +122,10 @@ class _Loop:
     weights_optimizer: Optimizer = field(init=False)
     choices_optimizer: Optimizer = field(init=False)
     precision: Precision = field(init=False)
+    recordings: Recordings = field(init=False)
+    for_choices: Work = field(init=False)
+    for_weights: Work = field(init=False)
+    answer: Work = field(init=False)
     progress: _Progress = field(default_factory=_Progress)
     # Per step the number of images and, on the device, losses and the number of right answers.
     unread: list[tuple[int, Tensor]] = field(default_factory=list)
@@ -142,6 +148,12 @@ class _Loop:
             # Scaled losses would have to be carried through every gradient by the logits.
             self.precision = Precision(self.device, "float32")
         self.module.set_drop_path(0.0)
+        # The passes of a second-order step would need their memory beside that of the recordings.
+        self.recordings = Recordings(self.device, self.module.captured and settings.order == 1)
+        work, kept = self.recordings.work, list(self.module.buffers())
+        self.for_choices = work("steps of the choices", self._first_order, self._seed, (), kept)
+        self.for_weights = work("steps of the weights", self._differentiate, self._seed, self.weights, kept)
+        self.answer = work("answers", lambda images: answer_of(self.module, images))
 
     def run_epochs(self, interrupt: Interrupt) -> None:
         progress, epochs, steps = self.progress, self.settings.epochs, len(self.train)
@@ -151,6 +163,7 @@ class _Loop:
             self.module.train()
             while progress.step < steps:
                 self._step()
+                interrupt.tell(self.reporter, self.recordings.news())
                 with interrupt.deferred():
                     mean = progress.loss_sum / max(progress.images, 1)
                     self.reporter.step_done(progress.step, steps, mean)
@@ -161,6 +174,7 @@ class _Loop:
             self._check()
             record = self._finish_epoch()
             self._save()
+            interrupt.tell(self.reporter, self.recordings.news())
             with interrupt.deferred():
                 self.reporter.epoch_done(record)
                 for line in record.choices:
@@ -192,11 +206,12 @@ class _Loop:
         """A step of the choices; the validation loss that it stood on."""
         settings, val = self.settings, self._val_batch()
         if settings.order == 1:
-            loss, gradients = first_order(self._loss(val), self.weights, self.logits)
+            loss, *found = self.for_choices(*val)
+            gradients = tuple(found)
         else:
             with exact_products(self.device):
                 loss, gradients = second_order(
-                    self._loss(batch, exact=True), self._loss(val, exact=True), self.module,
+                    self._exact_loss(batch), self._exact_loss(val), self.module,
                     self.logits, virtual_step(self.weights_optimizer, self.weights),
                     settings.unrolled_radius,
                 )
@@ -207,25 +222,43 @@ class _Loop:
         self.choices_optimizer.zero_grad()
         return loss
 
+    def _first_order(self, *batch: Tensor) -> tuple[Tensor, ...]:
+        """The validation loss and its gradients by the logits. Can be recorded."""
+        loss, gradients = first_order(
+            lambda: self._forward(batch, self.precision.autocast())[0], self.weights, self.logits
+        )
+        return loss, *gradients
+
     def _move_weights(self, batch: Batch) -> Batch:
         """A step of the weights; the loss and the number of right answers before it."""
-        with fixed(self.logits):
-            loss, output = self._forward(batch, self.precision.autocast())
-            self.weights_optimizer.zero_grad()
-            self.precision.backward(loss, self.weights_optimizer)
+        loss, correct = self.for_weights(*batch)
         clip_gradients(self.weights_optimizer, self.settings.weights.clip)
         self.precision.step(self.weights_optimizer)
+        return loss, correct
+
+    def _differentiate(self, *batch: Tensor) -> Batch:
+        """Leaves gradients in the weights; the loss and the number of right answers. Can be recorded."""
+        with fixed(self.logits):
+            loss, output = self._forward(batch, self.precision.autocast())
+            self.precision.backward(loss)
         guessing = math.log(max(output.shape[1], 2)) * (1 + self.module.auxiliary_weight)
         self.loss_limit = EXPLODED * guessing
         return loss.detach(), correct_answers(output.detach(), batch[1])
 
-    def _loss(self, batch: Batch, *, exact: bool = False) -> Callable[[], Tensor]:
-        return lambda: self._forward(batch, nullcontext() if exact else self.precision.autocast())[0]
+    def _exact_loss(self, batch: Batch) -> Callable[[], Tensor]:
+        def loss() -> Tensor:
+            self._seed()
+            return self._forward(batch, nullcontext())[0]
 
-    def _forward(self, batch: Batch, context: AbstractContextManager[object]) -> Batch:
-        """The loss and the output of a pass; all passes of a step draw the same dropout masks."""
-        images, labels = batch
+        return loss
+
+    def _seed(self) -> None:
+        """All passes of a step draw the same dropout masks."""
         seed_step(self.device, self.seed, self.progress.epoch, self.progress.step)
+
+    def _forward(self, batch: tuple[Tensor, ...], context: AbstractContextManager[object]) -> Batch:
+        """The loss and the output of a pass."""
+        images, labels = batch
         with context:
             output, auxiliary = logits_of(self.module, images)
         loss = cross_entropy(output.float(), labels)
@@ -272,7 +305,7 @@ class _Loop:
 
     def _finish_epoch(self) -> SearchEpoch:
         progress, settings, steps = self.progress, self.settings, len(self.train)
-        measured = evaluate(self.module, self.halves.measured())
+        measured = evaluate(self.module, self.halves.measured(), answer=self.answer)
         moved = progress.epoch >= settings.choices_start
         record = SearchEpoch(
             epoch=progress.epoch,

@@ -128,6 +128,14 @@ def test_links_follow_what_is_added_and_keep_positions() -> None:
     assert [*source.links.in_edges(number, keys=True)] == [(1, number, 0), (1, number, 1)]
 
 
+def test_nodes_come_in_the_order_of_their_numbers_and_back() -> None:
+    source = graph()
+    numbers = [number for number, _, _ in source]
+    assert numbers == sorted(numbers) == [number for number, _, _ in reversed(source)][::-1]
+    with pytest.raises(AssertionError, match="in the order of their numbers"):
+        source.add(source.node(numbers[1]), (0,), number=numbers[-1])
+
+
 def test_an_input_that_reads_is_refused() -> None:
     broken = graph()
     node = broken.node(0)

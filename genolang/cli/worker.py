@@ -1,0 +1,38 @@
+"""A process that trains for `genoc search --jobs` or `genoc study`; nobody calls it by hand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from genolang.search.channel import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from genolang.search.search import Job
+    from genolang.train.run_folder import RunFolder
+
+
+def main() -> None:
+    # Before anything heavy is imported: from here on it ends when the run does.
+    channel = Channel()
+
+    from genolang.cli.progress import ConsoleReporter
+    from genolang.cli.runs import Request
+    from genolang.cli.search import prepare
+    from genolang.search.search import Job
+    from genolang.search.serving import serve
+    from genolang.train.loop import SAVE_EVERY_S
+
+    reporter = ConsoleReporter(tell=lambda text: channel.tell(line=text))
+
+    def job_of(setup: Mapping[str, Any], run: RunFolder) -> Job:
+        ready = prepare(Request(**setup["request"]))
+        return Job(ready.checked, ready.program, ready.given, ready.settings, ready.data, run,
+                   ready.device, resume=True, reporter=reporter, save_every_s=SAVE_EVERY_S)  # fmt: skip
+
+    serve(channel, job_of)
+
+
+if __name__ == "__main__":
+    main()
