@@ -1,4 +1,4 @@
-"""The operators with their fused kernels, run by test_interpreted_operators.py where Triton interprets."""
+"""The operators with their fused kernels, run by test_interpreted.py where Triton interprets."""
 
 import pytest
 import torch

@@ -121,12 +121,12 @@ def slab_backward(
 @triton.jit(do_not_specialize=["normalised"])
 def partial_statistics(
     xs, means, squares, normalised, C, HW, M,
-    LAST: tl.constexpr, ACC: tl.constexpr, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
+    LAST: tl.constexpr, ACC: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Mean and centred sum of squares of a tile's channels, [T, chunks, C] each."""
     chunk, t = tl.program_id(0), tl.program_id(2)
     if bit(normalised, t):
-        channels = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+        channels = tl.program_id(1) * LINES + tl.arange(0, LINES)
         element = chunk * BLOCK + tl.arange(0, BLOCK)
         mask = (channels < C)[:, None] & (element < M)[None, :]
         offset = place(channels[:, None], element[None, :], C, HW, LAST)
@@ -178,33 +178,60 @@ def finish_statistics(
     tl.store(rstds + t * C + channels, rstd, mask=there)
 
 
+@triton.jit
+def tile(C, HW, M, LAST: tl.constexpr, FLAT: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr):
+    """Offsets of a program's elements, and which are there; the channels of its lines, and which are there;
+    the channels into which lines go on, and from where.
+
+    A line is a piece of a channel's row. Where rows are not aligned, it is of the whole map (FLAT), and runs
+    at most into the next channel: BLOCK <= HW + 1.
+    """
+    line = tl.program_id(1 - FLAT) * LINES + tl.arange(0, LINES)
+    if FLAT:
+        element = line[:, None] * BLOCK + tl.arange(0, BLOCK)[None, :]
+        row = line * BLOCK // HW
+        there = line * BLOCK < C * M
+        found = element, element < C * M, row % C, there, (row + 1) % C, element >= ((row + 1) * HW)[:, None]
+    else:
+        element = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)[None, :]
+        there = line < C
+        mask = there[:, None] & (element < M)
+        found = place(line[:, None], element, C, HW, LAST), mask, line, there, line, mask
+    return found
+
+
+@triton.jit
+def of_channels(values, channels, there, following, onwards, FLAT: tl.constexpr):
+    """The numbers of the channels of a tile, to be spread over its elements."""
+    found = tl.load(values + channels, mask=there, other=0)[:, None]
+    if FLAT:
+        found = tl.where(onwards, tl.load(values + following, mask=there, other=0)[:, None], found)
+    return found
+
+
 @triton.jit(do_not_specialize=["count"])
 def apply_forward(
     xs, weights, means, rstds, out, count, C, HW, M,
-    LAST: tl.constexpr, ACC: tl.constexpr, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
+    LAST: tl.constexpr, FLAT: tl.constexpr, ACC: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    channels = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
-    element = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    there = channels < C
-    mask = there[:, None] & (element < M)[None, :]
-    offset = place(channels[:, None], element[None, :], C, HW, LAST)
-    total = tl.zeros([CHANNELS, BLOCK], ACC)
+    offset, mask, channels, there, following, onwards = tile(C, HW, M, LAST, FLAT, LINES, BLOCK)
+    total = tl.zeros([LINES, BLOCK], ACC)
     for t in range(count):
         x = tl.load(pick(xs, t) + offset, mask=mask, other=0).to(ACC)
-        mean = tl.load(means + t * C + channels, mask=there, other=0)
-        scale = tl.load(rstds + t * C + channels, mask=there, other=0) * tl.load(weights + t).to(ACC)
-        total += (x - mean[:, None]) * scale[:, None]
+        mean = of_channels(means + t * C, channels, there, following, onwards, FLAT)
+        rstd = of_channels(rstds + t * C, channels, there, following, onwards, FLAT)
+        total += (x - mean) * (rstd * tl.load(weights + t).to(ACC))
     tl.store(out + offset, total, mask=mask)
 
 
 @triton.jit(do_not_specialize=["count"])
 def partial_products(
     grad, xs, means, rstds, parts, count, C, HW, M,
-    LAST: tl.constexpr, ACC: tl.constexpr, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
+    LAST: tl.constexpr, ACC: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """A tile's sums of gradient times normalised map, [T, chunks, C], and of the gradient as row T."""
     chunk = tl.program_id(0)
-    channels = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
+    channels = tl.program_id(1) * LINES + tl.arange(0, LINES)
     element = chunk * BLOCK + tl.arange(0, BLOCK)
     there = channels < C
     mask = there[:, None] & (element < M)[None, :]
@@ -224,26 +251,22 @@ def partial_products(
 @triton.jit(do_not_specialize=["count", "by_batch", "needs"])
 def apply_backward(
     grad, xs, weights, means, rstds, sums, to_xs, count, by_batch, needs, C, HW, M,
-    LAST: tl.constexpr, ACC: tl.constexpr, CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
+    LAST: tl.constexpr, FLAT: tl.constexpr, ACC: tl.constexpr, LINES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    channels = tl.program_id(1) * CHANNELS + tl.arange(0, CHANNELS)
-    element = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    there = channels < C
-    mask = there[:, None] & (element < M)[None, :]
-    offset = place(channels[:, None], element[None, :], C, HW, LAST)
+    offset, mask, channels, there, following, onwards = tile(C, HW, M, LAST, FLAT, LINES, BLOCK)
     g = tl.load(grad + offset, mask=mask, other=0).to(ACC)
-    g_mean = tl.load(sums + count * C + channels, mask=there, other=0) / M
+    g_mean = of_channels(sums + count * C, channels, there, following, onwards, FLAT) / M
     to_x = to_xs
     for t in range(count):
         if bit(needs, t):
-            rstd = tl.load(rstds + t * C + channels, mask=there, other=0)
+            rstd = of_channels(rstds + t * C, channels, there, following, onwards, FLAT)
             d = g
             if bit(by_batch, t):
                 x = tl.load(pick(xs, t) + offset, mask=mask, other=0).to(ACC)
-                mean = tl.load(means + t * C + channels, mask=there, other=0)
-                slope = tl.load(sums + t * C + channels, mask=there, other=0) * rstd / M
-                d = g - g_mean[:, None] - (x - mean[:, None]) * slope[:, None]
-            tl.store(to_x + offset, d * (tl.load(weights + t).to(ACC) * rstd)[:, None], mask=mask)
+                mean = of_channels(means + t * C, channels, there, following, onwards, FLAT)
+                slope = of_channels(sums + t * C, channels, there, following, onwards, FLAT) * rstd / M
+                d = g - g_mean - (x - mean) * slope
+            tl.store(to_x + offset, d * (tl.load(weights + t).to(ACC) * rstd), mask=mask)
             to_x += (C * M).to(tl.int64)
 
 

@@ -26,9 +26,10 @@ CONFIGURATIONS = {
     "slab 4096": Configuration({"BLOCK": 4096}, warps=8),
     "slab 16384": Configuration({"BLOCK": 16384}, warps=16),
     "slab 8192": Configuration({"BLOCK": 8192}, warps=16),
-    "rows": Configuration({"CHANNELS": 1, "BLOCK": 2048}),
-    "channels_last": Configuration({"CHANNELS": 16, "BLOCK": 128}),
-    "wide channels_last": Configuration({"CHANNELS": 64, "BLOCK": 32}),
+    "rows": Configuration({"LINES": 1, "BLOCK": 2048}),
+    "flat": Configuration({"LINES": 256, "BLOCK": 8}),
+    "channels_last": Configuration({"LINES": 16, "BLOCK": 128}),
+    "wide channels_last": Configuration({"LINES": 64, "BLOCK": 32}),
     "merge": Configuration({"ROWS": 32, "CHANNELS": 16}),
 }
 
@@ -58,7 +59,9 @@ def forward(xs: Sequence[Tensor], weights: Tensor, norms: Norms) -> tuple[Tensor
         merges = _ceiling(channels, CONFIGURATIONS["merge"].blocks["CHANNELS"])
         _run("finish_statistics", "merge", (count, merges), wide,
              *part, *kept, means, rstds, *flags, grid[0], channels, size, BLOCK=block, **how)  # fmt: skip
-        _run("apply_forward", name, grid, wide, maps, weights, means, rstds, out, count, *sizes, LAST=last)
+        name, grid = _apply(name, sizes)
+        _run("apply_forward", name, grid, wide,
+             maps, weights, means, rstds, out, count, *sizes, LAST=last, FLAT=name == "flat")  # fmt: skip
     return out, means, rstds
 
 
@@ -91,9 +94,10 @@ def backward(
                  grad, maps, means, rstds, parts, count, *sizes, LAST=last)  # fmt: skip
             sums = parts.sum(1)
             if any(needs):
+                name, grid = _apply(name, sizes)
                 _run("apply_backward", name, grid, wide,
                      grad, maps, weights, means, rstds, sums, to_xs,
-                     count, *flags, *sizes, LAST=last)  # fmt: skip
+                     count, *flags, *sizes, LAST=last, FLAT=name == "flat")  # fmt: skip
     each = iter(to_xs.unbind())
     return [next(each) if need else None for need in needs], sums[:count].sum(1).to(weights.dtype)
 
@@ -131,7 +135,16 @@ def _plan(x: Tensor, last: bool, slabs: Sequence[int]) -> tuple[tuple[int, int, 
 
 def _grid(name: str, sizes: tuple[int, int, int]) -> tuple[int, int]:
     blocks = CONFIGURATIONS[name].blocks
-    return _ceiling(sizes[2], blocks["BLOCK"]), _ceiling(sizes[0], blocks["CHANNELS"])
+    return _ceiling(sizes[2], blocks["BLOCK"]), _ceiling(sizes[0], blocks["LINES"])
+
+
+def _apply(name: str, sizes: tuple[int, int, int]) -> tuple[str, tuple[int, int]]:
+    """The configuration of the kernels that do not sum, and their grid: unaligned rows are taken as one."""
+    channels, area, size = sizes
+    block, lines = (CONFIGURATIONS["flat"].blocks[key] for key in ("BLOCK", "LINES"))
+    if name != "rows" or area % 16 == 0 or area < block - 1:
+        return name, _grid(name, sizes)
+    return "flat", (_ceiling(channels * size, block * lines), 1)
 
 
 def _bits(flags: Any) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from genolang.kernels.dispatch import REFERENCE
+from genolang.kernels.dispatch import FUSED, REFERENCE, choose
 from genolang.kernels.dispatch import why as dispatch_why
 from genolang.kernels.relative_attention import exported, operator, reference
+from genolang.kernels.relative_attention.configurations import in_tiles
 from genolang.kernels.relative_attention.operator import KERNEL, kernel_for
+from genolang.kernels.relative_attention.sizes import sizes
 
 
 def relative_attention(
@@ -33,9 +35,15 @@ def relative_attention(
 def why(
     qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str | None = None
 ) -> str:
-    """One sentence: which implementation these inputs get, and for what reason."""
+    """One sentence: which implementation these inputs get, and for what reason; of the fused one, also how
+    backward runs."""
     tensors = qkv, relative_height, relative_width
-    return dispatch_why(kernel_for(*tensors, heads), tensors, use)
+    kernel = kernel_for(*tensors, heads)
+    found = dispatch_why(kernel, tensors, use)
+    if choose(kernel, tensors, use) != FUSED:
+        return found
+    tiled = in_tiles(sizes(*tensors, heads), qkv.dtype)
+    return f"{found[:-1]}; backward {f'goes in tiles: {tiled}' if tiled else 'takes a head at once'}."
 
 
 __all__ = ["KERNEL", "relative_attention", "why"]

@@ -10,7 +10,15 @@ from torch import Tensor
 
 from genolang.kernels.dispatch import interpreting
 from genolang.kernels.maps import on_device_of
-from genolang.kernels.relative_attention.configurations import configuration
+from genolang.kernels.record import Configuration
+from genolang.kernels.relative_attention.configurations import (
+    CONFIGURATIONS,
+    configuration,
+    in_tiles,
+    padded,
+    pieces,
+    small,
+)
 from genolang.kernels.relative_attention.sizes import Sizes, centre, sizes
 
 
@@ -22,28 +30,41 @@ def forward(
     s = call.sizes
     out = qkv.new_empty(s.batch, heads * s.value, s.height, s.width)
     logsumexp = call.buffer(s.pixels)
-    call.run("forward", call.qkv, *call.biases(), out, logsumexp)
+    biases = call.tables if small(s, qkv.dtype) else call.biases()
+    call.run("forward", call.qkv, *biases, out, logsumexp)
     return out, logsumexp
 
 
 def backward(
-    grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, out: Tensor,
-    logsumexp: Tensor,
+    grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int,
+    out: Tensor | None = None, logsumexp: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """The gradients of `qkv` and of the two tables."""
+    """The gradients of `qkv` and of the two tables; `again` says when no more than the inputs are needed."""
     call = _Call(qkv, relative_height, relative_width, heads)
     s = call.sizes
     grad, grad_qkv = grad.to(qkv.dtype).contiguous(), qkv.new_empty(qkv.shape)
+    if not in_tiles(s, qkv.dtype):
+        parts = call.parts(1)
+        call.run("small_backward", call.qkv, *call.tables, grad, grad_qkv, parts)
+        return grad_qkv, *call.sums(parts, relative_height, relative_width)
+    assert out is not None and logsumexp is not None
     mean, grad_query = call.buffer(s.pixels), call.buffer(s.key, s.pixels)
     grad_row, grad_column = call.buffer(s.height, s.pixels), call.buffer(s.pixels, s.width)
     biases = call.biases()
     gradients = grad_query, grad_row, grad_column
     call.run("backward_query", call.qkv, *biases, out, grad, logsumexp, mean, *gradients)
     call.run("backward_key", call.qkv, *biases, grad, logsumexp, mean, grad_qkv)
+    parts = call.parts(call.configuration("backward_table").blocks["SPLIT"])
     # The columns finish what the rows began.
-    to_height = call.table(False, relative_height, grad_row, grad_query, grad_qkv)
-    to_width = call.table(True, relative_width, grad_column, grad_query, grad_qkv)
-    return grad_qkv, to_height, to_width
+    for columns, grad_axis in enumerate((grad_row, grad_column)):
+        call.run("backward_table", call.qkv, call.tables[columns], grad_axis, grad_query, grad_qkv, parts,
+                 COLUMNS=bool(columns))  # fmt: skip
+    return grad_qkv, *call.sums(parts, relative_height, relative_width)
+
+
+def again(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int) -> bool:
+    """Whether backward computes all that it needs again from the inputs."""
+    return not in_tiles(sizes(qkv, relative_height, relative_width, heads), qkv.dtype)
 
 
 class _Call:
@@ -68,41 +89,52 @@ class _Call:
         self.run("prepare", self.qkv, *self.tables, by_row, by_column)
         return by_row, by_column
 
-    def table(
-        self, columns: bool, table: Tensor, grad_axis: Tensor, grad_query: Tensor, grad_qkv: Tensor
-    ) -> Tensor:
-        """The gradient of one table, zero outside the part that was read."""
-        length = self.sizes.width if columns else self.sizes.height
-        split = configuration("backward_table", self.qkv.dtype, self.sizes).blocks["SPLIT"]
-        parts = self.buffer(split, 2 * length - 1, self.sizes.key)
-        self.run("backward_table", self.qkv, self.tables[columns], grad_axis, grad_query, grad_qkv, parts,
-                 COLUMNS=columns)  # fmt: skip
-        found = table.new_zeros(table.shape)
-        centre(found, length).copy_(parts.sum((0, 1)))
-        return found
+    def parts(self, split: int) -> Tensor:
+        """What the programs find of the tables' gradients."""
+        s = self.sizes
+        return self.buffer(split, 2 * s.height + 2 * s.width - 2, s.key)
 
-    def run(self, kernel: str, *tensors: Tensor, COLUMNS: bool = False) -> None:
+    def sums(self, parts: Tensor, *tables: Tensor) -> tuple[Tensor, Tensor]:
+        """The tables' gradients, zero outside the parts that were read."""
         import triton.language as tl
 
         from genolang.kernels.relative_attention.fused import KERNELS
 
-        s, dtype = self.sizes, self.qkv.dtype
-        strides = self.qkv.stride(1), self.qkv.stride(3)
-        how = constants(kernel, s, dtype, strides, hip=torch.version.hip is not None, columns=COLUMNS)
-        wide = tl.float64 if self.wide == torch.float64 else tl.float32
+        s, chosen = self.sizes, CONFIGURATIONS["sum_parts"]
+        to_height, to_width = (table.new_empty(table.shape) for table in tables)
+        rows = to_height.shape[0], to_width.shape[0]
+        programs = -(-sum(rows) * s.key // chosen.blocks["ELEMENTS"])
+        with on_device_of(parts):
+            KERNELS["sum_parts"][programs,](
+                parts, to_height, to_width, parts.shape[0] * parts.shape[1], *rows, s.height, s.width, s.key,
+                getattr(tl, str(self.wide).removeprefix("torch.")), **chosen.blocks, num_warps=chosen.warps,
+            )  # fmt: skip
+        return to_height, to_width
+
+    def configuration(self, kernel: str) -> Configuration:
+        return configuration(kernel, self.qkv.dtype, self.sizes, hip=torch.version.hip is not None)
+
+    def run(self, kernel: str, *tensors: Tensor, COLUMNS: bool = False) -> None:
+        import triton.language as tl
+
+        from genolang.kernels.relative_attention import fused, fused_small
+
+        s, dtype, hip = self.sizes, self.qkv.dtype, torch.version.hip is not None
+        if s.batch == 0:
+            return
+        strides, chosen = (self.qkv.stride(1), self.qkv.stride(3)), self.configuration(kernel)
+        how = constants(kernel, s, dtype, strides, chosen, hip=hip, columns=COLUMNS)
+        wide = getattr(tl, str(self.wide).removeprefix("torch."))
         how |= {"ACC": wide, "OP": getattr(tl, OPERANDS.get(dtype, ""), wide)}
         if dtype == torch.bfloat16 and interpreting():
             # The interpreter cannot multiply these.
             how["OP"] = wide
-        grid = (tiles(kernel, s, dtype), s.batch * s.heads)
-        if s.batch == 0:
-            return
-        function, chosen = KERNELS[kernel], configuration(kernel, dtype, s)
+        function = (fused.KERNELS | fused_small.KERNELS)[kernel]
         how = {name: value for name, value in how.items() if name in function.arg_names}
         with on_device_of(self.qkv):
-            function[grid](
+            function[how_many(kernel, s, chosen), s.batch * s.heads](
                 *tensors, self.qkv.stride(0), **how, num_warps=chosen.warps, num_stages=chosen.stages,
-                **options(hip=torch.version.hip is not None),
+                **options(hip=hip),
             )  # fmt: skip
 
 
@@ -111,38 +143,40 @@ def options(*, hip: bool) -> dict[str, int]:
     return {"matrix_instr_nonkdim": 16} if hip else {}
 
 
+# The others are no more than a small part of the time.
+IN_PIECES = ("forward", "backward_query", "backward_key")
 OPERANDS = {torch.float16: "float16", torch.bfloat16: "bfloat16", torch.float32: "float32"}
 
 
 def constants(
-    kernel: str, s: Sizes, dtype: torch.dtype, strides: tuple[int, int], *, hip: bool, columns: bool
-) -> dict[str, Any]:
+    kernel: str, s: Sizes, dtype: torch.dtype, strides: tuple[int, int], chosen: Configuration, *,
+    hip: bool, columns: bool,
+) -> dict[str, Any]:  # fmt: skip
     """What a kernel is compiled for, types apart; some of it is another kernel's."""
-    blocks = configuration(kernel, dtype, s).blocks
+    (key, last_key), (value, last_value) = (
+        pieces(size, dtype) if kernel in IN_PIECES else (padded(size, 16), 0) for size in (s.key, s.value)
+    )
     return {
         "STRIDE_C": strides[0], "STRIDE_P": strides[1], "H": s.height, "W": s.width, "HEADS": s.heads,
         "KEY": s.key, "VALUE": s.value, "SCALE": s.scale * math.log2(math.e), "COLUMNS": columns,
         "HP": padded(s.height, 8), "WP": padded(s.width, 8),
-        "DP": padded(s.key, 16), "EP": padded(s.value, 16),
+        "DP": key, "DX": last_key, "EP": value, "EX": last_value,
         "TABLE_H": padded(2 * s.height - 1, 16), "TABLE_W": padded(2 * s.width - 1, 16),
-        "TP": padded(2 * (s.width if columns else s.height) - 1, 16),
-        "PRECISION": "ieee" if hip else "tf32x3", "QUERIES": blocks["QUERIES"], "SPLIT": blocks.get("SPLIT"),
-        "ROWS": _rows(kernel, s, dtype),
+        "TP": padded(2 * (s.width if columns else s.height) - 1, 16), "SMALL": small(s, dtype),
+        "PRECISION": "ieee" if hip else "tf32x3", "QUERIES": chosen.blocks["QUERIES"],
+        "SPLIT": chosen.blocks.get("SPLIT"), "ROWS": rows(s, chosen),
     }  # fmt: skip
 
 
-def tiles(kernel: str, s: Sizes, dtype: torch.dtype) -> int:
+def how_many(kernel: str, s: Sizes, chosen: Configuration) -> int:
     """The number of programs for one head."""
-    blocks = configuration(kernel, dtype, s).blocks
+    if kernel == "small_backward":
+        return 1
     if kernel == "backward_key":
-        return -(-s.height // _rows(kernel, s, dtype))
-    return blocks.get("SPLIT", -(-s.pixels // blocks["QUERIES"]))
+        return -(-s.height // rows(s, chosen))
+    return chosen.blocks.get("SPLIT", -(-s.pixels // chosen.blocks["QUERIES"]))
 
 
-def _rows(kernel: str, s: Sizes, dtype: torch.dtype) -> int:
+def rows(s: Sizes, chosen: Configuration) -> int:
     """The image rows in a tile of keys, one at least."""
-    return max(1, configuration(kernel, dtype, s).blocks.get("KEYS", 0) // padded(s.width, 8))
-
-
-def padded(size: int, least: int) -> int:
-    return max(least, 1 << (size - 1).bit_length())
+    return max(1, chosen.blocks.get("KEYS", 0) // padded(s.width, 8))

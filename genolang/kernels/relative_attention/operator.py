@@ -72,21 +72,27 @@ def _plainly(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads
 
 
 class Attention(torch.autograd.Function):
-    """Keeps the maps, the tables, the result and a number for every query and head, or all weights."""
+    """Keeps the maps and the tables; for most sizes also the result, and a number for every query and head or
+    all weights."""
 
     @staticmethod
-    def forward(ctx: Any, by: ModuleType, heads: int, *tensors: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, by: ModuleType, heads: int, qkv: Tensor, relative_height: Tensor, relative_width: Tensor
+    ) -> Tensor:
         out: Tensor
+        tensors = qkv, relative_height, relative_width
         out, kept = by.forward(*tensors, heads)
-        ctx.save_for_backward(*tensors, out, kept)
+        again = by is launch and launch.again(*tensors, heads)
+        ctx.save_for_backward(*tensors, *(() if again else (out, kept)))
         ctx.by, ctx.heads = by, heads
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Any:
-        *tensors, out, kept = ctx.saved_tensors
-        return None, None, *ctx.by.backward(grad, *tensors, ctx.heads, out, kept)
+        qkv, relative_height, relative_width, *kept = ctx.saved_tensors
+        found = ctx.by.backward(grad, qkv, relative_height, relative_width, ctx.heads, *kept)
+        return None, None, *found
 
 
 @torch.library.custom_op("genolang::relative_attention", mutates_args=())

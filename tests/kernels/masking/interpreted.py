@@ -1,4 +1,4 @@
-"""Numerics of the Triton kernels, run by test_interpreted.py where Triton interprets."""
+"""Numerics of the Triton kernels, run by ../test_interpreted.py where Triton interprets."""
 
 from dataclasses import replace
 

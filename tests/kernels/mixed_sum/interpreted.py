@@ -1,4 +1,4 @@
-"""Numerics of the Triton kernels, run by test_interpreted.py where Triton interprets."""
+"""Numerics of the Triton kernels, run by ../test_interpreted.py where Triton interprets."""
 
 import pytest
 import torch
@@ -27,6 +27,40 @@ assert torch.empty(3).isnan().all()
 @pytest.mark.parametrize("case", NAMED, ids=str)
 def test_the_fused_sum_is_that_of_batch_norm_modules(case: Case) -> None:
     agrees(case, FUSED, 1e-12 if case.shift == 0 else 1e-10)
+
+
+# Rows that are longer than what one program holds, and not aligned; the last map is too small for pieces.
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(shape=(9, 5, 7, 7), normed="yn", count=2),
+        Case(shape=(3, 1, 14, 14), normed="yny", training=False),
+        Case(shape=(11, 3, 7, 1), layout="sliced", normed="n", count=1),
+        Case(shape=(5, 2, 3, 3), dtype=torch.float32),
+        Case(shape=(6, 2, 5, 1), normed="y", count=1),
+    ],
+    ids=str,
+)
+def test_maps_of_odd_sizes_are_applied_as_one_row(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genolang.kernels.mixed_sum import launch
+
+    taken: dict[str, str] = {}
+    run = launch._run
+    monkeypatch.setattr(launch, "_run", lambda kernel, how, *args, **more: (taken.update({kernel: how}), run(kernel, how, *args, **more)))
+    monkeypatch.setattr(launch, "LONGEST_SLAB", 0)
+    agrees(case, FUSED, 2e-6 if case.dtype == torch.float32 else 1e-12)
+    applied = "rows" if case.shape[2] * case.shape[3] < 7 else "flat"
+    assert taken["apply_forward"] == taken["apply_backward"] == applied and taken["partial_products"] == "rows"
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_odd_sizes_in_half_precision_are_as_exact_as_the_written_out_sum(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    from genolang.kernels.mixed_sum import launch
+
+    monkeypatch.setattr(launch, "LONGEST_SLAB", 0)
+    agrees_as_well(Case(shape=(3, 2, 5, 7), dtype=dtype), FUSED, 3.0 if dtype == torch.bfloat16 else 2.0)
+    first, second = (results(ours(FUSED), build(Case(shape=(3, 2, 5, 7), dtype=dtype))) for _ in range(2))
+    assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,9 @@ def arguments(dtype: str, count: int) -> Mapping[str, Type]:
 
 def variant(kernel: str, configuration: str, dtype: str, count: int = 4, **more: Any) -> Variant:
     function, chosen = KERNELS[kernel], CONFIGURATIONS[configuration]
-    constants = {**CONSTANTS, **chosen.blocks, "LAST": "last" in configuration, **more.pop("constants", {})}
-    there = arguments(dtype, count)
+    form = {"LAST": "last" in configuration, "FLAT": configuration == "flat"}
+    constants = {**CONSTANTS, **chosen.blocks, **form, **more.pop("constants", {})}
+    there = arguments(dtype, count) | ({"HW": "i32", "M": "i32"} if configuration == "flat" else {})
     return Variant(
         f"{kernel}{more.pop('name', '')} {configuration} {dtype} {count}",
         function,
@@ -53,6 +54,8 @@ def variants() -> Iterator[Variant]:
                 # Sixteen warps and a row of 16384: one program fills a multiprocessor.
                 blocks = 1 if configuration == f"slab {LONGEST_SLAB}" else 2
                 yield variant(kernel, configuration, dtype, blocks=blocks, widest=16)
+        for kernel in ("apply_forward", "apply_backward"):
+            yield variant(kernel, "flat", dtype, widest=16)
     for training in (True, False):
         yield variant("finish_statistics", "merge", "fp32", constants={"BLOCK": 2048, "TRAINING": training},
                       widest=16 if training else 0, name="" if training else " kept")  # fmt: skip
