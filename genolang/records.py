@@ -48,7 +48,22 @@ def _init(cls: type, fields: tuple[dataclasses.Field[Any], ...]) -> Callable[...
     count, tail = len(given), tuple(f.default for f in rest)
     finish = getattr(cls, "__post_init__", None)
 
-    def __init__(self: object, *values: Any, **named: Any) -> None:
+    def two(self: object, *values: Any, **named: Any) -> None:
+        if named or len(values) != 2:
+            values = _arranged(cls, given, values, named)
+        first, second = values
+        set_first(self, first)
+        set_second(self, second)
+
+    def three(self: object, *values: Any, **named: Any) -> None:
+        if named or len(values) != 3:
+            values = _arranged(cls, given, values, named)
+        first, second, third = values
+        set_first(self, first)
+        set_second(self, second)
+        set_third(self, third)
+
+    def any_number(self: object, *values: Any, **named: Any) -> None:
         if named or len(values) != count:
             values = _arranged(cls, given, values, named)
         for place, value in zip(setters, values + tail, strict=True):
@@ -56,7 +71,11 @@ def _init(cls: type, fields: tuple[dataclasses.Field[Any], ...]) -> Callable[...
         if finish is not None:
             finish(self)
 
-    return __init__
+    if finish is not None or len(setters) not in (2, 3):
+        return any_number
+    # Most objects have two or three fields, and no loop makes theirs in half the time.
+    set_first, set_second, set_third = (*setters, setters[0])[:3]
+    return two if len(setters) == 2 else three
 
 
 def _arranged(
