@@ -71,11 +71,11 @@ def _init(cls: type, fields: tuple[dataclasses.Field[Any], ...]) -> Callable[...
         if finish is not None:
             finish(self)
 
-    if finish is not None or len(setters) not in (2, 3):
+    if finish is not None or rest or count not in (2, 3):
         return any_number
     # Most objects have two or three fields, and no loop makes theirs in half the time.
     set_first, set_second, set_third = (*setters, setters[0])[:3]
-    return two if len(setters) == 2 else three
+    return two if count == 2 else three
 
 
 def _arranged(

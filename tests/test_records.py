@@ -37,6 +37,29 @@ def test_fields_may_be_given_by_place_and_by_name() -> None:
     assert Word(1, "abc").size == 3
 
 
+def test_a_field_that_nobody_gives_has_its_default() -> None:
+    @record(frozen=True)
+    class Slot:
+        name: str
+        line: int = field(compare=False)
+        size: int = field(init=False, default=7)
+
+    assert Slot("a", 1).size == Slot(name="a", line=2).size == 7
+    with pytest.raises(TypeError):
+        Slot("a", 1, 2)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("count", range(1, 7))
+def test_records_of_any_number_of_fields_take_their_values(count: int) -> None:
+    made = record(type("Made", (), {"__annotations__": {f"f{n}": int for n in range(count)}}))
+    names = {f"f{n}": n for n in range(count)}
+    assert asdict(made(*range(count))) == asdict(made(**names)) == names
+    with pytest.raises(TypeError):
+        made(*range(count + 1))
+    with pytest.raises(TypeError):
+        made(*range(count - 1))
+
+
 @pytest.mark.parametrize(
     "make", [lambda: Word(1), lambda: Word(1, "a", (), 4), lambda: Word(1, "a", texts="b"),
              lambda: Word(1, "a", line=2), lambda: Word(1, "a", size=3)],

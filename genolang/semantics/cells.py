@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genolang.diagnostics import GenoError, Label, did_you_mean
 from genolang.lang import syntax as s
@@ -12,7 +12,16 @@ from genolang.semantics.arithmetic import whole
 from genolang.semantics.edges import input_names, spell_out
 from genolang.semantics.frames import POISON, Frame, Poisoned, history, problem
 from genolang.semantics.program import CellSpace, SpaceEdge
-from genolang.semantics.values import DefinitionRef, MapValue, PrimitiveOp, describe, is_op
+from genolang.semantics.values import (
+    DefinitionRef,
+    MapValue,
+    Op,
+    PrimitiveOp,
+    describe,
+    is_movable,
+    is_op,
+    on_edge,
+)
 
 if TYPE_CHECKING:
     from genolang.semantics.apply import Applier
@@ -31,6 +40,8 @@ class CellBody:
         self.edges = [e for st in body if isinstance(st, s.Edges) for e in st.edges]
         self.keep = next((st for st in body if isinstance(st, s.Keep)), None)
         self.inputs = input_names(ref)
+        # What an operation of an edge line came to on the line's first edge, where every edge has the same.
+        self.operations: dict[int, Op] = {}
 
     def set_inputs(self, statement: s.Inputs) -> None:
         self.inputs = [item.name.id for item in statement.inputs]
@@ -77,7 +88,7 @@ class CellBody:
         self, start: str, end: str, edge: s.Edge, scope: Frame
     ) -> tuple[MapValue, dict[str, int]]:
         frame = scope.under(start, edge=(start, end))
-        op = self.applier.evaluate(edge.operation, frame)
+        op = self.operation(edge, frame)
         if not is_op(op):
             raise problem(frame, "G205", f"an edge holds an operation, not {describe(op)}",
                           edge.operation.span)  # fmt: skip
@@ -89,6 +100,16 @@ class CellBody:
         result = self.applier.apply(op, value, frame, edge.span)
         mixes = (n.mix for n in frame.builder.nodes[before:] if n.mix is not None)
         return result, {mix.key: mix.row for mix in mixes}
+
+    def operation(self, edge: s.Edge, frame: Frame) -> Any:
+        known = self.operations.get(id(edge))
+        if known is not None:
+            assert frame.edge is not None
+            return on_edge(known, frame.edge)
+        op = self.applier.evaluate(edge.operation, frame)
+        if is_movable(op):
+            self.operations[id(edge)] = op
+        return op
 
     def sum(self, name: s.Name, values: list[tuple[MapValue, s.Edge]]) -> MapValue:
         maps = [value for value, _ in values]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeGuard, Union
 
 from genolang.diagnostics import Span
 from genolang.lang import syntax as s
@@ -225,3 +225,22 @@ def parts(value: Any) -> Iterator[Any]:
 def is_local(value: Any) -> bool:
     """Whether a value belongs to the block in which it was made (it holds a map or weights)."""
     return any(isinstance(part, (SharedOp, MapValue)) for part in parts(value))
+
+
+def is_movable(value: Any) -> TypeGuard[Op]:
+    """Whether an operation is the same on every edge, but for the edge that its own choices name."""
+    if not is_op(value):
+        return False
+    stages = value.stages if isinstance(value, PipeOp) else (value,)
+    inner = [o for op in stages for o in (op.options if isinstance(op, ChoiceOp) else (op,))]
+    return not any(isinstance(part, (ChoiceOp, SharedOp, MapValue)) for op in inner for part in parts(op))
+
+
+def on_edge(op: Op, edge: tuple[str, str]) -> Op:
+    """A movable operation on another edge."""
+    if isinstance(op, ChoiceOp):
+        return ChoiceOp(op.name, op.options, op.syntax, op.added, op.combine, op.definition, edge, op.start,
+                        op.span)  # fmt: skip
+    if isinstance(op, PipeOp):
+        return PipeOp(tuple([on_edge(stage, edge) for stage in op.stages]), op.span)
+    return op
