@@ -14,6 +14,7 @@ from genolang.compiler.backends.answering import Quick
 from genolang.compiler.backends.torch_functions import make_function
 from genolang.compiler.ir.matched import Matched
 from genolang.kernels import dispatch, masking
+from genolang.kernels.cpu.inference import takes
 from genolang.kernels.masking.cpu import recalibrated_forward
 from genolang.kernels.masking.gate import CHANNEL, SPATIAL
 from genolang.primitives import MapType
@@ -55,7 +56,8 @@ class Recognised(Quick):
         self.kernel, self.arguments = _CALLS[made.kernel], dict(made.arguments)
         self.steps = [(make_function(s.layer, s.attrs, []), s.places) for s in made.steps]
         self.relu = bool(self.arguments.get("relu"))
-        self.quick = self.answered if made.kernel == "recalibration" else self.__call__
+        self.recalibrates = made.kernel == "recalibration"
+        self.quick = self.answered if self.recalibrates else self.__call__
         self.shapes: tuple[torch.Size, ...] = ()
 
     def answered(self, x: Tensor, f: Tensor, m: Tensor) -> Tensor:
@@ -68,8 +70,11 @@ class Recognised(Quick):
         return recalibrated_forward(x, f, m, self.relu)[0]
 
     def __call__(self, *maps: Tensor) -> Tensor:
-        if not torch.compiler.is_compiling() and dispatch.VARIABLE not in os.environ and self.small(maps[0]):
-            return self.plain(maps)
+        if not torch.compiler.is_compiling() and dispatch.VARIABLE not in os.environ:
+            if self.recalibrates and not torch.is_grad_enabled() and takes(maps[0]):
+                return self.answered(*maps)
+            if self.small(maps[0]):
+                return self.plain(maps)
         if self.kernel.takes(maps):
             return self.kernel.run(*maps, **self.arguments)
         return self.plain(maps)
