@@ -22,12 +22,13 @@ def relative_attention(
     query, key, value = (
         torch.unflatten(part, 1, (heads, -1)).flatten(3).mT for part in torch.split(qkv, widths, dim=1)
     )
-    query = query * s.scale
+    # The compiler of torch 2.9 cannot follow properties of a named tuple.
+    query = query * float(s.key**-0.5)
     grid = torch.unflatten(query, 2, (s.height, s.width))
     by_row = torch.einsum("bnyxd,yzd->bnyxz", grid, by_pair(relative_height.to(qkv.dtype), s.height))
     by_column = torch.einsum("bnyxd,xwd->bnyxw", grid, by_pair(relative_width.to(qkv.dtype), s.width))
     biases = torch.cat([by_row, by_column], 4).flatten(2, 3)
-    place = torch.arange(s.pixels, device=qkv.device)
+    place = torch.arange(s.height * s.width, device=qkv.device)
     rows, columns = F.one_hot(place // s.width, s.height), F.one_hot(place % s.width, s.width)
     places = torch.cat([rows, columns], 1).to(qkv.dtype).expand(*key.shape[:2], -1, -1)
     # A value as wide as the key lets the fast implementations take it.

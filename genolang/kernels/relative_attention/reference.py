@@ -22,7 +22,7 @@ def relative_attention(
         torch.unflatten(part, 1, (heads, -1)).flatten(3).mT
         for part in torch.split(wide, [heads * s.key, heads * s.key, heads * s.value], dim=1)
     )
-    q = q * s.scale
+    q = q * float(s.key**-0.5)
     grid = torch.unflatten(q, 2, (s.height, s.width))
     # y, x: the query's place; z, w: the key's.
     below = torch.einsum("bnyxd,yzd->bnyxz", grid, by_pair(relative_height.to(wide.dtype), s.height))
