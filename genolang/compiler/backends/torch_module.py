@@ -221,7 +221,7 @@ class NetworkModule(GraphModule):
         values = self.run(steps, (image,), weights, quick)
         answers = [
             values[output].flatten(1) if vector else values[output]
-            for output, vector in zip(outputs, self._vectors, strict=False)
+            for output, vector in zip(outputs, self._vectors[: len(outputs)], strict=True)
         ]
         return tuple(answers) if two else answers[0]
 
