@@ -113,7 +113,7 @@ class SchemeSpace:
             for row in there[kept.keep :]:
                 found[row] = kept.zero
             absent = [row for row in order if found[row] == kept.zero]
-            for row in absent[: kept.keep - len(there)]:
+            for row in absent[: max(0, kept.keep - len(there))]:
                 ways = [option for option in self.rows[row].options if option != kept.zero]
                 found[row] = ways[int(torch.randint(len(ways), (1,), generator=generator))]
         return tuple(found)

@@ -86,6 +86,12 @@ def test_a_scheme_of_a_cell_keeps_as_many_edges_as_its_answer():
     }
 
 
+def test_a_node_of_many_edges_keeps_no_more_than_its_share():
+    space = space_of(TEXT.replace("nodes  n1, n2", "nodes  n1, n2, n3, n4").replace("keep   2", "keep   1"))
+    for scheme in draws(space, 60):
+        assert [sum(scheme[row] != 0 for row in kept.rows) for kept in space.kept] == [1, 1, 1, 1]
+
+
 def test_slots_are_connected_with_the_given_probability_and_the_rest_is_drawn_evenly():
     space = space_of(SLOTS)
     for connect in (0.0, 0.2, 0.5, 1.0):
