@@ -68,6 +68,32 @@ def twisted(random_: random.Random) -> str:
     return "".join(words)
 
 
+PIECES = re.compile(r"#[^\n]*|\"[^\"\n]*\"|->|//|[<>=!]=|\w+|[^\w\s]|\n[ \t]*|[ \t]+")
+BREAKS = (" # c\n", "\n", "\n\n", " #c\n  #d\n", "\n\n#e\n\n")
+
+
+def relaid(random_: random.Random, text: str) -> str:
+    """The text with brackets, line ends and comments where they may be needless, and a few words changed."""
+    words = PIECES.findall(text) or [""]
+    for _ in range(random_.randint(1, 5)):
+        at = random_.randrange(len(words))
+        match random_.randrange(6):
+            case 0 if words[at].strip() and words[at][0] != "#":
+                words[at] = f"({words[at]})"
+            case 1:
+                words[at] += random_.choice(BREAKS)
+            case 2:
+                other = random_.randrange(len(words))
+                words[at], words[other] = words[other], words[at]
+            case 3:
+                words[at] = random_.choice(WORDS)
+            case 4:
+                words[at] = random_.choice(VALUES)
+            case _:
+                words[at] = ""
+    return "".join(words)
+
+
 def assert_answered(text: str, *, grace_s: float = 2.0) -> None:
     """The text ends in diagnostics that can be shown, at two seconds a megabyte, and no exception."""
     began = time.process_time()

@@ -20,7 +20,7 @@ from genolang.lang.layout import (
     nest,
 )
 from genolang.lang.parser import parse
-from genolang.lang.printer import Printer
+from genolang.lang.printer import BRACKETED, PIPELINE, SUM, Printer
 
 # Longer words stand out of their column instead of pushing the others' values to the right.
 _MAX_COLUMN = 10
@@ -29,6 +29,8 @@ _MAX_SPREAD = 32
 # So that `stem`, `nodes` and `return` have one column, whichever of them a block has.
 _WORD = 6
 _OPENING, _CLOSING = ("{", "(", "["), ("}", ")", "]")
+# Behind `where` these are no names but say how.
+_PLACEMENTS = frozenset(("all", "search", "every"))
 _BETWEEN_SETTINGS = "   "
 N = TypeVar("N", bound=s.Node)
 
@@ -203,14 +205,18 @@ class _Formatter:
 
     def plug(self, plug: s.Plug) -> Doc:
         line = self.comments.breaking(self.comments.start(plug), LINE)
-        docs: list[Doc] = ["with ", self.expression(plug.module), f" at {plug.slot.id}"]
+        docs: list[Doc] = ["with ", self.printer.at_least(plug.module, PIPELINE), f" at {plug.slot.id}"]
         if plug.shared is not None:
             docs.append(f" shared per {plug.shared.id}")
         where = plug.where
         if where is not None:
-            docs.append(" where" if where.kind == "bits" else f" where {where.kind}")
-            docs += [" ", self.expression(where.value)] if where.value is not None else []
-            docs += [" from ", self.expression(where.start)] if where.start is not None else []
+            bits = where.kind == "bits"
+            docs.append(" where" if bits else f" where {where.kind}")
+            if where.value is not None:
+                least = BRACKETED if bits and _first_word(where.value) in _PLACEMENTS else SUM
+                docs += [" ", self.printer.at_least(where.value, least)]
+            if where.start is not None:
+                docs += [" from ", self.printer.at_least(where.start, SUM)]
         return group(nest(line, *docs))
 
     def param(self, param: s.Param) -> Doc:
@@ -328,6 +334,21 @@ def _has_blank(out: list[OutLine], start: int) -> bool:
 def _import_name(name: s.ImportName) -> Doc:
     path = ".".join(name.path)
     return path if name.alias is None else f"{path} as {name.alias}"
+
+
+def _first_word(expr: s.Expr) -> str | None:
+    """The name that an expression begins with, if it begins with one."""
+    while not isinstance(expr, s.Name):
+        match expr:
+            case s.Infix():
+                expr = expr.operands[0]
+            case s.Call():
+                expr = expr.callee
+            case s.Attribute() | s.Index():
+                expr = expr.base
+            case _:
+                return None
+    return expr.id
 
 
 def _word(node: s.Statement) -> str:

@@ -16,6 +16,7 @@ from genolang.lang.tokens import KEYWORDS, Token, Tokens, tokenize
 from genolang.lang.tree import TreeBuilder
 
 _SOFT = frozenset(word.upper() for word in KEYWORDS)
+_BEGINNING = frozenset(("IF", "FOR", "NOT"))
 MAX_SYNTAX_ERRORS = 50
 MAX_DEPTH = 60
 MAX_OPEN_STATES = 1000
@@ -115,7 +116,9 @@ class _Run:
             # A word of the language is a plain name wherever it could not be anything else.
             # `slot` is one only in front of a name.
             plain = following == "ASSIGN" or (token.type == "SLOT" and following != "NAME")
-            if token.type not in actions or (plain and "NAME" in actions):
+            # One that begins an expression is no operand: `x * not` could be neither bracketed nor go on.
+            other = token.type not in actions and not (token.type in _BEGINNING and "NUMBER" in actions)
+            if other or (plain and "NAME" in actions):
                 token = Token("NAME", token.value, token.start, token.end)
         found = self.shift(token)
         if token.type == "NEWLINE":

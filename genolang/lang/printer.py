@@ -26,6 +26,8 @@ _LEVELS = {"or": 3, "and": 4, "==": 6, "!=": 6, "<": 6, "<=": 6, ">": 6, ">=": 6
            "*": 8, "/": 8, "//": 8, "%": 8}  # fmt: skip
 _COMPARISON = 6
 _ATOM = 10
+# How tightly an expression binds at least where the grammar asks for a pipeline, for a sum, for brackets.
+PIPELINE, SUM, BRACKETED = 2, 7, 11
 # After these words a line goes on, so one that is a name may not end it without a bracket.
 _JOINING = frozenset(("then", "else", "and", "or", "not", "of", "in"))
 _COMMA = IfBroken(",")

@@ -32,7 +32,7 @@ _TYPES = {
     **dict.fromkeys(("==", "!=", "<=", ">=", "<", ">"), "COMPARE"),
 }  # fmt: skip
 _CONTINUES_BEFORE = frozenset("ARROW BAR PLUS MINUS STAR SLASH COMPARE THEN ELSE AND OR".split())
-# In `network a = b with ...`, outside of brackets, a line may begin with one of these and go on.
+# Behind `network a = b`, outside of brackets, a line may begin with one of these and go on.
 _PLUGS = frozenset(("WITH", "SHARED", "WHERE"))
 _CONTINUES_AFTER = _CONTINUES_BEFORE | {"ASSIGN", "COMMA", "COLON", "NOT", "OF", "IN"}
 _OPEN = {"(": ")", "[": "]", "{": "}"}
@@ -184,7 +184,7 @@ class _Tokenizer:
     def ends_statement(self, before: Token, after: Token) -> bool:
         if self.open and self.open[-1].value != "{":
             return False
-        if after.type in _PLUGS and not self.open and self.out.tokens[self.item].type == "NETWORK":
+        if after.type in _PLUGS and not self.open:
             return False
         return after.type not in _CONTINUES_BEFORE and before.type not in _CONTINUES_AFTER
 

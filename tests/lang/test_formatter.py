@@ -1,3 +1,8 @@
+import itertools
+import os
+import random
+import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
@@ -5,7 +10,10 @@ from unittest.mock import patch
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lang.derived import derived_text
 from lang.trees import NOWHERE, expressions, files, with_comments
+from mutants import SPECS as SHIPPED
+from mutants import relaid
 
 from genolang.diagnostics import GenoError, Source
 from genolang.lang import syntax as s
@@ -77,6 +85,75 @@ def test_comments_anywhere_are_kept_in_order(data: st.DataObject, file: s.File) 
     text = data.draw(with_comments(format_file(file)))
     assert tree(text).items == file.items
     assert_kept(text, formatted(text))
+
+
+def assert_formatted(text: str) -> bool:
+    """Whether the text parses; formatted it is then the same tree, its comments are kept, and so it stays."""
+    if parse(Source("text", text))[1]:
+        return False
+    try:
+        after = formatted(text)
+    except GenoError as error:
+        assert [d.code for d in error.diagnostics] == ["G007"]
+        return True
+    assert_kept(text, after)
+    return True
+
+
+MAKERS = {
+    "derived": derived_text,
+    "derived and changed": lambda random_: relaid(random_, derived_text(random_)),
+    "shipped and changed": lambda random_: relaid(random_, random_.choice(SHIPPED)),
+}
+
+
+def assert_all_formatted(maker: str, seed: int, numbers: Iterable[int]) -> tuple[int, int]:
+    """How many texts were made, and how many of them parsed."""
+    made, parsed = 0, 0
+    for number in numbers:
+        text = MAKERS[maker](random.Random(f"{seed}.{number}"))
+        try:
+            parsed += assert_formatted(text)
+        except BaseException as error:
+            error.add_note(text)
+            raise
+        made += 1
+    return made, parsed
+
+
+@pytest.mark.parametrize(("maker", "count"), zip(MAKERS, (2000, 2000, 200), strict=True))
+def test_any_text_keeps_its_tree_and_its_comments(maker: str, count: int) -> None:
+    assert assert_all_formatted(maker, 1, range(count))[1] > count / 20
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("maker", MAKERS)
+def test_any_text_keeps_its_tree_and_its_comments_for_long(maker: str) -> None:
+    end = time.monotonic() + float(os.environ.get("SOAK_SECONDS", "600")) / 10
+    numbers = itertools.takewhile(lambda _: time.monotonic() < end, itertools.count())
+    made, parsed = assert_all_formatted(maker, random.SystemRandom().randrange(10**9), numbers)
+    print(f"{maker}: {made:,} texts, of which {parsed:,} parsed and were formatted")
+
+
+@pytest.mark.parametrize("where", [
+    '(if true then ["111"] else ["000"])', '("0" | "1")', "(all)", "(search)", "(every + 1)", '(search("a"))',
+    "every (1 | 2) from (1 -> 2)", "(-search)", "x + 1",
+])  # fmt: skip
+def test_a_place_for_modules_keeps_the_brackets_that_it_needs(where: str) -> None:
+    text = f"network n = x with (a | b) at residual where {where}\n"
+    assert formatted(text) == text.replace("(-search)", "-search")
+    assert_kept(text, formatted(text))
+
+
+@pytest.mark.parametrize("kind", ["op", "attention", "network"])
+def test_modules_stand_below_any_definition(kind: str) -> None:
+    text = f"{kind} a = relu\n  # c\n  with se at residual\n"
+    assert formatted(text) == text
+
+
+def test_a_word_that_begins_an_expression_is_no_operand() -> None:
+    _, found = parse(Source("text", "op a = x * not\n"))
+    assert [d.code for d in found] == ["G005"]
 
 
 class LoosePrinter(Printer):

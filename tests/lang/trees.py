@@ -66,10 +66,21 @@ def _larger(inner: st.SearchStrategy[s.Expr]) -> st.SearchStrategy[s.Expr]:
     )
 
 
+def _plugs() -> st.SearchStrategy[s.Plug]:
+    at = st.just(NOWHERE)
+    where = st.one_of(
+        st.builds(s.Where, at, st.sampled_from(("all", "search"))),
+        st.builds(s.Where, at, st.just("every"), expressions, st.none() | expressions),
+        st.builds(s.Where, at, st.just("bits"), expressions),
+    )
+    return st.builds(s.Plug, at, expressions, name_nodes, st.none() | name_nodes, st.none() | where)
+
+
 leaves = st.one_of(
     words.map(lambda text: s.Name(NOWHERE, text)),
     numbers,
     strings,
+    names.map(lambda text: s.Slot(NOWHERE, text)),
     st.booleans().map(lambda value: s.Bool(NOWHERE, value)),
 )
 expressions: st.SearchStrategy[s.Expr] = st.recursive(leaves, _larger, max_leaves=24)
@@ -80,7 +91,7 @@ def _statements() -> st.SearchStrategy[s.Statement]:
     assigns = st.builds(s.Assign, at, name_nodes, expressions)
     edges = st.builds(s.Edge, at, name_nodes, name_nodes, expressions)
     placed = st.builds(s.Placed, at, expressions, st.none() | expressions)
-    keywords = st.sampled_from(("input", "stem", "body", "head"))
+    keywords = st.sampled_from(("input", "stem", "body", "stages", "head"))
     return st.one_of(
         assigns,
         assigns,
@@ -113,7 +124,10 @@ def _items() -> st.SearchStrategy[s.Item]:
         ),
         st.builds(
             s.Definition, at, kinds, name_nodes, several(params), several(_statements(), 0, 6),
-            st.none(),
+            st.none(), st.just(()), several(name_nodes, 0, 2),
+        ),
+        st.builds(
+            s.Definition, at, kinds, name_nodes, several(params), expressions, st.none(), several(_plugs(), 1, 3)
         ),
     )  # fmt: skip
 
