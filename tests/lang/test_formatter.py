@@ -121,7 +121,7 @@ def assert_all_formatted(maker: str, seed: int, numbers: Iterable[int]) -> tuple
     return made, parsed
 
 
-@pytest.mark.parametrize(("maker", "count"), zip(MAKERS, (2000, 2000, 200), strict=True))
+@pytest.mark.parametrize(("maker", "count"), list(zip(MAKERS, (2000, 2000, 200), strict=True)))
 def test_any_text_keeps_its_tree_and_its_comments(maker: str, count: int) -> None:
     assert assert_all_formatted(maker, 1, range(count))[1] > count / 20
 
