@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import gc
+from typing import TYPE_CHECKING
 
 import click
 
 from genolang.cli.options import json_option, network_option, set_option
+
+if TYPE_CHECKING:
+    from genolang.api import Plan, Spec
 
 
 @click.command("plan")
@@ -29,13 +33,34 @@ def plan(spec: str, network: str | None, batch: int, values: dict[str, str], as_
     # A plan is short and makes few cycles worth collecting.
     gc.disable()
     try:
-        found = load(spec).network(network, **values).plan(batch)
+        loaded = load(spec)
+        planned = loaded.network(network, **values).plan(batch)
+        found = planned.to_json() | statistics_of(loaded, planned)
     except GenoError as error:
         fail_with(error, as_json)
     if as_json:
-        print_json(found.to_json())
+        print_json(found)
     else:
-        click.echo(plan_text(found.to_json()))
+        click.echo(plan_text(found))
+
+
+def statistics_of(spec: Spec, plan: Plan) -> dict[str, object]:
+    """What the spec's search passes for fresh batch-norm statistics: of one measured scheme, of all.
+
+    MACs are those of the whole supernet, which no scheme exceeds.
+    """
+    from genolang.semantics.methods import measured_schemes
+    from genolang.semantics.sections import search_settings
+
+    sections = spec.checked.module.sections("search")
+    if not plan.choices or not sections:
+        return {}
+    settings = search_settings(sections, {})
+    if not settings.statistics:
+        return {}
+    images, schemes = settings.statistics * settings.batch, measured_schemes(settings.sampling)
+    return {"statistics": {"batches": settings.statistics, "images": images, "schemes": schemes,
+                           "all_images": images * schemes, "macs": images * schemes * plan.macs}}  # fmt: skip
 
 
 def plan_text(found: dict[str, object]) -> str:
@@ -60,6 +85,11 @@ def plan_text(found: dict[str, object]) -> str:
     ]
     if integer("choices"):
         rows += [("open choices", number(integer("choices"))), ("genotypes", _big(str(found["genotypes"])))]
+    passed = found.get("statistics")
+    if isinstance(passed, dict):
+        rows.append(("fresh statistics, the search", f"{number(passed['all_images'])} images"
+                     f" ({number(passed['images'])} for each of up to {number(passed['schemes'])}),"
+                     f" up to {number(passed['macs'])} MACs"))  # fmt: skip
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from genolang.diagnostics import fail
+from genolang.search.halves import Halves
 from genolang.search.schemes import SchemeSpace
 from genolang.search.score import fresh_module
 from genolang.search.search import SUPERNET, Job
@@ -154,7 +155,7 @@ class _Comparison:
         """The settings of one method under the common budget.
 
         A differentiable search measures no schemes: it trains for as many epochs as pass as many
-        images, where a backward pass counts two.
+        images, those of the schemes' statistics among them, where a backward pass counts two.
         """
         method, settings = self.methods[name], self.job.settings
         if method.sampling is not None:
@@ -162,8 +163,9 @@ class _Comparison:
             sampling = with_budget(method.sampling, self.all.evaluations)
             return replace(settings, method=method.method, sampling=sampling)
         passes = 6 if method.order == 1 else 15
-        share = (1 - settings.split) / settings.split
-        epochs = max(1, round(self.all.evaluations * share / passes))
+        halves = Halves(settings, self.job.data, self.job.device)
+        measured = len(halves.choices) + settings.statistics * min(settings.batch, len(halves.weights))
+        epochs = max(1, round(self.all.evaluations * measured / len(halves.weights) / passes))
         return replace(settings, method=method.method, order=method.order, sampling=None, epochs=epochs)
 
     def timing(self, programs: Mapping[str, Program], genotypes: Mapping[str, Genotype]) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from genolang.search.halves import Halves
+from genolang.search.normalising import FreshStatistics
 from genolang.search.schemes import Scheme, SchemeSpace
 from genolang.train.evaluate import evaluate
 
@@ -26,15 +28,16 @@ class Measured:
 class Evaluator:
     """Accuracies of sub-networks on the choices' half, in evaluation mode.
 
+    Batch norms take their running statistics, or those of the scheme where `statistics` makes them.
     `asked` counts every question of a search, the known ones too: that is its budget.
     """
 
     def __init__(
         self, module: NetworkModule, space: SchemeSpace, halves: Halves, accuracy: float,
-        sparsity: float,
+        sparsity: float, statistics: FreshStatistics | None = None,
     ) -> None:
         self.module, self.space, self.halves = module, space, halves
-        self.weights = (accuracy, sparsity)
+        self.weights, self.statistics = (accuracy, sparsity), statistics
         self.known: dict[Scheme, float] = {}
         self.asked = 0
 
@@ -47,7 +50,8 @@ class Evaluator:
         """The scheme's measures; a scheme that was measured before costs nothing."""
         if scheme not in self.known:
             self.module.select(self.space.selection(scheme))
-            self.known[scheme] = evaluate(self.module, self.halves.measured()).accuracy
+            with self.statistics.of_selection() if self.statistics else nullcontext():
+                self.known[scheme] = evaluate(self.module, self.halves.measured()).accuracy
         accuracy, sparsity = self.known[scheme], self.space.sparsity(scheme)
         return Measured(accuracy, sparsity, self.weights[0] * accuracy + self.weights[1] * sparsity)
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from genolang.diagnostics import GenoError, fail
 from genolang.search.evaluator import Evaluator, Measured
 from genolang.search.halves import Halves
+from genolang.search.normalising import FreshStatistics
 from genolang.search.schemes import Scheme, SchemeSpace
 from genolang.search.strategy import Searched, SearchEpoch
 from genolang.search.supernet import train_supernet
@@ -156,7 +157,8 @@ class _Loop:
         assert isinstance(sampling, Sampling), "a sampled search is told how to sample"
         self.sampler = self.make(sampling, self.space, self.seed, self.settings.connect)
         self.evaluator = Evaluator(
-            self.module, self.space, self.halves, sampling.accuracy, sampling.sparsity
+            self.module, self.space, self.halves, sampling.accuracy, sampling.sparsity,
+            FreshStatistics.asked(self.settings, self.module, self.halves, self.seed),
         )
 
     def run_all(self, resume: bool) -> Scheme:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from genolang.search.evaluator import Evaluator
 from genolang.search.halves import Halves
+from genolang.search.normalising import FreshStatistics
 from genolang.search.schemes import Scheme, SchemeSpace
 from genolang.search.score import fresh_module
 from genolang.search.search import Job
@@ -116,7 +117,9 @@ def _measured(job: Job, space: SchemeSpace, wanted: list[Scheme]) -> list[float]
         module = fresh_module(job.program, job.settings.seed)
         module.load_state_dict(weights)
         module.to(job.device)
-    evaluator = Evaluator(module, space, Halves(job.settings, job.data, job.device), 1.0, 0.0)
+    halves = Halves(job.settings, job.data, job.device)
+    statistics = FreshStatistics.asked(job.settings, module, halves, job.settings.seed)
+    evaluator = Evaluator(module, space, halves, 1.0, 0.0, statistics)
     found = []
     for number, scheme in enumerate(wanted):
         with job.whole():

@@ -195,6 +195,17 @@ def evaluations_of(sampling: Sampling) -> int:
     return sampling.evaluations
 
 
+def measured_schemes(settings: MethodSettings | None) -> int:
+    """How many schemes, or ends of a differentiable search, one search measures at most."""
+    if settings is None:
+        return 1
+    if not isinstance(settings, AllSettings):
+        return evaluations_of(settings)
+    told = [None if m.sampling is None else with_budget(m.sampling, settings.evaluations)
+            for m in settings.methods if not isinstance(m.sampling, AllSettings)]  # fmt: skip
+    return sum(map(measured_schemes, told))
+
+
 def with_budget(sampling: Sampling, evaluations: int) -> Sampling:
     """The same method told to measure so many schemes, or as many whole steps as they make."""
     if isinstance(sampling, HeuristicSettings):

@@ -21,6 +21,7 @@ from genolang.semantics.settings import (
     crop_size,
 )
 
+FRESH_BATCHES = 4
 # What each optimiser and schedule takes, in the order of positional arguments.
 _OPTIMIZERS = {
     "sgd": ("lr", "momentum", "decay", "nesterov", "clip"),
@@ -118,6 +119,13 @@ def _method(expr: s.Expr) -> dict[str, Any]:
     return read_method(expr)
 
 
+def _statistics(expr: s.Expr) -> int:
+    """How many batches: `stored` is none, `fresh(batches=4)` four."""
+    name, call = callee(expr, {"stored": (), "fresh": ("batches",)}, "kind of statistics")
+    given = arguments(call, ("batches",) if name == "fresh" else ())
+    return 0 if name == "stored" else count(1, 1000)(given["batches"]) if given else FRESH_BATCHES
+
+
 _SEED = count(0, 2**31 - 1)
 _SHARED: dict[str, Read] = {
     "data": _data, "epochs": count(1, 100_000), "batch": count(2, 100_000), "seed": _SEED,
@@ -128,6 +136,7 @@ SEARCH: dict[str, Read] = _SHARED | {
     "init": real(0, 10), "choices_start": count(0), "fresh_validation": flag,
     "unrolled_radius": real(0, 1, open_low=True), "seeds": count(1, 1000), "random": count(0, 1000),
     "score": optimizer, "score_epochs": count(1, 100_000), "connect": real(0, 1),
+    "statistics": _statistics,
 }  # fmt: skip
 TRAIN: dict[str, Read] = _SHARED | {
     "task": word(*get_args(TaskKind)), "split": real(0, 0.95), "optimizer": optimizer, "drop_path": schedule,

@@ -106,7 +106,9 @@ class SearchSettings:
     logits move; `fresh_validation` draws a new random validation batch each step (as DARTS),
     otherwise one pass per epoch (as Att-DARTS). `seeds` searches are run and the best kept; each
     answer, and `random` random genotypes as the control, is trained from scratch for
-    `score_epochs` on the weights' half with `score` and measured on the other half.
+    `score_epochs` on the weights' half with `score` and measured on the other half. `statistics` is
+    how many training batches give batch norms their statistics anew before anything is measured in
+    the supernet, 0 for the running ones.
     """
 
     method: str = "darts"
@@ -131,4 +133,5 @@ class SearchSettings:
     score: OptimizerSettings = OptimizerSettings(decay=3e-4, clip=5.0)
     score_epochs: int = 5
     connect: float = 0.5
+    statistics: int = 0
     precision: Literal["float32", "auto"] = "auto"

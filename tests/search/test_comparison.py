@@ -81,13 +81,18 @@ def test_all_methods_search_one_supernet_that_is_trained_once(compared):
     assert len({line["phase"] for line in lines}) == 6
 
 
-def test_a_differentiable_search_passes_as_many_images():
+@pytest.mark.parametrize("batches, epochs", [(0, [50, 20]), (3, [100, 40])])
+def test_a_differentiable_search_passes_as_many_images(batches, epochs):
     class Job:
-        settings = replace(SEVERAL, sampling=AllSettings(300, (Method("darts"), Method("darts", 2))))
+        settings = replace(SEVERAL, sampling=AllSettings(300, (Method("darts"), Method("darts", 2))),
+                           statistics=batches)
         program = expand_network(checked_text(SLOTS), "slots", {})
+        data, device = small_digits(), CPU
 
+    # Three batches of eight for every scheme are as many images as those that measure it.
+    assert len(Job.data.train_labels) == 48
     found = comparison._Comparison(Job())
-    assert [found.settings_of(name).epochs for name in ("darts", "darts-order-2")] == [50, 20]
+    assert [found.settings_of(name).epochs for name in ("darts", "darts-order-2")] == epochs
 
 
 def test_a_comparison_stopped_anywhere_comes_to_the_same_end(compared, tmp_path):

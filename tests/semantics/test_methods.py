@@ -17,17 +17,23 @@ from genolang.semantics.methods import (
     HeuristicSettings,
     Method,
     evaluations_of,
+    measured_schemes,
     with_budget,
 )
 from genolang.semantics.sections import search_settings
+from genolang.semantics.settings import SearchSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text("utf-8")
 
 
-def read(method: str) -> Method:
-    file, problems = parse(Source("spec", f"geno 1\nsearch {{\n  method {method}\n}}\n"))
+def settings(line: str) -> SearchSettings:
+    file, problems = parse(Source("spec", f"geno 1\nsearch {{\n  {line}\n}}\n"))
     assert not problems
-    found = search_settings([item for item in file.items if isinstance(item, Section)], {})
+    return search_settings([item for item in file.items if isinstance(item, Section)], {})
+
+
+def read(method: str) -> Method:
+    found = settings(f"method {method}")
     return Method(found.method, found.order, found.sampling)
 
 
@@ -129,3 +135,29 @@ def test_the_reference_lists_where_the_presets_differ():
         if (pair := (getattr(EanSettings(), f.name), getattr(EAN_TEXT, f.name))) and pair[0] != pair[1]
         and f.name != "preset"
     }
+
+
+@pytest.mark.parametrize("text, batches", [
+    ("stored", 0), ("fresh", 4), ("fresh(batches=4)", 4), ("fresh(1)", 1), ("fresh(1000)", 1000),
+])
+def test_statistics_are_stored_or_made_from_so_many_batches(text, batches):
+    assert settings(f"statistics {text}").statistics == batches
+    assert settings("").statistics == 0
+
+
+@pytest.mark.parametrize("text, code", [
+    ("fresh(0)", "G503"), ("fresh(batches=1001)", "G503"), ("fresh(1.5)", "G503"), ("fresh(epochs=2)", "G501"),
+    ("stored(4)", "G501"), ("frsh", "G504"), ("4", "G503"), ("fresh(1, batches=2)", "G502"),
+])
+def test_other_statistics_are_refused(text, code):
+    with pytest.raises(GenoError) as error:
+        settings(f"statistics {text}")
+    assert [d.code for d in error.value.diagnostics] == [code]
+
+
+@pytest.mark.parametrize("method, measured", [
+    ("darts", 1), ("ean", 900), ("random(evaluations=7)", 7), ("heuristic", 1),
+    ("all(evaluations=90)", 5 * 90 - 90 + 1 + 4), ("all(evaluations=10, methods=[ean, darts])", 9 + 1),
+])
+def test_a_search_measures_so_many_schemes(method, measured):
+    assert measured_schemes(read(method).sampling) == measured

@@ -32,6 +32,7 @@ from genolang.search.choice_gradients import (
     virtual_step,
 )
 from genolang.search.halves import Halves
+from genolang.search.normalising import fresh_accuracy
 from genolang.search.strategy import (
     Searched,
     SearchEpoch,
@@ -99,9 +100,11 @@ def search_one(
             loop.run_epochs(interrupt)
         finally:
             loop.recordings.close()
-    history = tuple(loop.progress.history)
-    assert history[-1].val_accuracy is not None
-    return Searched(logits_of_choices(module.choices), history[-1].val_accuracy, history)
+        history = tuple(loop.progress.history)
+        accuracy = fresh_accuracy(settings, module, loop.halves, seed)
+    accuracy = history[-1].val_accuracy if accuracy is None else accuracy
+    assert accuracy is not None
+    return Searched(logits_of_choices(module.choices), accuracy, history)
 
 
 @dataclass(slots=True)
