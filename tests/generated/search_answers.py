@@ -153,3 +153,18 @@ def _without_order(text: str) -> str:
     """The text with the edges of a cell in one order: theirs tells only how strong they are."""
     return re.sub(r"(?<=edges \{\n).*?(?=\n  \})", lambda found: "\n".join(sorted(found[0].split("\n"))), text,
                   flags=re.DOTALL)  # fmt: skip
+
+
+def undecided_where_dropped(space: SchemeSpace, scheme: Sequence[int]) -> tuple[int, ...]:
+    """The scheme with the first alternative for what else stands on an edge that it drops: that is nothing
+    to an answer, but what a supernet at one-hot logits makes of zeros may not be zeros."""
+    places = [space.program.choices[row.key].rows[row.row] for row in space.rows]
+    dropped = {
+        (places[row].definition, places[row].edge): kept.zero
+        for kept in space.kept for row in kept.rows if scheme[row] == kept.zero
+    }  # fmt: skip
+    ranks = {row for kept in space.kept for row in kept.rows}
+    return tuple(
+        0 if number not in ranks and (place.definition, place.edge) in dropped else option
+        for number, (place, option) in enumerate(zip(places, scheme, strict=True))
+    )

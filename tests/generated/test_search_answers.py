@@ -76,6 +76,18 @@ def test_an_answer_is_what_was_decided_where_features_meet(data: st.DataObject) 
     hold(data, mixture(data))
 
 
+@settings(max_examples=30, deadline=None, derandomize=True, database=None, suppress_health_check=CALM)
+@given(st.data())
+def test_a_space_has_as_many_answers_as_there_are_files_to_write(data: st.DataObject) -> None:
+    made = spec(data.draw, mixture(data))
+    note(made.text)
+    checked = checked_spec(made)
+    program = expand_network(checked, made.network, {})
+    counted = count_by_hand(checked, program, 150)
+    assume(counted is not None and counted > 1)
+    assert counted == count_genotypes(program)
+
+
 @pytest.mark.soak
 def test_an_answer_is_what_was_decided_at_length() -> None:
     """As many specs as `SOAK_SPECS` says, 2000 by default, all different."""

@@ -1,0 +1,264 @@
+"""Searches whose decisions stand where a place in the text alone does not tell them apart."""
+
+import json
+from dataclasses import dataclass, field
+from itertools import product
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from search.tiny_space import checked_text, small_digits
+
+from genolang.api import load
+from genolang.cli.main import main
+from genolang.search.space import derive
+from genolang.search.writeback import discrete_text, recheck
+from genolang.semantics.check import expand_network
+from genolang.semantics.space import count_genotypes
+
+NETWORK = """
+network s {
+  input image(1, 8, 8)
+  stem  conv(3, 4) -> batch_norm
+  cells 1 of a
+  head  global_avg_pool -> linear(3)
+}
+"""
+# Edges in their order: p -> n1, q -> n1, p -> n2, q -> n2, n1 -> n2.
+CELL = """geno 1
+import std.ops
+
+choice operation = skip | sep_conv(3) | relu
+%s
+cell a(p, q%s) {
+  nodes n1, n2
+  edges earlier -> each : %s
+  return concat(n1, n2)
+}
+""" + NETWORK
+ENDS = [("p", "n1"), ("q", "n1"), ("p", "n2"), ("q", "n2"), ("n1", "n2")]
+OPTIONS = ["skip", "sep_conv(3)", "relu"]
+
+
+@dataclass
+class Case:
+    """A cell whose edges hold `edge`, and what an edge reads when so many decisions took so much."""
+
+    edge: str
+    written: str
+    definitions: str = ""
+    parameters: str = ""
+    keep: str = ""
+    marks: list = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        text = CELL % (self.definitions, self.parameters, self.edge)
+        return text.replace("  return", f"  {self.keep}\n  return") if self.keep else text
+
+
+def later(reason):
+    return [pytest.mark.xfail(strict=True, reason=reason)]
+
+
+CASES = {
+    "plain": Case("operation", "{0}"),
+    "pipeline": Case("operation -> relu", "{0} -> relu"),
+    "argument": Case("wrap(operation)", "wrap({0})", "op wrap(f) = f -> relu",
+                     marks=later("every edge is written with the last one's answer")),
+    "argument by name": Case("wrap(f=operation)", "wrap(f={0})", "op wrap(f) = f -> relu",
+                             marks=later("as an argument")),
+    "argument of an argument": Case("wrap(wrap(operation))", "wrap(wrap({0}))", "op wrap(f) = f -> relu",
+                                    marks=later("as an argument")),
+    "two arguments": Case("two(operation, operation)", "two({0}, {1})", "op two(f, g) = f -> g",
+                          marks=later("as an argument")),
+    "argument on the way": Case("relu -> masked(operation) -> relu", "relu -> masked({0}) -> relu",
+                                "attention masked(by) = x * (x -> by)", marks=later("as an argument")),
+    "twice": Case("operation -> relu -> operation", "{0} -> relu -> {1}", marks=later("both are written alike")),
+    "twice in a sum": Case("operation + operation", "{0} + {1}", marks=later("both are written alike")),
+    "parameter of the cell": Case("f", "{0}", parameters=", f=operation", marks=later("the choice stays open")),
+    "parameter and choice": Case("f -> relu -> operation", "{0} -> relu -> {1}", parameters=", f=operation",
+                                 marks=later("the choice stays open")),
+    "in place": Case("(skip | sep_conv(3) | relu) -> relu", "{0} -> relu"),
+    "in place as an argument": Case("wrap(skip | sep_conv(3) | relu)", "wrap({0})", "op wrap(f) = f -> relu",
+                                    marks=later("as an argument")),
+}  # fmt: skip
+EACH = [pytest.param(case, id=name, marks=case.marks) for name, case in CASES.items()]
+
+
+def logits(program, numbers):
+    """Logits under which decisions, in the order of their edges, take these alternatives in turn."""
+    found = {key: [[0.0] * len(c.options) for _ in c.rows] for key, c in program.choices.items()}
+    places = [
+        (ENDS.index(place.edge), place.span.start, key, row)
+        for key, choice in program.choices.items() for row, place in enumerate(choice.rows)
+    ]  # fmt: skip
+    for (_, _, key, row), number in zip(sorted(places), numbers, strict=True):
+        found[key][row][number] = 9.0
+    return found
+
+
+def edges_of(text):
+    lines = text[text.index("cell a") : text.index("return")].split("\n")
+    return [" ".join(line.split()) for line in lines if "->" in line and ":" in line]
+
+
+@pytest.mark.parametrize("case", EACH)
+@pytest.mark.parametrize("shift", [0, 1])
+def test_every_edge_is_written_with_its_own_answers(case, shift):
+    checked = checked_text(case.text)
+    program = expand_network(checked, None, {})
+    each = 2 if "{1}" in case.written else 1
+    numbers = [(2 * n + shift + n // 4) % 3 for n in range(5 * each)]
+    text = discrete_text(checked, program, derive(program, logits(program, numbers)))
+    recheck(checked, text)
+    options = [OPTIONS[n] for n in numbers]
+    assert edges_of(text) == [
+        f"{start} -> {end} : " + case.written.format(*options[each * edge : each * edge + each])
+        for edge, (start, end) in enumerate(ENDS)
+    ]
+    assert expand_network(checked_text(text), None, {}).choices == {}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_every_decision_counts(case):
+    program = expand_network(checked_text(case.text), None, {})
+    assert count_genotypes(program) == 3 ** (10 if "{1}" in case.written else 5)
+
+
+@pytest.mark.parametrize("case", [
+    pytest.param(case, id=name, marks=case.marks)
+    for name, case in CASES.items() if "operation" in case.edge and "parameter" not in name
+])  # fmt: skip
+def test_edges_are_kept_by_all_decisions_of_the_choice(case):
+    kept = Case(case.edge, case.written, case.definitions, keep="keep 1 edges per node by operation")
+    checked = checked_text(kept.text)
+    program = expand_network(checked, None, {})
+    each = 2 if "{1}" in case.written else 1
+    assert count_genotypes(program) == (2 * 3**each) * (3 * 3**each)
+    found = logits(program, [0] * (5 * each))
+    # The edges q -> n1 and p -> n2 have the one decision that is surest.
+    places = sorted((ENDS.index(place.edge), place.span.start, key, row)
+                    for key, choice in program.choices.items() for row, place in enumerate(choice.rows))  # fmt: skip
+    for edge, decision in ((1, 0), (2, each - 1)):
+        _, _, key, row = places[each * edge + decision]
+        found[key][row][1] = 99.0
+    text = discrete_text(checked, program, derive(program, found))
+    assert [line.split(" : ")[0] for line in edges_of(text)] == ["q -> n1", "p -> n2"]
+
+
+# From the text to the written file, by the command.
+
+SECTION = """
+search {
+  epochs       1
+  batch        8
+  init         3
+  random       %d
+  score_epochs 1
+}
+"""
+LEFT_OUT = """geno 1
+import std.ops
+
+# For maps of four channels alone.
+attention own = x * (x -> conv(3, 4) -> sigmoid)
+
+choice gate = identity | own
+
+network s {
+  input image(1, 8, 8)
+  stem  conv(3, 4) -> batch_norm
+  body  gate -> conv(3) -> relu
+  head  global_avg_pool -> linear(3)
+}
+"""
+SEARCHING = """geno 1
+import std.ops
+
+choice operation = skip | sep_conv(3)
+
+network s {
+  input image(1, 8, 8)
+  stem  conv(3, 4) -> batch_norm
+  body  if searching then operation -> relu else operation
+  head  global_avg_pool -> linear(3)
+}
+"""
+REQUIRED = """geno 1
+op unit(out, k=3, e=3) {
+  y = x -> conv(1, e * C) -> batch_norm -> relu -> conv(k, groups=e * C) -> batch_norm -> relu -> conv(1, out)
+  return x + y
+}
+
+network s(classes=3) {
+  input   image(1, 8, 8)
+  stem    conv(3, 4) -> batch_norm -> relu
+  stages  unit(4, 3, 3) | unit(4, 3, 6) | unit(4, 5, 3) | identity
+  stages  unit(4, 3, 3) | unit(4, 3, 6) | unit(4, 5, 3) | identity
+  require searching or params < %s
+  head    global_avg_pool -> linear(classes)
+}
+"""
+
+
+@pytest.fixture
+def search(tmp_path):
+    data = small_digits(40)
+    np.savez(tmp_path / "data.npz", x_train=data.train_images.numpy(), y_train=data.train_labels.numpy(),
+             x_test=data.test_images.numpy(), y_test=data.test_labels.numpy())
+
+    def run(text, *more, code=0, random=0):
+        spec = tmp_path / "spec.geno"
+        spec.write_text(text + SECTION % random)
+        call = ["search", str(spec), "--data", f"npz:{tmp_path / 'data.npz'}", "--threads", "1", "--json"]
+        result = CliRunner().invoke(main, [*call, *more])
+        assert result.exit_code == code, result.output
+        return result.output if code else json.loads(result.stdout)
+
+    return run
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=CASES[name].marks) for name in
+                                  ("argument", "twice", "parameter of the cell")])  # fmt: skip
+def test_a_search_writes_what_it_reports(name, search, tmp_path):
+    case = CASES[name]
+    found = search(case.text, "--out", str(tmp_path / "run"))
+    written = load(found["found"])
+    assert written.network().program.choices == {}
+    text = (tmp_path / "run" / "found.geno").read_text()
+    chosen = [line.split(" : ")[1].split(" #")[0].strip() for line in edges_of(text)]
+    ways = {case.written.format(*options): options for options in product(OPTIONS, repeat=2)}
+    assert len(chosen) == 5 and set(chosen) <= set(ways)
+    # With logits of deviation 3 five edges agree once in 81 times; under this seed they do not.
+    for first_or_second in range(2 if "{1}" in case.written else 1):
+        assert len({ways[edge][first_or_second] for edge in chosen}) > 1
+
+
+@pytest.mark.xfail(strict=True, reason="the module that is left over is tried on a map that it does not take")
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_an_answer_may_leave_out_a_module_for_certain_maps(seed, search, tmp_path):
+    found = search(LEFT_OUT, "--seed", str(seed), "--out", str(tmp_path / "run"), random=2)
+    assert load(found["found"]).network().program.choices == {}
+
+
+@pytest.mark.xfail(strict=True, reason="one of the two stays open")
+def test_an_answer_of_a_choice_in_both_branches_of_searching_is_closed(search, tmp_path):
+    found = search(SEARCHING, "--out", str(tmp_path / "run"))
+    program = load(found["found"]).network().program
+    assert program.choices == {}
+    assert "if searching" not in (tmp_path / "run" / "found.geno").read_text()
+
+
+@pytest.mark.xfail(strict=True, reason="the answer is lost when it is written")
+def test_an_answer_that_a_requirement_forbids_is_not_lost(search, tmp_path):
+    """Some answers are small enough: one of them is found."""
+    found = search(REQUIRED % "300", "--out", str(tmp_path / "run"))
+    assert load(found["found"]).network().program.params < 300
+
+
+@pytest.mark.xfail(strict=True, reason="said at the end of the search alone")
+def test_a_requirement_that_no_answer_can_meet_is_said_before_the_search(search, tmp_path):
+    said = search(REQUIRED % "30", "--out", str(tmp_path / "run"), code=2)
+    assert "G212" in said and "search" in said
+    assert not list((tmp_path / "run").glob("journal*")) if (tmp_path / "run").exists() else True
