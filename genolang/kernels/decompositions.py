@@ -14,7 +14,7 @@ from torch import Tensor
 import genolang.kernels.mixed_sum.operator  # noqa: F401
 from genolang.kernels.dispatch import CPU
 from genolang.kernels.masking import reference as masking
-from genolang.kernels.masking.cpu import standardise
+from genolang.kernels.masking.cpu import by_group_norm
 from genolang.kernels.masking.gate import CHANNEL, SPATIAL, Gate
 from genolang.kernels.relative_attention import exported as attention
 from genolang.kernels.relative_attention.axes import biases, heads_of
@@ -70,8 +70,7 @@ def _masked(
     if kind == CHANNEL:
         extra = [(wide * wide).sum(1, keepdim=by == CPU).sqrt()]
     elif by == CPU:
-        hat, rows = standardise(m, eps) if kind == SPATIAL else (torch.sigmoid(m), ())
-        extra = [hat, *rows]
+        extra = [*by_group_norm(m, eps)[1]] if kind == SPATIAL else [torch.sigmoid(m)]
     elif kind == SPATIAL:
         deviation, mean = torch.std_mean(wide, (2, 3), correction=min(1, m.shape[2] * m.shape[3] - 1))
         extra = [mean, deviation]

@@ -8,29 +8,31 @@ import torch
 from torch import Tensor
 
 from genolang.kernels.maps import layout
-from genolang.kernels.masking.gate import CHANNEL, SPATIAL, Gate
+from genolang.kernels.masking.gate import CHANNEL, MIXED, SPATIAL, Gate
 
 aten = torch.ops.aten
-# What a variance of 0 becomes, so that its reciprocal is a number.
-TINY = 1e-36
+# What a variance of 0 becomes, so that its reciprocal is a number, and a deviation of 0.
+TINY, NONE = 1e-36, 1e-24
 
 Saved = tuple[Tensor, ...]
 
 
 def masked_forward(t: Tensor, m: Tensor, gate: Gate) -> tuple[Tensor, Saved]:
     """The masked map, and what backward needs besides t and the first of it, a map."""
+    if gate.kind == MIXED:
+        mask = torch.sigmoid(m)
+        return (torch.addcmul(t, t, mask) if gate.residual else mask * t), (mask,)
     if gate.kind == SPATIAL:
-        hat, rows = standardise(m, gate.eps)
-        mask, saved = (_maps(rows[0], hat) * hat).sigmoid_(), (hat, *rows)
-    elif gate.kind == CHANNEL:
+        mask, saved = standardised(m, gate.eps)
+        mask.sigmoid_()
+    else:
         norm = (m * m).sum(1, keepdim=True).sqrt_()
         mask, saved = m / norm.clamp(min=gate.eps), (m, norm)
         if gate.sigmoid:
             mask.sigmoid_()
-    else:
-        mask = torch.sigmoid(m)
-        saved = (mask,)
-    return (torch.addcmul(t, t, mask) if gate.residual else mask * t), saved
+    # Nobody else has the mask: the result takes its place.
+    place = mask if layout(t) == layout(mask) else torch.empty_like(t)
+    return (torch.addcmul(t, t, mask, out=place) if gate.residual else torch.mul(mask, t, out=place)), saved
 
 
 def masked_backward(
@@ -44,7 +46,7 @@ def masked_backward(
     elif gate.kind == CHANNEL:
         divisor = rest[0].clamp(min=gate.eps)
         logits = first / divisor
-    mask = logits if gate.kind not in (SPATIAL, CHANNEL) or not gate.sigmoid else logits.sigmoid()
+    mask = logits if gate.kind == MIXED or not gate.sigmoid else logits.sigmoid()
     to_t = None
     if needs[0]:
         to_t = torch.addcmul(g, g, mask) if gate.residual else g * mask
@@ -54,8 +56,7 @@ def masked_backward(
     if gate.sigmoid:
         to_m = aten.sigmoid_backward(to_m, mask)
     if gate.kind == SPATIAL:
-        _, scale, stretch = rest
-        to_m = _through_rows(to_m, _maps(stretch, first) * first, scale)
+        to_m = _through_rows(to_m, first, *rest[1:])
     elif gate.kind == CHANNEL:
         along = (to_m * logits).sum(1, keepdim=True).mul_(rest[0] > gate.eps)
         to_m = torch.addcmul(to_m, along, logits, value=-1).div_(divisor)
@@ -66,29 +67,61 @@ def _maps(rows: Tensor, like: Tensor) -> Tensor:
     return rows.view(like.shape[0], like.shape[1], 1, 1)
 
 
-def standardise(m: Tensor, eps: float) -> tuple[Tensor, Saved]:
-    """The map by mean and biased deviation of its rows, and per row (B, C): from that to the unbiased
-    deviation plus eps, one over that, and the factor by which backward takes the map."""
-    batch, channels, height, width = m.shape
-    count = height * width
-    m = m.contiguous(memory_format=layout(m))
-    hat, _, rstd = torch.native_group_norm(m, None, None, batch, channels, count, channels, TINY)
+def standardised(m: Tensor, eps: float) -> tuple[Tensor, Saved]:
+    """The map standardised over the positions of its rows, and what backward needs: what is left of it
+    without their means, perhaps over a number, and by row (B, C) what that is to be multiplied with for the
+    result, 1 / (unbiased deviation + eps), and what with for backward."""
+    if layout(m) == torch.contiguous_format:
+        return by_group_norm(m, eps)
+    # ATen's group norm would take the mean's square off the mean of the squares here. The second mean is
+    # what the first was rounded by: nothing is left of a constant row.
+    left = m - m.mean((2, 3), keepdim=True)
+    left -= left.mean((2, 3), keepdim=True)
+    room = left * left
+    count, larger = _sizes(m)
+    deviation = (room.sum((2, 3)) / count).sqrt_().mul_(larger)
+    scale = (deviation + eps).reciprocal_()
+    stretch = (deviation.clamp(min=NONE) * scale).rsqrt_().mul_(larger)
+    return torch.mul(left, _maps(scale, left), out=room), (left, scale, scale.clone(), stretch)
+
+
+def by_group_norm(m: Tensor, eps: float) -> tuple[Tensor, Saved]:
+    """The same without side effects, for maps that lie row by row."""
+    batch, channels = m.shape[:2]
+    count, larger = _sizes(m)
+    # Of three axes: the strides of a map of one channel may look like channels last.
+    rows = m.contiguous().view(batch, channels, count)
+    hat, _, rstd = torch.native_group_norm(rows, None, None, batch, channels, count, channels, TINY)
+    hat = hat.view(m.shape)
     deviation = rstd.reciprocal()
-    larger = (count / max(1, count - 1)) ** 0.5
+    # Of a constant row the group norm leaves its own rounding, blown up.
+    there = deviation > 2 * TINY**0.5
     divisor = deviation * larger + eps
-    return hat, (deviation / divisor, divisor.reciprocal(), (deviation * divisor * larger).sqrt())
+    factor = deviation / divisor * there
+    stretch = (deviation * divisor * larger).sqrt() * there
+    return _maps(factor, hat) * hat, (hat, factor, divisor.reciprocal(), stretch)
 
 
-def _through_rows(g: Tensor, stretched: Tensor, scale: Tensor) -> Tensor:
-    """scale * (g - mean(g) - scale^2 * stretched * mean(g * stretched)), row by row: what the backward of
-    a group norm of one channel a group computes, for a mean of 0."""
+def _sizes(m: Tensor) -> tuple[int, float]:
+    """The positions of a row, and how much larger its unbiased deviation is than the other."""
+    count = m.shape[2] * m.shape[3]
+    return count, (count / max(1, count - 1)) ** 0.5
+
+
+def _through_rows(g: Tensor, left: Tensor, scale: Tensor, stretch: Tensor) -> Tensor:
+    """scale * (g - mean(g) - scale^2 * x * mean(g * x)) of x = stretch * left, row by row."""
     batch, channels, height, width = g.shape
-    g, stretched = g.contiguous(), stretched.contiguous()
+    if layout(left) == torch.channels_last:
+        slope = (g * left).mean((2, 3)).mul_((scale * stretch).square_())
+        g = g - g.mean((2, 3), keepdim=True)
+        return g.addcmul_(left, _maps(slope, left), value=-1).mul_(_maps(scale, left))
+    # What the backward of a group norm of one channel a group computes, for a mean of 0.
+    rows = batch, channels, height * width
     found: Tensor = aten.native_group_norm_backward(
-        g, stretched, torch.zeros_like(scale), scale, None,
-        batch, channels, height * width, channels, [True, False, False],
+        g.reshape(rows), (_maps(stretch, left) * left).view(rows), torch.zeros_like(scale), scale, None,
+        *rows[:2], rows[2], channels, [True, False, False],
     )[0]  # fmt: skip
-    return found
+    return found.view(left.shape)
 
 
 def recalibrated_forward(x: Tensor, f: Tensor, m: Tensor, relu: bool) -> tuple[Tensor, Tensor]:

@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
+from exactness import OFFSETS
 from kernel_harness.masking import GATES, RECALIBRATIONS, Case, agrees, agrees_as_well, build, ours, results
+
+from genolang.kernels.masking import masked
 
 FUSED = "fused"
 # What lies outside a map is computed, and not stored.
-pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in exp")
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in exp", "ignore:overflow encountered in cast")
 
 # torch.empty is then full of NaN, so that what a kernel leaves unwritten shows.
 torch._C._set_deterministic_algorithms(True)
@@ -26,11 +29,31 @@ def test_the_fused_kernel_computes_what_is_spelled_out(case: Case) -> None:
      *(Case(mask=m, relu=True) for m in ("channel", "spatial", "full"))],
     ids=str,
 )  # fmt: skip
-def test_lower_precision_stays_within_its_tolerance(case: Case) -> None:
-    agrees(replace(case, dtype=torch.float32), FUSED, 2e-6)
+def test_lower_precision_is_as_exact_as_plain_operations(case: Case) -> None:
+    agrees_as_well(replace(case, dtype=torch.float32), FUSED)
     agrees_as_well(replace(case, dtype=torch.float16), FUSED, 2.0)
     # Interpreted, a store in bfloat16 truncates instead of rounding.
     agrees_as_well(replace(case, dtype=torch.bfloat16), FUSED, 3.0)
+
+
+@pytest.mark.parametrize("offset", OFFSETS)
+@pytest.mark.parametrize("gate", ["spatial", "channel"])
+def test_logits_far_from_zero_are_normalised_as_exactly_as_in_plain_operations(gate: str, offset: float) -> None:
+    for layout, shape in (("contiguous", (2, 3, 5, 7)), ("channels_last", (2, 3, 5, 7)), ("contiguous", (1, 1, 9, 11))):
+        for dtype in (torch.float32, torch.float16, torch.bfloat16):
+            agrees_as_well(Case(shape=shape, gate=gate, layout=layout, offset=offset, dtype=dtype), FUSED)
+
+
+@pytest.mark.parametrize("value", [0.1, 1e4 + 0.1, 1e-20])
+def test_a_constant_map_is_standardised_to_nothing(value: float) -> None:
+    for size in ((5, 7), (31, 33)):
+        t, m, g = (torch.randn(1, 2, *size) for _ in range(3))
+        m = torch.full_like(m, value).requires_grad_()
+        out = masked(t, m, gate="spatial", use=FUSED)
+        out.backward(g)
+        d = g * t / 4
+        assert torch.equal(out, 1.5 * t)
+        assert torch.allclose(m.grad, (d - d.mean((2, 3), keepdim=True)) / 1e-5, rtol=1e-4, atol=1)
 
 
 @pytest.mark.parametrize("gate", ["mixed", "spatial", "channel"])

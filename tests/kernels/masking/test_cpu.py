@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from exactness import OFFSETS
 from kernel_harness.masking import (
     GATES,
     RECALIBRATIONS,
@@ -31,10 +32,23 @@ def test_masking_computes_what_is_spelled_out(case: Case, use: str | None) -> No
 
 @pytest.mark.parametrize("use", [None, "cpu"])
 @pytest.mark.parametrize("case", PLAIN, ids=str)
-def test_lower_precision_stays_within_its_tolerance(case: Case, use: str | None) -> None:
-    agrees(replace(case, dtype=torch.float32), use, 2e-6)
+def test_lower_precision_is_as_exact_as_plain_operations(case: Case, use: str | None) -> None:
+    agrees_as_well(replace(case, dtype=torch.float32), use)
     for dtype in (torch.float16, torch.bfloat16):
         agrees_as_well(replace(case, dtype=dtype), use, 2.0)
+
+
+@pytest.mark.parametrize("offset", OFFSETS)
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+@pytest.mark.parametrize("gate", ["spatial", "channel"])
+def test_logits_far_from_zero_are_normalised_as_exactly_as_in_plain_operations(
+    gate: str, layout: str, offset: float
+) -> None:
+    for shape in ((2, 3, 5, 7), (3, 1, 14, 14), (2, 33, 9, 8)):
+        case = Case(shape=shape, gate=gate, layout=layout, offset=offset)
+        for dtype in (torch.float32, torch.float16, torch.bfloat16):
+            agrees_as_well(replace(case, dtype=dtype), "cpu")
+        agrees_as_well(replace(case, dtype=torch.float32, sigmoid=True), None)
 
 
 @pytest.mark.parametrize("use", ["cpu", "reference"])
@@ -162,8 +176,11 @@ def test_small_recalibrations_and_half_precision_stay_with_plain_operations() ->
 
 @pytest.mark.parametrize("value", [0.1, 1 / 3, 1e4 + 0.1, 1e-20])
 @pytest.mark.parametrize("size", [(5, 7), (31, 33), (1, 4097)])
-def test_a_constant_map_is_standardised_to_nothing(value: float, size: tuple[int, int]) -> None:
-    t, m, g = (torch.randn(2, 3, *size) for _ in range(3))
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_constant_map_is_standardised_to_nothing(
+    value: float, size: tuple[int, int], layout: torch.memory_format
+) -> None:
+    t, m, g = (torch.randn(2, 3, *size).contiguous(memory_format=layout) for _ in range(3))
     m = torch.full_like(m, value).requires_grad_()
     out = masked(t, m, gate="spatial")
     out.backward(g)

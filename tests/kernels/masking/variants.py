@@ -58,8 +58,9 @@ def variants() -> Iterator[Variant]:
                 ("recalibrate", "full", COLUMNS, True),
             ):
                 for tile in tiles:
-                    # Logits that are shared are one vector, loaded one by one.
-                    narrowest = 2 if mask in ("channel", "spatial") and dtype != "fp32" else 4
+                    # Logits that are shared are one vector, and so are the first values of rows: loaded one by one.
+                    vector = mask in ("channel", "spatial") or (kernel, way) == ("spatial", "forward")
+                    narrowest = 2 if vector and dtype != "fp32" else 4
                     constants = {"MASK": mask} if mask else {"SIGMOID": sigmoid}
                     yield variant(
                         f"{kernel}_{way}", tile, dtype, narrowest=narrowest, widest=16,
