@@ -55,25 +55,26 @@ class FreshStatistics:
     def of_selection(self) -> Iterator[None]:
         """While it lasts the module has the selection's statistics, afterwards those that it had."""
         norms, module = self._norms, self._module
-        kept = [(norm.momentum, *(t.clone() for t in _running(norm))) for norm in norms]
+        momenta = [norm.momentum for norm in norms]
+        kept = [tuple(tensor.clone() for tensor in _running(norm)) for norm in norms]
         modes = [m.training for m in module.modules()]
         try:
             module.eval()
             for norm in norms:
                 norm.training = True
             with torch.no_grad():
-                self._estimate([(mean, variance) for _, mean, variance in kept])
+                self._estimate(kept)
             module.eval()
             yield
         finally:
-            for norm, (momentum, *tensors) in zip(norms, kept, strict=True):
+            for norm, momentum, tensors in zip(norms, momenta, kept, strict=True):
                 norm.momentum = momentum
                 for running, tensor in zip(_running(norm), tensors, strict=True):
                     running.copy_(tensor)
             for part, mode in zip(module.modules(), modes, strict=True):
                 part.training = mode
 
-    def _estimate(self, before: list[tuple[Tensor, Tensor]]) -> None:
+    def _estimate(self, before: list[tuple[Tensor, ...]]) -> None:
         calls = self._calls()
         self._begin(SMALL, 0.0)
         for number in range(self._count):
