@@ -41,9 +41,11 @@ def write_comparison(
         "found": str(Path(run.path) / "found.geno"), "score": result.best.score,
         "best": result.best.label, "methods": rows, "supernet_seconds": result.supernet_seconds,
         "plain_seconds": result.plain_seconds, "seconds": result.seconds, "run": str(run.path),
+        "spread": result.spread, "verdicts": [one.to_json() for one in result.verdicts],
     }  # fmt: skip
     run.write_metrics({**found, "seed": settings.seed})
-    return found | {"summary": [*table(rows, result.slots), f"wrote {found['found']}, and one per method"]}
+    said = [*(one.sentence for one in result.verdicts), f"wrote {found['found']}, and one per method"]
+    return found | {"summary": [*table(rows, result.slots), *said]}
 
 
 def _row(answer: Answer, result: Comparison) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import click
@@ -154,6 +154,8 @@ def _write(
         "found": str(found), "score": result.score, "baseline_random": result.baseline_random,
         "seconds": result.seconds, "run": str(run.path),
     }  # fmt: skip
+    answer |= {"spread": result.spread, "references": [asdict(one) for one in result.references],
+               "verdicts": [one.to_json() for one in result.verdicts]}  # fmt: skip
     run.write_metrics({**answer, "seed": result.seed, "baseline": list(result.baseline),
                        "genotype": result.genotype.to_json()})  # fmt: skip
     summary = [f"{cell}\n" + "\n".join(f"  {line}" for line in lines)
@@ -164,5 +166,6 @@ def _write(
         better = sum(result.score > score for score in result.baseline)
         summary.append(f"random {result.baseline_random:.4f} (mean of {listed});"
                        f" the answer beats {better} of {len(result.baseline)}")  # fmt: skip
+    summary += [one.sentence for one in result.verdicts]
     summary.append(f"wrote {found}")
     return answer | {"summary": summary}

@@ -7,7 +7,7 @@ with no slot connected and the one with all of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ import torch
 
 from genolang.diagnostics import fail
 from genolang.search.halves import Halves
+from genolang.search.references import Reference, Verdict, describe, verdicts
 from genolang.search.schemes import SchemeSpace
 from genolang.search.score import fresh_module
 from genolang.search.search import SUPERNET, Job
@@ -39,7 +40,8 @@ BATCH = 50
 """Images of a timed pass. Source: Efficient Attention Network, section 5.1."""
 
 TIMING = "timing"
-REFERENCES = {"none": "no slot connected", "full": "every slot connected"}
+REFERENCES = {"none": "cheapest", "full": "dearest"}
+"""The references by the labels of their rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,14 @@ class Answer:
 class Comparison:
     """The methods' answers in the order of the settings, then the references.
 
-    `slots` is how many there are, `plain_seconds` the time of a timed pass with none connected,
-    `supernet_seconds` that of the training that all methods share.
+    `verdicts` say whether the best answer beats the references by more than `spread`. `slots` is how
+    many there are, `plain_seconds` the time of a timed pass with none connected, `supernet_seconds`
+    that of the training that all methods share.
     """
 
     answers: tuple[Answer, ...]
+    spread: float
+    verdicts: tuple[Verdict, ...]
     slots: int
     plain_seconds: float
     supernet_seconds: float
@@ -83,8 +88,13 @@ class Comparison:
     @property
     def best(self) -> Answer:
         """The searched answer of the highest score, of equals the first."""
-        searched = [answer for answer in self.answers if answer.label not in REFERENCES]
-        return max(searched, key=lambda answer: answer.score)
+        return best_of(self.answers)
+
+
+def best_of(answers: Sequence[Answer]) -> Answer:
+    """The searched answer of the highest score, of equals the first."""
+    searched = [answer for answer in answers if answer.label not in REFERENCES]
+    return max(searched, key=lambda answer: answer.score)
 
 
 def run_comparison(
@@ -113,6 +123,7 @@ class _Comparison:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.space = SchemeSpace(job.program)
+        self.words = {label: describe(name, self.space) for label, name in REFERENCES.items()}
         assert isinstance(job.settings.sampling, AllSettings)
         self.all = job.settings.sampling
         self.methods = {label(method): method for method in self.all.methods}
@@ -135,7 +146,8 @@ class _Comparison:
         genotypes |= references
         scores = {}
         for name, genotype in genotypes.items():
-            job.say(f"training the answer of {self.methods.get(name, REFERENCES.get(name))} from scratch")
+            of = f"the answer of {self.methods[name]}" if name in self.methods else self.words[name]
+            job.say(f"training {of} from scratch")
             scores[name] = job.score(f"score-{name}", genotype)
         programs = {name: discrete_program(job.checked, job.program, genotype, job.given)
                     for name, genotype in genotypes.items()}  # fmt: skip
@@ -149,7 +161,11 @@ class _Comparison:
         shared = float(job.finished[SUPERNET]["seconds"])
         spent = shared + job.seconds + sum(answer.seconds for answer in answers)
         plain_seconds = float(job.finished[TIMING]["plain_seconds"])
-        return Comparison(answers, len(self.space.plugs), plain_seconds, shared, spent)
+        rivals = [Reference(a.label, a.method, a.score, a.params, a.macs)
+                  for a in answers if a.label in REFERENCES]  # fmt: skip
+        images = len(Halves(job.settings, job.data, job.device).choices)
+        apart, said = verdicts(best_of(answers).score, rivals, (), images)
+        return Comparison(answers, apart, said, len(self.space.plugs), plain_seconds, shared, spent)
 
     def settings_of(self, name: str) -> SearchSettings:
         """The settings of one method under the common budget.
@@ -192,7 +208,7 @@ class _Comparison:
         found = self.job.finished.get(f"search-{name}", {})
         history = sum(record["seconds"] for record in found.get("history", ()))
         return Answer(
-            name, str(self.methods[name]) if name in self.methods else REFERENCES[name], genotype, score,
+            name, str(self.methods[name]) if name in self.methods else self.words[name], genotype, score,
             found.get("val_accuracy"), Increment(**self.job.finished[TIMING]["increments"][name]),
             sum(bits.count("1") for bits in schemes(self.job.program, genotype).values()),
             program.params, program.block.macs[0],

@@ -15,7 +15,16 @@ from typing import Any
 
 import torch
 
-from genolang.diagnostics import fail
+from genolang.diagnostics import GenoError, fail
+from genolang.search.halves import Halves
+from genolang.search.references import (
+    Reference,
+    Rival,
+    Verdict,
+    describe,
+    references,
+    verdicts,
+)
 from genolang.search.schemes import SchemeSpace
 from genolang.search.score import accuracy_of, fresh_module, train_score
 from genolang.search.space import Genotype, derive, random_genotype
@@ -37,6 +46,7 @@ from genolang.train.state import copies
 
 RESULTS = "results"
 SUPERNET = "supernet"
+REFERENCE = "score-reference-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +66,10 @@ class SearchResult:
 
     Scores are accuracies from 0 to 1. `baseline` holds those of the random genotypes and
     `baseline_random` their mean; `rank` is 1 plus the number of them that are better; the last two
-    are None without a control. `val_accuracy` is the winning supernet's, `history` its epochs,
-    `seconds` the wall-clock time of all epochs over all sittings, of all processes together.
+    are None without a control. `references` are answers that take no search, `verdicts` whether the
+    found one beats each of them, and the mean of the random ones, by more than `spread`.
+    `val_accuracy` is the winning supernet's, `history` its epochs, `seconds` the wall-clock time of
+    all epochs over all sittings, of all processes together.
     """
 
     genotype: Genotype
@@ -70,6 +82,9 @@ class SearchResult:
     seconds: float
     history: tuple[SearchEpoch, ...]
     trials: tuple[Trial, ...]
+    references: tuple[Reference, ...]
+    spread: float
+    verdicts: tuple[Verdict, ...]
 
 
 def run_search(
@@ -93,24 +108,29 @@ def run_search(
     job = Job(checked, program, given, settings, data, run, device, resume,
               reporter or SilentReporter(), save_every_s, workers)
     job.open()
-    random_answers = job.random_answers()
+    random_answers, rivals = job.random_answers(), job.rivals()
     if workers is not None:
         for other in range(seed + 1, seed + settings.seeds):
             job.offer(Task(f"search-{other}", other))
         for number, genotype in enumerate(random_answers):
             job.offer(Task(f"score-random-{number}", seed, genotype))
+        for rival in rivals:
+            job.offer(Task(f"{REFERENCE}{rival.name}", seed, rival.genotype))
         # All searches before the first score, so that the scores can be side by side as well.
         for number in range(settings.seeds):
             job.searched(number)
     trials = [job.trial(number) for number in range(settings.seeds)]
     best = max(trials, key=lambda trial: (trial.score, -trial.seed))
     baseline = job.control(random_answers)
+    found = tuple(job.measured(rival) for rival in rivals)
+    images = len(Halves(settings, data, device).choices)
+    apart, said = verdicts(best.score, found, baseline, images)
     return SearchResult(
         best.genotype, best.score, best.seed, baseline,
         baseline_random=sum(baseline) / len(baseline) if baseline else None,
         rank=1 + sum(score > best.score for score in baseline) if baseline else None,
         val_accuracy=best.val_accuracy, seconds=job.seconds, history=best.history,
-        trials=tuple(trials),
+        trials=tuple(trials), references=found, spread=apart, verdicts=said,
     )
 
 
@@ -281,6 +301,33 @@ class Job:
             if len(drawn) == wanted:
                 break
         return list(drawn.values())
+
+    def rivals(self) -> list[Rival]:
+        """The answers that take no search; one that cannot be built is left out, with a line that says so."""
+        found: list[Rival] = []
+        if not self.settings.compare:
+            return found
+        space = SchemeSpace(self.program)
+        for name, genotype in references(space, self.settings.compare).items():
+            text = describe(name, space)
+            try:
+                with self.whole():
+                    program = discrete_program(self.checked, self.program, genotype, self.given)
+            except GenoError as error:
+                if any(diagnostic.code == "G710" for diagnostic in error.diagnostics):
+                    raise
+                self.say(f"{text} is left out of the comparison: {error.diagnostics[0].message}")
+            else:
+                found.append(Rival(name, text, genotype, program.params, program.block.macs[0]))
+        return found
+
+    def measured(self, rival: Rival) -> Reference:
+        """A rival with its score."""
+        phase = f"{REFERENCE}{rival.name}"
+        if phase not in self.finished and self.workers is None:
+            self.say(f"for comparison: {rival.text}")
+        score = self.score(phase, rival.genotype)
+        return Reference(rival.name, rival.text, score, rival.params, rival.macs)
 
     def control(self, answers: Sequence[Genotype]) -> tuple[float, ...]:
         """The scores of random answers."""

@@ -14,6 +14,7 @@ from genolang.semantics.readers import Read, arguments, bad, callee, count, flag
 from genolang.semantics.settings import (
     Augmentation,
     OptimizerSettings,
+    RivalKind,
     Schedule,
     SearchSettings,
     TaskKind,
@@ -126,6 +127,14 @@ def _statistics(expr: s.Expr) -> int:
     return 0 if name == "stored" else count(1, 1000)(given["batches"]) if given else FRESH_BATCHES
 
 
+def _compared(expr: s.Expr) -> tuple[str, ...]:
+    names = tuple(word(*get_args(RivalKind))(item) for item in items(expr))
+    for name, item in zip(names, items(expr), strict=True):
+        if names.count(name) > 1:
+            raise fail("G502", f"`{name}` is listed twice", item.span)
+    return names
+
+
 _SEED = count(0, 2**31 - 1)
 _SHARED: dict[str, Read] = {
     "data": _data, "epochs": count(1, 100_000), "batch": count(2, 100_000), "seed": _SEED,
@@ -136,7 +145,7 @@ SEARCH: dict[str, Read] = _SHARED | {
     "init": real(0, 10), "choices_start": count(0), "fresh_validation": flag,
     "unrolled_radius": real(0, 1, open_low=True), "seeds": count(1, 1000), "random": count(0, 1000),
     "score": optimizer, "score_epochs": count(1, 100_000), "connect": real(0, 1),
-    "statistics": _statistics,
+    "statistics": _statistics, "compare": _compared,
 }  # fmt: skip
 TRAIN: dict[str, Read] = _SHARED | {
     "task": word(*get_args(TaskKind)), "split": real(0, 0.95), "optimizer": optimizer, "drop_path": schedule,

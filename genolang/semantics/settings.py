@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 ScheduleKind = Literal["constant", "cosine", "linear", "step", "exponential"]
 OptimizerKind = Literal["sgd", "adam", "adamw", "rmsprop"]
+RivalKind = Literal["cheapest", "dearest", "every_second"]
 TaskKind = Literal["classification", "segmentation", "counting"]
 
 
@@ -105,10 +106,10 @@ class SearchSettings:
     `init` the standard deviation of the initial logits; `choices_start` the first epoch in which
     logits move; `fresh_validation` draws a new random validation batch each step (as DARTS),
     otherwise one pass per epoch (as Att-DARTS). `seeds` searches are run and the best kept; each
-    answer, and `random` random genotypes as the control, is trained from scratch for
-    `score_epochs` on the weights' half with `score` and measured on the other half. `statistics` is
-    how many training batches give batch norms their statistics anew before anything is measured in
-    the supernet, 0 for the running ones.
+    answer, `random` random genotypes as the control and the answers that `compare` names, is
+    trained from scratch for `score_epochs` on the weights' half with `score` and measured on the
+    other half. `statistics` is how many training batches give batch norms their statistics anew
+    before anything is measured in the supernet, 0 for the running ones.
     """
 
     method: str = "darts"
@@ -130,6 +131,7 @@ class SearchSettings:
     seed: int = 0
     seeds: int = 1
     random: int = 3
+    compare: tuple[RivalKind, ...] = ("cheapest", "dearest", "every_second")
     score: OptimizerSettings = OptimizerSettings(decay=3e-4, clip=5.0)
     score_epochs: int = 5
     connect: float = 0.5

@@ -101,7 +101,11 @@ def finish(run: RunFolder) -> None:
         run.append(f"score-random-{number}", {"epoch": 0, "val_accuracy": score, "val_loss": 1.0})
         run.append("results", {"of": f"score-random-{number}", "score": score})
     (run.path / "found.geno").write_text(FOUND)
-    run.write_metrics({"score": 0.81, "baseline_random": 0.45, "seconds": 1234.5, "seed": 4, "run": "x"})
+    run.append("score-reference-dearest", {"epoch": 0, "val_accuracy": 0.6, "val_loss": 1.0})
+    run.append("results", {"of": "score-reference-dearest", "score": 0.6})
+    run.write_metrics({"score": 0.81, "baseline_random": 0.45, "seconds": 1234.5, "seed": 4, "run": "x",
+                       "references": [{"name": "dearest", "text": "every slot <connected>", "score": 0.6}],
+                       "verdicts": [{"name": "dearest", "sentence": "The answer beats <it>."}]})
 
 
 def report(*words: object) -> Result:
@@ -122,7 +126,7 @@ def test_the_page_of_a_search_says_what_came_of_it(run: RunFolder) -> None:
     assert "search, finished" in text
     assert ("The answer scored 0.81. Random answers, trained as long, scored 0.45 on average;"
             " it beats 2 of 3.") in text  # fmt: skip
-    for part in ("score of the answer 0.8100", "seconds of training 1,234.5", "cell normal", "sep_conv(3)",
+    for part in ("every slot <connected>", "The answer beats <it>.", "score of the answer 0.8100", "seconds of training 1,234.5", "cell normal", "sep_conv(3)",
                  "weights of normal.operation", "searched, seed 5", "3 at random", "What was found: found.geno"):  # fmt: skip
         assert part in text, part
 
@@ -132,7 +136,7 @@ def test_the_order_in_which_phases_were_trained_does_not_change_the_page(run: Ru
     lines = (run.path / "journal.jsonl").read_bytes().splitlines(keepends=True)
     expected = [phase.name for phase in read_run(run.path).phases]
     assert expected == ["search-4", "search-5", "score-4", "score-5",
-                        "score-random-0", "score-random-1", "score-random-2"]  # fmt: skip
+                        "score-random-0", "score-random-1", "score-random-2", "score-reference-dearest"]  # fmt: skip
     (run.path / "journal.jsonl").write_bytes(b"".join(reversed(lines)))
     assert [phase.name for phase in read_run(run.path).phases] == expected
 

@@ -76,7 +76,7 @@ search { method darts }
 """
 
 SETTINGS = SearchSettings(
-    epochs=2, batch=8, seed=3, seeds=2, random=2, score_epochs=1, init=1e-3,
+    epochs=2, batch=8, seed=3, seeds=2, random=2, compare=(), score_epochs=1, init=1e-3,
     augment=(Augmentation("flip"), Augmentation("crop", 1)),
     weights=OptimizerSettings(lr=Schedule("cosine", 0.1, 0.01), decay=3e-4, clip=5.0),
     choices=OptimizerSettings("adam", Schedule("constant", 0.05), betas=(0.5, 0.999), decay=1e-3),

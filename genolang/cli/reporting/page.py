@@ -11,8 +11,8 @@ from genolang.cli.reporting.charts import line_chart, score_chart, short
 from genolang.cli.reporting.reading import Phase, Run, paired
 from genolang.diagnostics import GenoError, Source, render_all
 
-# How a phase that scores an answer is called in the journal, and one that scores a random answer.
-SCORE, RANDOM = "score-", "score-random-"
+# How a phase that scores an answer is called in the journal, a random one, one that takes no search.
+SCORE, RANDOM, REFERENCE = "score-", "score-random-", "score-reference-"
 _FACTS = (
     ("score", "score of the answer"), ("baseline_random", "mean score of random answers"),
     ("train_accuracy", "training accuracy"), ("val_accuracy", "validation accuracy"),
@@ -91,14 +91,33 @@ def _scores(run: Run) -> list[str]:
     rows = [(f"searched, seed {seed}", [score], score == best) for seed, score in answers.items()]
     if control:
         rows.append((f"{len(control)} at random", list(control.values()), False))
+    rows += [(text, [score], False) for text, score in _references(run.metrics or {})]
     said = f"<figure>{score_chart('score', rows)}</figure>"
+    sentences = [f"<p>{safe(sentence)}</p>" for sentence in _verdicts(run.metrics or {})]
     if best is None or not control:
-        return ["<h2>Scores</h2>", said]
+        return ["<h2>Scores</h2>", said, *sentences]
     mean = sum(control.values()) / len(control)
     beaten = sum(best > score for score in control.values())
     return ["<h2>Scores</h2>", said,
             f"<p>The answer scored {short(best)}. Random answers, trained as long, scored {short(mean)} on"
-            f" average; it beats {beaten} of {len(control)}.</p>"]  # fmt: skip
+            f" average; it beats {beaten} of {len(control)}.</p>", *sentences]  # fmt: skip
+
+
+def _references(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """The answers that took no search, in words, with their scores."""
+    found = [one for one in _list(metrics, "references") if isinstance(one, dict)]
+    return [(str(one.get("text", "")), one["score"]) for one in found if isinstance(one.get("score"), float)]
+
+
+def _verdicts(metrics: Mapping[str, Any]) -> list[str]:
+    """The sentences on what the answer beats."""
+    found = [one for one in _list(metrics, "verdicts") if isinstance(one, dict)]
+    return [str(one["sentence"]) for one in found if "sentence" in one]
+
+
+def _list(metrics: Mapping[str, Any], key: str) -> list[Any]:
+    found = metrics.get(key)
+    return found if isinstance(found, list) else []
 
 
 def _drawings(run: Run) -> list[str]:
@@ -139,7 +158,8 @@ def _scoring(phases: Sequence[Phase]) -> list[str]:
     charts = []
     for measure in measures:
         shown = {name: found[measure] for name, found in curves.items() if measure in found}
-        control = {name: curve for name, curve in shown.items() if name.startswith(RANDOM)}
+        beside = (RANDOM, REFERENCE)
+        control = {name: curve for name, curve in shown.items() if name.startswith(beside)}
         answers = {name: curve for name, curve in shown.items() if name not in control}
         charts.append(line_chart(measure, "epoch", answers, control))
     return ["<h2>Trainings that score answers</h2>", *_figures(charts)] if charts else []
