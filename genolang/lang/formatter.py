@@ -173,7 +173,7 @@ class _Formatter:
     def item(self, item: s.Item, indent: int) -> list[OutLine]:
         match item:
             case s.Version():
-                text = str(item.number) if item.number >= 0 else item.span.text.split()[-1]
+                text = str(item.number) if item.number >= 0 else item.span.text.removeprefix("geno").strip()
                 return [OutLine(f"geno {text}")]
             case s.Import():
                 return lay_out(concat("import ", self.commas(item.names, _import_name)))
