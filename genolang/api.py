@@ -38,10 +38,13 @@ def load(path: str | os.PathLike[str]) -> Spec:
 def locate(path: str) -> Path:
     """The file that a path names: itself, or the shipped spec of that name."""
     given = Path(path)
-    parts = given.with_suffix("").parts
-    if not given.exists() and parts and ".." not in parts:
-        shipped = LIBRARY.joinpath(*parts[1:] if parts[0] == "specs" else parts).with_suffix(".geno")
-        if shipped.is_file() and LIBRARY in shipped.parents:
+    parts = given.parts
+    if parts[:1] == ("specs",):
+        parts = parts[1:]
+    # `os.path` says no of what no file can be called, where `Path` raises.
+    if given.name and ".." not in parts and not os.path.exists(path):
+        shipped = LIBRARY.joinpath(*parts[:-1], f"{given.stem}.geno")
+        if LIBRARY in shipped.parents and os.path.isfile(shipped):
             return shipped
     return given
 

@@ -12,7 +12,7 @@ from genolang.cli.options import json_option
 
 
 @click.command("check")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=str))
+@click.argument("files", nargs=-1, required=True)
 @json_option
 def check(files: tuple[str, ...], as_json: bool) -> None:
     """Say everything that is wrong with specs, before any of it runs.

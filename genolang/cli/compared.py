@@ -21,9 +21,9 @@ def write_comparison(
     run: RunFolder,
 ) -> dict[str, Any]:  # fmt: skip
     """Writes `found-METHOD.geno` for every method, `found.geno` for the best score, and metrics."""
-    from genolang.cli.new import write_text
     from genolang.search.comparison import REFERENCES
     from genolang.search.writeback import discrete_text, recheck
+    from genolang.train.files import write_text
 
     rows = [_row(answer, result) for answer in result.answers]
     for answer, row in zip(result.answers, rows, strict=True):

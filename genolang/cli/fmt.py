@@ -89,18 +89,14 @@ def _exit_code(outcome: _Outcome, check: bool) -> int:
 def _format(name: str, shown: str, outcome: _Outcome, *, write: bool, diff: bool) -> bool:
     """Format one file; whether it changes. Errors: as of `read_source`, `format_source`, G709."""
     import os
+    from pathlib import Path
 
-    from genolang.cli.new import write_text
     from genolang.lang.formatter import format_source
-    from genolang.semantics.modules import decode, read_source
+    from genolang.semantics.modules import decode, read_raw, read_stream
+    from genolang.train.files import write_text
 
-    if name == _STDIN:
-        raw = sys.stdin.buffer.read()
-        source = decode(shown, raw)
-    else:
-        source = read_source(name)
-        with open(name, "rb") as file:
-            raw = file.read()
+    raw = read_stream(shown, sys.stdin.buffer) if name == _STDIN else read_raw(name)
+    source = decode(shown, raw)
     text = format_source(source)
     _verify(source, text)
     changed = raw != text.encode()
@@ -109,7 +105,7 @@ def _format(name: str, shown: str, outcome: _Outcome, *, write: bool, diff: bool
     if write and name == _STDIN:
         outcome.text = text
     elif write and changed:
-        write_text(os.path.realpath(name), text)
+        write_text(Path(os.path.realpath(name)), text)
     return changed
 
 

@@ -38,17 +38,17 @@ def import_command(
     """
     from pathlib import Path
 
-    from genolang.cli.new import write_text
     from genolang.cli.output import fail_with, print_json
     from genolang.diagnostics import GenoError, fail
-    from genolang.search.notations import notation
+    from genolang.search.notations import read_spec
+    from genolang.train.files import write_text
 
     try:
-        text = notation(format).read(_source(input), name)
+        text = read_spec(format, _source(input), name)
         if output is not None:
-            if Path(output).exists() and not force:
+            if os.path.lexists(output) and not force:
                 raise fail("G707", f"{output} is there already", help="--force overwrites it")
-            write_text(output, text)
+            write_text(Path(output), text)
     except GenoError as error:
         fail_with(error, as_json)
     if as_json:
@@ -61,10 +61,9 @@ def import_command(
 
 def _source(given: str) -> Source:
     """A file's text, stdin's, or the words themselves where no file has that name."""
-    from genolang.diagnostics import Source
-    from genolang.semantics.modules import decode, read_source
+    from genolang.semantics.modules import decode, read_source, read_stream, source_of
 
     if given == "-":
-        return decode("<stdin>", sys.stdin.buffer.read())
+        return decode("<stdin>", read_stream("<stdin>", sys.stdin.buffer))
     words = any(sign in given for sign in "(|\n") or not set(given) - set("01, ")
-    return Source("<text>", given) if words and not os.path.isfile(given) else read_source(given)
+    return source_of("<text>", given) if words and not os.path.isfile(given) else read_source(given)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import atexit
 import gc
 import importlib
+import io
+import sys
 
 import click
 
@@ -69,6 +71,18 @@ def main() -> None:
     genoc search first.geno          search; writes a new spec
     genoc train found.geno           train the answer from scratch
     """
+    _speak_plainly()
+
+
+def _speak_plainly() -> None:
+    """Lets any text be printed: results as UTF-8, or on a terminal with escapes for what it lacks.
+
+    In JSON the escape of half a character, which a broken name of a file may hold, is the text itself.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            encoding = stream.encoding if stream.isatty() or stream is sys.stderr else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 
@@ -22,6 +24,7 @@ def new(file: str, origin: str, force: bool) -> None:
     from genolang.cli.output import fail_with
     from genolang.diagnostics import GenoError, did_you_mean, fail
     from genolang.semantics.modules import LIBRARY, library_names
+    from genolang.train.files import write_text
 
     try:
         names = ["/".join(parts) for parts in library_names()]
@@ -30,42 +33,9 @@ def new(file: str, origin: str, force: bool) -> None:
             raise fail("G001", f"no shipped spec is called `{origin}`",
                        help=did_you_mean(wanted, names) or f"there are {', '.join(names)}")  # fmt: skip
         target = Path(file)
-        if target.exists() and not force:
+        if os.path.lexists(target) and not force:
             raise fail("G707", f"{file} is there already", help="--force overwrites it")
         write_text(target, LIBRARY.joinpath(wanted).with_suffix(".geno").read_text("utf-8"))
     except GenoError as error:
         fail_with(error, False)
     click.echo(f"wrote {file}; next: genoc check {file}, genoc plan {file}", err=True)
-
-
-def write_text(target: object, text: str) -> None:
-    """Write a text file whole or not at all. Error: G709."""
-    import os
-    import tempfile
-    from pathlib import Path
-
-    from genolang.diagnostics import fail
-
-    path = Path(str(target))
-    temporary = ""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        mode = path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~_umask()
-        os.chmod(temporary, mode)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
-        raise fail("G709", f"cannot write {path}: {error.strerror}") from None
-
-
-def _umask() -> int:
-    import os
-
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

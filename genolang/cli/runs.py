@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
@@ -96,8 +97,8 @@ def read_spec(request: Request) -> Checked:
     if request.resume is not None:
         begun = Path(request.resume) / "spec.geno"
         path = locate(request.spec)
-        same = begun.is_file() and read_source(str(path)).text == read_source(str(begun)).text
-        if begun.is_file() and not same:
+        same = os.path.isfile(begun) and read_source(str(path)).text == read_source(str(begun)).text
+        if os.path.isfile(begun) and not same:
             raise fail("G706", f"{request.spec} has changed since the run in {request.resume} began",
                        help=f"resume with the run's own copy: {begun}")  # fmt: skip
     return load(request.spec).checked

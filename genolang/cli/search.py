@@ -133,10 +133,10 @@ def _write(
 ) -> dict[str, Any]:  # fmt: skip
     from pathlib import Path
 
-    from genolang.cli.new import write_text
     from genolang.search.space import describe_genotype
     from genolang.search.writeback import discrete_text, recheck
     from genolang.semantics.methods import Method
+    from genolang.train.files import write_text
 
     found = Path(run.path) / "found.geno"
     method = Method(settings.method, settings.order, settings.sampling)

@@ -48,13 +48,14 @@ def show(
     """
     from genolang.cli.output import fail_with, print_json
     from genolang.diagnostics import GenoError
+    from genolang.train.files import write_text
 
     form = _format(output, wanted)
     try:
         pictures = _pictures(spec, network, values, only, shape)
         text = render(pictures, form, Path(spec).name)
         if output is not None:
-            _write(Path(output), text)
+            write_text(Path(output), text)
     except GenoError as error:
         fail_with(error, as_json)
     names = [picture.name for picture in pictures]
@@ -98,15 +99,3 @@ def render(pictures: list[Picture], form: str, title: str) -> str:
     if form == "html":
         return write_html(pictures, title)
     return {"svg": write_svg, "mmd": write_mermaid, "dot": write_dot}[form](pictures)
-
-
-def _write(path: Path, text: str) -> None:
-    """Replaces a file in one step; G709 where the path is a folder or cannot be written."""
-    from genolang.diagnostics import fail
-    from genolang.train.files import write_atomically
-
-    if path.is_dir():
-        raise fail("G709", f"cannot write `{path}`: it is a folder", help="name a file in it")
-    if not path.parent.is_dir():
-        raise fail("G709", f"cannot write `{path}`: `{path.parent}` is not a folder")
-    write_atomically(path, text.encode("utf-8"))

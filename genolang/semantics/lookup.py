@@ -37,7 +37,7 @@ class Entry:
 def find_entries(name: str) -> list[Entry]:
     """Everything of that name: `cbam`, `std.attention.cbam`, `std.ops`, `conv`; shipped files too."""
     path = tuple(name.replace("/", ".").removesuffix(".geno").split("."))
-    if path[0] == "specs":
+    if path[0] == "specs" and len(path) > 1:
         path = path[1:]
     if path in library_names():
         return [_file(path)]

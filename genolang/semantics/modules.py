@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Label, Source, Span, did_you_mean, fail
 from genolang.lang import syntax
 from genolang.lang.limits import limit, limit_note
 from genolang.lang.parser import parse
+from genolang.lang.reading import read_plain
 from genolang.primitives import PRIMITIVES
 from genolang.semantics.values import DefinitionRef
+
+if TYPE_CHECKING:
+    from typing import BinaryIO
 
 LIBRARY = Path(__file__).parent.parent / "specs"
 VERSION = 1
@@ -87,17 +92,28 @@ class Module:
 
 def read_source(path: str) -> Source:
     """The text of a file. Errors: G001 not readable, G002 not text, G003 too large."""
-    shown = str(path)
+    return decode(path, read_raw(path))
+
+
+def read_raw(path: str) -> bytes:
+    """The bytes of a file that may be a source. Errors: G001, G003."""
     try:
-        size = os.stat(path).st_size
-        if size > limit("bytes"):
-            raise fail("G003", f"{shown} has {size:,} bytes", help="split it into several files",
-                       notes=(limit_note("bytes"),))  # fmt: skip
-        raw = Path(path).read_bytes()
+        return within_limit(path, read_plain(path, limit("bytes")))
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise fail("G001", f"cannot read {shown}: {reason}", help=_similar_file(shown)) from None
-    return decode(shown, raw)
+        raise fail("G001", f"cannot read {path}: {reason}", help=_similar_file(path)) from None
+
+
+def read_stream(name: str, stream: BinaryIO) -> bytes:
+    """The bytes of standard input, under the name that messages give it. Error: G003."""
+    return within_limit(name, stream.read(limit("bytes") + 1))
+
+
+def within_limit(name: str, raw: bytes) -> bytes:
+    if len(raw) > limit("bytes"):
+        raise fail("G003", f"{name} has more than {limit('bytes'):,} bytes",
+                   help="split it into several files", notes=(limit_note("bytes"),))  # fmt: skip
+    return raw
 
 
 def decode(name: str, raw: bytes, *, library: bool = False) -> Source:
@@ -107,18 +123,28 @@ def decode(name: str, raw: bytes, *, library: bool = False) -> Source:
     except UnicodeDecodeError as error:
         raise fail("G002", f"{name} is not UTF-8 text: byte {error.start} is {raw[error.start]:#04x}",
                    help="save it as UTF-8") from None  # fmt: skip
+    return source_of(name, text, library=library)
+
+
+def source_of(name: str, text: str, *, library: bool = False) -> Source:
+    """A text as a source. Error: G002 for zero bytes, and for the halves of characters of a broken call."""
     if "\0" in text:
         raise fail("G002", f"{name} is not text: it has a zero byte at {text.index(chr(0))}")
+    if not text.isascii() and (half := re.search("[\ud800-\udfff]", text)) is not None:
+        raise fail("G002", f"{name} is not text: it has half a character at {half.start()}")
     return Source(name, text.replace("\r\n", "\n"), library=library)
 
 
 def _similar_file(path: str) -> str | None:
-    folder = Path(path).parent
+    return did_you_mean(Path(path).name, _files_beside(Path(path)))
+
+
+def _files_beside(path: Path) -> list[str]:
+    """The names of the specs in a file's folder."""
     try:
-        names = [p.name for p in folder.iterdir() if p.suffix == ".geno"]
+        return [name for name in os.listdir(path.parent) if name.endswith(".geno")]
     except (OSError, ValueError):
-        return None
-    return did_you_mean(Path(path).name, names)
+        return []
 
 
 def load_module(source: Source, path: Path | None) -> Module:
@@ -230,7 +256,7 @@ class _Loader:
             raise fail("G103", f"an import has at most {MAX_PATH} parts", name.span)
         if module.path is not None and not module.source.library and name.path[0] != "std":
             path = module.path.parent.joinpath(*name.path).with_suffix(".geno")
-            if path.is_file():
+            if os.path.isfile(path):
                 return self._local(path, name.span, shown)
         if name.path in library_names():
             path = LIBRARY.joinpath(*name.path).with_suffix(".geno").resolve()
@@ -238,8 +264,8 @@ class _Loader:
                 raise self._cycle(path, name.span, shown)
             return library_module(name.path)
         options = [".".join(n) for n in library_names()]
-        if module.path is not None and module.path.parent.is_dir():
-            options += [p.stem for p in module.path.parent.glob("*.geno")]
+        if module.path is not None:
+            options += [name.removesuffix(".geno") for name in _files_beside(module.path)]
         raise fail(
             "G103", f"there is no file `{'/'.join(name.path)}.geno` beside this one or in the library",
             name.span, help=did_you_mean(shown, options),

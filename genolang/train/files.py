@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from genolang.diagnostics import GenoError, fail
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Replaces a file in one step that also survives a loss of power; G709 where it cannot."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Replaces a file, which keeps its permissions, in one step that also survives a loss of power.
+
+    Error: G709 where it cannot be done.
+    """
+    # Shorter than the name that is asked for, which may be as long as names can be.
+    temporary = path.parent / f".{path.name[:100]}.{os.getpid()}.tmp"
     try:
+        if os.path.exists(path) and not os.path.isfile(path):
+            raise OSError(errno.EINVAL, "it is a folder" if os.path.isdir(path) else "it is no plain file")
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        with suppress(FileNotFoundError):
+            os.chmod(temporary, os.stat(path).st_mode & 0o777)
         os.replace(temporary, path)
         sync_folder(path.parent)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        with suppress(OSError, ValueError):
+            temporary.unlink()
         raise cannot_write(path, error) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replaces a text file atomically."""
+    write_atomically(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:
@@ -47,10 +63,10 @@ def remove_temporary_files(folder: Path, process: int | None = None) -> None:
         path.unlink(missing_ok=True)
 
 
-def cannot_write(path: Path, error: OSError) -> GenoError:
+def cannot_write(path: Path, error: OSError | ValueError) -> GenoError:
     """G709, with the system's reason."""
     return fail(
         "G709",
-        f"cannot write `{path}`: {error.strerror or error}",
+        f"cannot write `{path}`: {getattr(error, 'strerror', None) or error}",
         help="check the permissions and the free space there, or choose another folder",
     )

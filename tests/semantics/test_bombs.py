@@ -1,5 +1,6 @@
 """Programs that would run for ever, or fill the memory, are refused soon and by the name of a limit."""
 
+import random
 import time
 
 import pytest
@@ -78,6 +79,7 @@ def test_bomb_is_refused_soon(name: str) -> None:
         assert diagnostic.code != "G507" or any("GENOC_LIMIT_" in note for note in diagnostic.notes)
 
 
+LONG_NAMES = ["".join(random.Random(i).choices("ab", k=99)) for i in range(9_000)]
 MASSES = {
     **{f"open {sign}": sign * 10_000_000 for sign in "([{"},
     **{f"closed {sign}": sign * 1_000_000 for sign in ")]}"},
@@ -99,6 +101,8 @@ MASSES = {
     "stages": used("op f = " + " -> ".join(["relu"] * 45_000)),
     "edges": "geno 1\ncell c(p) {\n  nodes n1\n  edges {\n" + "    p -> n1 : relu\n" * 100_000 + "  }\n}\n",
     "definitions": "geno 1\n" + "\n".join(f"op f{i} = relv{i}" for i in range(18_000)),
+    "near misses": "geno 1\n" + "\n".join(f"op {name} = {name[:-9]}c{name[-8:]}" for name in LONG_NAMES),
+    "some near misses": "geno 1\n" + "\n".join(f"op {name} = {name[:-9]}c{name[-8:]}" for name in LONG_NAMES[:399]),
     "modules": "geno 1\n" + "\n".join(f"attention a{i} = x * sigmoid(x)" for i in range(8_000)),
     "parameters": "geno 1\nop f(" + ", ".join(f"p{i}=1" for i in range(9_000)) + ") = relu\n",
     "settings": "geno 1\nsearch {\n" + "  a 1\n" * 30_000 + "}\n",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ def _number(value: object) -> float | None:
 
 
 def _json(path: Path) -> dict[str, Any] | None:
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     try:
         found = json.loads(path.read_bytes())

@@ -28,6 +28,20 @@ class Notation(Protocol):
         ...
 
 
+def read_spec(format: str, source: Source, name: str | None) -> str:
+    """The spec that a text in one of FORMATS stands for, which checks. Errors: G002, G610."""
+    from genolang.diagnostics import Source, fail
+    from genolang.semantics.check import check_source
+
+    text = notation(format).read(source, name)
+    wrong = [d for d in check_source(Source("imported.geno", text)).diagnostics if d.severity == "error"]
+    if wrong:
+        called = f"with the name `{name}`" if name else "as it stands"
+        raise fail("G610", f"{called} this would be a spec that does not check: {wrong[0].message}",
+                   help="choose another --name" if name else None)  # fmt: skip
+    return text
+
+
 def notation(format: str) -> Notation:
     """The notation of one of FORMATS."""
     return cast(Notation, importlib.import_module(f"genolang.search.notations.{format}"))
