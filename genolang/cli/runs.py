@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -89,18 +89,41 @@ class Request:
         return [*words, *self.more]
 
 
+def begun(request: Request) -> Request:
+    """The request; one to go on with a run has that run's threads, unless it says others.
+
+    Errors: G704, G705, and G706 for a run of another command.
+    """
+    if request.resume is None:
+        return request
+    from genolang.cli.facts import begun_threads
+    from genolang.train.about import read_about
+
+    about = read_about(Path(request.resume))
+    asked = request.verb.split()
+    verb = list(about.command[1 : 1 + len(asked)])
+    if verb != asked:
+        again = shlex.join([*about.command, "--resume", request.resume])
+        raise fail("G706", f"the run in `{request.resume}` is one of `genoc {' '.join(verb)}`,"
+                   f" not of `genoc {request.verb}`",
+                   help=f"go on with it: `{again}`; or begin another one with `--out`")  # fmt: skip
+    return replace(request, threads=request.threads or begun_threads(about.facts))
+
+
 def read_spec(request: Request) -> Checked:
     """The checked spec; on a resume it must be the one that the run began with. Error: G706."""
     from genolang.api import load, locate
     from genolang.semantics.modules import read_source
 
     if request.resume is not None:
-        begun = Path(request.resume) / "spec.geno"
-        path = locate(request.spec)
-        same = os.path.isfile(begun) and read_source(str(path)).text == read_source(str(begun)).text
-        if os.path.isfile(begun) and not same:
+        from genolang.train.about import digest_of, read_about
+
+        folder = Path(request.resume)
+        facts = read_about(folder).facts
+        text = read_source(str(locate(request.spec))).text
+        if facts.get("file spec.geno", "") != digest_of(text):
             raise fail("G706", f"{request.spec} has changed since the run in {request.resume} began",
-                       help=f"resume with the run's own copy: {begun}")  # fmt: skip
+                       help=f"resume with the run's own copy: {folder / 'spec.geno'}")  # fmt: skip
     return load(request.spec).checked
 
 
@@ -186,20 +209,21 @@ def _check_end(program: Program, task: TaskKind) -> None:
                        help="end it with `resize(like=input)`, as `fcn_head` or `density_head`")  # fmt: skip
 
 
-def open_run(request: Request, text: str) -> RunFolder:
+def open_run(request: Request, checked: Checked, facts: Mapping[str, str]) -> RunFolder:
     """The run's folder: the one to resume, the one asked for, or the next free one under `runs/`."""
+    from genolang.cli.facts import local_imports
     from genolang.train.run_folder import RunFolder
 
+    root = checked.module
+    text, imports = root.source.text, local_imports(root)
     if request.resume is not None:
-        return RunFolder.resume(Path(request.resume))
-    if request.out is not None:
-        return RunFolder.create(Path(request.out), text, request.command())
+        return RunFolder.resume(Path(request.resume), facts=facts, spec=text, imports=imports)
+    path = Path(request.out or "")
     number = 1
-    while True:
+    while request.out is None and (number == 1 or path.exists()):
         path = Path("runs") / f"{Path(request.spec).stem}-{request.verb.replace(' ', '-')}-{number}"
-        if not path.exists():
-            return RunFolder.create(path, text, request.command())
         number += 1
+    return RunFolder.create(path, text, request.command(), facts=facts, imports=imports)
 
 
 @contextmanager
@@ -227,3 +251,11 @@ def use_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(threads)
+
+
+def threads_told() -> str:
+    """`2 threads`, of this process."""
+    import torch
+
+    count = torch.get_num_threads()
+    return f"{count} thread{'s' if count > 1 else ''}"

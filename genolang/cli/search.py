@@ -54,6 +54,13 @@ class Prepared:
     device: Any
     data: Any
 
+    def facts(self, request: Request) -> dict[str, str]:
+        """What a run of it is made of."""
+        from genolang.cli.facts import facts_of
+
+        return facts_of(request, self.checked.module, self.program, self.given, self.settings, self.data,
+                        self.settings.seed, self.device)  # fmt: skip
+
 
 def prepare(request: Request) -> Prepared:
     """The spec, its settings, the network and the data. Errors: G505, G508, and those of its parts."""
@@ -93,15 +100,18 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     from genolang.search.comparison import run_comparison
     from genolang.search.search import run_search
 
+    request = runs.begun(request)
     ready = prepare(request)
     checked, program, settings = ready.checked, ready.program, ready.settings
     with (
-        runs.open_run(request, checked.module.source.text) as run,
+        runs.open_run(request, checked, ready.facts(request)) as run,
         runs.workers_for(request, run) as workers,
     ):
         reporter = ConsoleReporter(quiet=quiet)
         reporter.message(f"searching `{program.name}` on {ready.data.name}, seed {settings.seed},"
-                         f" in {run.path}")  # fmt: skip
+                         f" {runs.threads_told()}, in {run.path}")  # fmt: skip
+        for line in run.told:
+            reporter.message(line)
         common: Any = {"seed": settings.seed, "device": ready.device, "reporter": reporter,
                        "resume": request.resume is not None, "workers": workers}  # fmt: skip
         asked = (checked, request.network, ready.given, settings, ready.data, run)

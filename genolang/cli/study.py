@@ -160,16 +160,20 @@ def _in_run(
     from genolang.train.files import write_atomically, write_json
     from genolang.train.loop import SAVE_EVERY_S
 
+    request = runs.begun(request)
     ready = prepare(request)
     if ready.settings.method == "all":
         raise fail("G503", "a study is of one method, not of `all`", help="--method ean")
     name = request.verb.split()[1]
     with (
-        runs.open_run(request, ready.checked.module.source.text) as run,
+        runs.open_run(request, ready.checked, ready.facts(request)) as run,
         runs.workers_for(request, run) as workers,
     ):
+        reporter = ConsoleReporter(quiet=quiet)
+        for line in run.told:
+            reporter.message(line)
         job = Job(ready.checked, ready.program, ready.given, ready.settings, ready.data, run, ready.device,
-                  request.resume is not None, ConsoleReporter(quiet=quiet), SAVE_EVERY_S,
+                  request.resume is not None, reporter, SAVE_EVERY_S,
                   workers)  # fmt: skip
         job.open()
         found, lines, chart = work(job)

@@ -43,6 +43,7 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     import torch
 
     from genolang.cli import runs
+    from genolang.cli.facts import facts_of
     from genolang.cli.progress import ConsoleReporter
     from genolang.compiler import driver
     from genolang.diagnostics import fail
@@ -52,6 +53,7 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     from genolang.train.pouring import pour
     from genolang.train.training import train_network
 
+    request = runs.begun(request)
     runs.use_threads(request.threads)
     runs.switch_off(request.without)
     checked = runs.read_spec(request)
@@ -73,10 +75,13 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
         module = driver.to_module(program)
     if request.init is not None:
         pour(module, request.init)
-    with runs.open_run(request, checked.module.source.text) as run:
+    facts = facts_of(request, checked.module, program, given, settings, data, seed, device)
+    with runs.open_run(request, checked, facts) as run:
         reporter = ConsoleReporter(quiet=quiet)
         reporter.message(f"training `{program.name}` ({program.params:,} parameters) on {data.name},"
-                         f" seed {seed}, in {run.path}")  # fmt: skip
+                         f" seed {seed}, {runs.threads_told()}, in {run.path}")  # fmt: skip
+        for line in run.told:
+            reporter.message(line)
         result = train_network(module, settings, data, run, seed=seed, device=device,
                                resume=request.resume is not None, reporter=reporter)  # fmt: skip
         return {

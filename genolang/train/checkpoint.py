@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from genolang.diagnostics import fail
-from genolang.train.files import write_atomically
+from genolang.train.files import json_digest, read_regular, remove, write_atomically
 
 FORMAT = 1
 KEPT = 2
@@ -52,7 +52,7 @@ def save_checkpoint(
     payload = save(dict(tensors))
     body = {"format": FORMAT, "tensors_sha256": hashlib.sha256(payload).hexdigest(), "meta": meta}
     write_atomically(_tensor_path(path), payload)
-    write_atomically(path, json.dumps({**body, "sha256": _digest(body)}, indent=1).encode())
+    write_atomically(path, json.dumps({**body, "sha256": json_digest(body)}, indent=1).encode())
     _remove_stale(folder, name, keep=[path, *(old for _, old in existing[: KEPT - 1])])
     return path
 
@@ -67,7 +67,7 @@ def load_checkpoint(folder: Path, name: str) -> Checkpoint:
     """The newest checkpoint that is whole, its tensors on the CPU.
 
     Damaged newer ones are removed once an older one has proved good, so that the next save keeps
-    the good one. Raises G705 where there is none.
+    the good one. Raises G705 where there is none, G709 where they cannot be removed.
     """
     existing = _numbered(folder, name)
     reasons: list[str] = []
@@ -80,8 +80,8 @@ def load_checkpoint(folder: Path, name: str) -> Checkpoint:
             reasons.append(str(reason))
             continue
         for bad in damaged:
-            bad.unlink()
-            _tensor_path(bad).unlink(missing_ok=True)
+            remove(bad)
+            remove(_tensor_path(bad))
         return Checkpoint(path, tensors, meta, tuple(damaged))
     if not existing:
         raise fail("G705", f"there is no checkpoint `{name}` in `{folder}`")
@@ -93,26 +93,21 @@ def load_checkpoint(folder: Path, name: str) -> Checkpoint:
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     try:
-        body = json.loads(path.read_bytes())
+        body = json.loads(read_regular(path))
         stated = body.pop("sha256")
-        whole = body["format"] == FORMAT and stated == _digest(body)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        whole = body["format"] == FORMAT and stated == json_digest(body)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _DamagedError(f"the checkpoint `{path}` cannot be read: {error}") from error
     if not whole:
         raise _DamagedError(f"the checkpoint `{path}` does not match its checksum")
     beside = _tensor_path(path)
     try:
-        payload = beside.read_bytes()
+        payload = read_regular(beside)
         if hashlib.sha256(payload).hexdigest() != body["tensors_sha256"]:
             raise _DamagedError(f"the checkpoint's tensors `{beside}` do not match their checksum")
         return load(payload), body["meta"]
     except (OSError, SafetensorError) as error:
         raise _DamagedError(f"the tensors `{beside}` cannot be read: {error}") from error
-
-
-def _digest(body: Mapping[str, object]) -> str:
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _tensor_path(path: Path) -> Path:
@@ -132,4 +127,4 @@ def _remove_stale(folder: Path, name: str, keep: list[Path]) -> None:
     pattern = re.compile(re.escape(name) + r"-\d{6,}\.(json|safetensors)")
     stale = [p for p in folder.iterdir() if pattern.fullmatch(p.name) and p not in kept]
     for path in sorted(stale, key=lambda path: path.suffix):
-        path.unlink(missing_ok=True)
+        remove(path)

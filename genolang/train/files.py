@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
+import stat
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -31,6 +33,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
         sync_folder(path.parent)
     except (OSError, ValueError) as error:
+        # On a disk that has become read-only even a file that is not there cannot be removed.
         with suppress(OSError, ValueError):
             temporary.unlink()
         raise cannot_write(path, error) from error
@@ -58,15 +61,39 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_temporary_files(folder: Path, process: int | None = None) -> None:
-    """Removes what killed writers, or one of them, left behind; only who holds the folder may call it."""
+    """Removes what killed writers, or one of them, left behind; only who holds the folder may call it.
+
+    Error: G709.
+    """
     for path in folder.glob(".*.tmp" if process is None else f".*.{process}.tmp"):
+        remove(path)
+
+
+def remove(path: Path) -> None:
+    """Removes a file, if it is there; G709 where it cannot."""
+    try:
         path.unlink(missing_ok=True)
+    except OSError as error:
+        raise cannot_write(path, error, "remove") from error
 
 
-def cannot_write(path: Path, error: OSError | ValueError) -> GenoError:
+def read_regular(path: Path) -> bytes:
+    """The bytes of a file; OSError for what is none, such as a pipe that nobody writes to."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(0, "it is no plain file", str(path))
+    return path.read_bytes()
+
+
+def json_digest(value: Mapping[str, object]) -> str:
+    """A checksum of what a JSON file says, however it is laid out."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def cannot_write(path: Path, error: OSError | ValueError, what: str = "write") -> GenoError:
     """G709, with the system's reason."""
     return fail(
         "G709",
-        f"cannot write `{path}`: {getattr(error, 'strerror', None) or error}",
+        f"cannot {what} `{path}`: {getattr(error, 'strerror', None) or error}",
         help="check the permissions and the free space there, or choose another folder",
     )

@@ -1,19 +1,27 @@
-"""The journal of a run: `journal.jsonl`, one JSON object per line, each with its `phase`."""
+"""The journal of a run: `journal.jsonl`, one JSON object per line, each with its `phase`.
+
+Every line ends in a checksum (`check`) of itself and of the line before it, so a line that was changed,
+moved, left out or put in is seen.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from genolang.diagnostics import fail
-from genolang.train.files import cannot_write, write_atomically
+from genolang.diagnostics import GenoError, fail
+from genolang.train.files import cannot_write, read_regular, write_atomically
 
 NAME = "journal.jsonl"
+_CHECK = ', "check": "{}"}}'
+_DIGITS = 16
+_BEFORE_ALL = "0" * _DIGITS
 
 
 class Journal(Protocol):
@@ -37,13 +45,14 @@ class JournalFile:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lines = Counter(str(entry["phase"]) for entry in read_journal(folder))
+        entries, self._check = _read(folder)
+        self._lines = Counter(entry["phase"] for entry in entries)
         self._lock = threading.Lock()
 
     def append(self, phase: str, entry: Mapping[str, object]) -> None:
-        line = json.dumps({"phase": phase, **entry}, allow_nan=False) + "\n"
         path = self._folder / NAME
         with self._lock:
+            line, check = _sealed({"phase": phase, **entry}, self._check)
             try:
                 with path.open("ab") as journal:
                     journal.write(line.encode())
@@ -51,6 +60,7 @@ class JournalFile:
                     os.fsync(journal.fileno())
             except OSError as error:
                 raise cannot_write(path, error) from error
+            self._check = check
             self._lines[phase] += 1
 
     def count(self, phase: str) -> int:
@@ -69,39 +79,83 @@ class JournalFile:
             )
         if self._lines[phase] == kept:
             return
-        seen, lines = 0, []
-        for entry in read_journal(self._folder):
+        seen, entries = 0, []
+        for entry in _read(self._folder)[0]:
             seen += entry["phase"] == phase
             if entry["phase"] != phase or seen <= kept:
-                lines.append(json.dumps(entry) + "\n")
-        write_atomically(path, "".join(lines).encode())
+                entries.append(entry)
+        self._check = _write(path, entries)
         self._lines[phase] = kept
 
 
 def read_journal(folder: Path) -> list[dict[str, Any]]:
     """The journal's entries, without a last line that is still being written; G705 for damage."""
-    path = folder / NAME
-    if not path.exists():
-        return []
-    lines = path.read_bytes().split(b"\n")[:-1]
-    try:
-        entries = [json.loads(line) for line in lines]
-        whole = all(isinstance(entry, dict) and "phase" in entry for entry in entries)
-    except ValueError:
-        whole = False
-    if not whole:
-        raise fail(
-            "G705", f"`{path}` has a line that is not an entry of a journal",
-            help="restore the file from a copy, or start a new run",
-        )
-    return entries
+    return _read(folder)[0]
 
 
 def drop_torn_line(folder: Path) -> None:
     """Removes a last line that a killed writer left unfinished."""
     path = folder / NAME
-    if path.exists():
-        content = path.read_bytes()
-        whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
-            write_atomically(path, whole)
+    content = _content(path)
+    whole = content[: content.rfind(b"\n") + 1]
+    if whole != content:
+        write_atomically(path, whole)
+
+
+def _sealed(entry: Mapping[str, object], before: str) -> tuple[str, str]:
+    """An entry's line, and its checksum, given that of the line before."""
+    body = json.dumps(entry, allow_nan=False)
+    check = _checksum(body, before)
+    return body[:-1] + _CHECK.format(check) + "\n", check
+
+
+def _checksum(body: str, before: str) -> str:
+    return hashlib.sha256((before + body).encode()).hexdigest()[:_DIGITS]
+
+
+def _write(path: Path, entries: Iterable[Mapping[str, object]]) -> str:
+    """Replaces the journal by one of these entries; the checksum of its last line."""
+    lines, check = [], _BEFORE_ALL
+    for entry in entries:
+        line, check = _sealed(entry, check)
+        lines.append(line)
+    write_atomically(path, "".join(lines).encode())
+    return check
+
+
+def _read(folder: Path) -> tuple[list[dict[str, Any]], str]:
+    """The entries of all whole lines, and the checksum of the last one. Error: G705."""
+    path = folder / NAME
+    entries, check = [], _BEFORE_ALL
+    end = len(_CHECK.format(_BEFORE_ALL))
+    for number, line in enumerate(_content(path).split(b"\n")[:-1], start=1):
+        try:
+            text = line.decode()
+            body = text[:-end] + "}"
+            check = _checksum(body, check)
+            if text[-end:] != _CHECK.format(check):
+                raise _damaged(path, number)
+            entry = json.loads(body)
+            whole = isinstance(entry, dict) and isinstance(entry.get("phase"), str)
+        except (ValueError, RecursionError):
+            whole = False
+        if not whole:
+            raise _damaged(path, number)
+        entries.append(entry)
+    return entries, check
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_regular(path)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise fail("G705", f"`{path}` cannot be read: {error.strerror}") from error
+
+
+def _damaged(path: Path, number: int) -> GenoError:
+    return fail(
+        "G705", f"line {number} of `{path}` does not match its checksum",
+        help="restore the file from a copy, or start a new run",
+    )

@@ -20,17 +20,18 @@ LOOK_AHEAD = 3
 class LazyImages:
     """N images that are read anew whenever they are needed; indexed like a tensor, and then smaller.
 
-    `read(i)` gives image i of the source as (C, H, W), from any thread. Its size is that of `shape`
-    (C, H, W); where images are `cut` to that (square) size it may be any. `indices` (N,) are those of
-    the images in the source.
+    `read(i)` gives image i of the `source`, a tensor or names of files, as (C, H, W), from any thread.
+    Its size is that of `shape` (C, H, W); where images are `cut` to that (square) size it may be any.
+    `indices` (N,) are those of the images in the source.
     """
 
     def __init__(
         self, read: Callable[[int], Tensor], indices: Tensor, shape: tuple[int, int, int],
-        dtype: torch.dtype = torch.uint8, *, cut: bool,
+        dtype: torch.dtype = torch.uint8, *, cut: bool, source: Tensor | Sequence[str],
     ) -> None:
         assert not cut or shape[1] == shape[2], "images are cut to squares"
-        self._read, self._indices, self._cut = read, indices, cut
+        self._read, self.indices, self.cut = read, indices, cut
+        self.source = source
         self.dtype = dtype
         self.shape = (len(indices), *shape)
 
@@ -38,21 +39,22 @@ class LazyImages:
     def of(cls, images: Tensor, size: int) -> LazyImages:
         """Images (N, C, H, W) in memory, to be cut to `size`."""
         return cls(images.__getitem__, torch.arange(len(images)), (images.shape[1], size, size),
-                   images.dtype, cut=True)  # fmt: skip
+                   images.dtype, cut=True, source=images)  # fmt: skip
 
     def __len__(self) -> int:
-        return len(self._indices)
+        return len(self.indices)
 
     def __getitem__(self, part: Tensor | slice) -> LazyImages:
-        return LazyImages(self._read, self._indices[part], self.shape[1:], self.dtype, cut=self._cut)
+        return LazyImages(self._read, self.indices[part], self.shape[1:], self.dtype, cut=self.cut,
+                          source=self.source)  # fmt: skip
 
     def image(self, position: int, draws: Tensor | None = None) -> Tensor:
         """One image of the common shape: a random window by `draws` (10, 4), or without, the middle.
 
         Images that are not cut come as they are. Raises what reading raises.
         """
-        image = self._read(int(self._indices[position]))
-        if self._cut:
+        image = self._read(int(self.indices[position]))
+        if self.cut:
             size = self.shape[2]
             return centre_crop(image, size) if draws is None else random_crop(image, size, draws)
         return image

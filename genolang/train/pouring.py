@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 
 from genolang.diagnostics import GenoError, fail
+from genolang.train.weights import opened
 
 Weights = Mapping[str, Tensor] | str | os.PathLike[str]
 # A discrete cell of Att-DARTS's public code: all operations of the cell, then all attention modules.
@@ -33,7 +33,8 @@ def pour(
     layer, such as the logits of a search, is left out and given back. The lists named in `deal`, where one
     module has several of them, are taken in turn by index: operation 0, attention 0, operation 1 and so on.
     Weights that bear the module's own names go by name; of a `.safetensors` file only those can be used,
-    since it keeps no order. Errors: G001 for a file that is not there, G714 for the first pair that does not
+    since it keeps no order. Errors: G001 for a file that is not there, G705 for a run's weights that
+    do not match their checksum, G714 for the first pair that does not
     fit; the module is then as it was.
     """
     entries = _read(Path(weights)) if isinstance(weights, str | os.PathLike) else dict(weights)
@@ -58,8 +59,10 @@ def pour(
 def _read(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
-            return dict(load_safetensors(path.read_bytes()))
+            return opened(path, path.read_bytes())
         found = torch.load(path, map_location="cpu", weights_only=True)
+    except GenoError:
+        raise
     except OSError as error:
         raise fail("G001", f"cannot read `{path}`: {error.strerror or error}") from error
     except SafetensorError as error:

@@ -1,15 +1,16 @@
 """A run's folder: its spec, journal, metrics and checkpoints, written by one process at a time.
 
-    run.json            what makes the folder a run: its format and the command that started it
-    spec.geno           a copy of the program
+    run.json            what makes the folder a run, see `genolang.train.about`; written first
+    spec.geno           a copy of the program; beside it, under their own names, the files it imports
     journal.jsonl       see `genolang.train.journal`
     metrics.json        the result
+    weights.safetensors see `genolang.train.weights`
     checkpoints/        see `genolang.train.checkpoint`
 """
 
 from __future__ import annotations
 
-import json
+import re
 import shlex
 import sys
 import time
@@ -17,13 +18,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from io import BufferedWriter
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
-import safetensors.torch
 from torch import Tensor
 
 from genolang.diagnostics import fail
+from genolang.train import about
+from genolang.train.about import About, Facts
 from genolang.train.checkpoint import (
     Checkpoint,
     latest_checkpoint,
@@ -32,16 +34,24 @@ from genolang.train.checkpoint import (
 )
 from genolang.train.files import (
     cannot_write,
+    read_regular,
     remove_temporary_files,
     write_atomically,
     write_json,
 )
 from genolang.train.journal import Journal, JournalFile, drop_torn_line, read_journal
+from genolang.train.weights import sealed
 
 __all__ = ["RunFolder", "read_journal"]
 
-FORMAT = 1
 LOCK = ".lock"
+SPEC = "spec.geno"
+# Names that a copied import must leave to the run.
+OWN = frozenset((SPEC, "found.geno"))
+# What a process that was killed before there was a run can have left.
+_UNBEGUN = re.compile(r"\.lock|\.run\.json\.\d+\.tmp")
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 PATIENCE_S = 2.0
 """How long a run waits for the folder: processes that worked for a killed one hold it for a moment."""
@@ -55,15 +65,26 @@ class RunFolder:
     ) -> None:
         self.path = path
         self.command = tuple(command)
+        self.told: list[str] = []
         self._lock = lock
         self._journal = journal
 
     @classmethod
-    def create(cls, path: Path, spec: str, command: Sequence[str]) -> Self:
+    def create(
+        cls, path: Path, spec: str, command: Sequence[str], *, facts: Facts = _NONE,
+        imports: Mapping[str, str] = _NONE,
+    ) -> Self:
         """A new run of the program `spec`; `command` is what the user typed, without `--resume`.
 
-        Raises G703 for a folder that holds anything, G709 where it cannot be written, G712 in use.
+        `facts` must be the same whenever it goes on; `imports` are the texts of the files that the
+        program imports, by their paths from the program. Raises G703 for a folder that holds anything,
+        G707 for an import that has the name of a file of the run, G709 where it cannot be written, G712
+        in use.
         """
+        taken = sorted(OWN & imports.keys())
+        if taken:
+            raise fail("G707", f"the imported file `{taken[0]}` would be overwritten in the run's folder,"
+                       " where the run has one of that name", help="give the file another name")  # fmt: skip
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -73,34 +94,31 @@ class RunFolder:
             lock = undo.enter_context(_lock(path))
             # Another process may have been faster. Before the lock nothing is left in the folder.
             _require_empty(path)
-            _make_places(path)
-            write_atomically(path / "spec.geno", spec.encode())
-            # Last, because it makes the folder a run.
-            write_json(path / "run.json", {"format": FORMAT, "command": list(command)})
+            # First, because it makes the folder a run: what is missing then is made up for by `resume`.
+            about.write_about(path, About(tuple(command), facts))
+            _complete(path, {**imports, SPEC: spec})
             run = cls(path, lock, command, JournalFile(path))
             undo.pop_all()
         return run
 
     @classmethod
-    def resume(cls, path: Path) -> Self:
-        """An existing run; raises G704 for anything else, G712 while another process has it."""
-        try:
-            about = json.loads((path / "run.json").read_bytes())
-            command = [str(word) for word in about["command"]]
-            known = about["format"] == FORMAT and (path / "spec.geno").is_file()
-        except (OSError, ValueError, KeyError, TypeError):
-            known = False
-        if not known:
-            raise fail(
-                "G704", f"`{path}` is not a run folder",
-                help="name the folder given by `--out` when the run was started",
-            )
+    def resume(
+        cls, path: Path, *, facts: Facts | None = None, spec: str | None = None,
+        imports: Mapping[str, str] = _NONE,
+    ) -> Self:
+        """An existing run; `facts` are those of now, and what is to say about them is in `told`.
+
+        Copies of the program that are missing or damaged are written. Raises G704 for another folder,
+        G705 for a damaged one, G706 for other facts, G712 while another process has it.
+        """
+        begun = about.read_about(path)
+        told = [] if facts is None else about.require_same(path, begun.facts, facts)
         with ExitStack() as undo:
             lock = undo.enter_context(_lock(path, PATIENCE_S))
-            for folder in (path, path / "checkpoints"):
-                remove_temporary_files(folder)
+            _complete(path, imports if spec is None else {**imports, SPEC: spec})
             drop_torn_line(path)
-            run = cls(path, lock, command, JournalFile(path))
+            run = cls(path, lock, begun.command, JournalFile(path))
+            run.told = told
             undo.pop_all()
         return run
 
@@ -143,7 +161,7 @@ class RunFolder:
 
     def read_spec(self) -> str:
         """The program as it was when the run was started."""
-        return (self.path / "spec.geno").read_bytes().decode()
+        return (self.path / SPEC).read_bytes().decode()
 
     def append(self, phase: str, entry: Mapping[str, object]) -> None:
         """Adds a line to the journal and waits until it is on the disk."""
@@ -181,28 +199,40 @@ class RunFolder:
 
     def write_tensors(self, file_name: str, tensors: Mapping[str, Tensor]) -> None:
         """Replaces a file of contiguous tensors that share no memory (`weights.safetensors`)."""
-        write_atomically(self.path / file_name, safetensors.torch.save(dict(tensors)))
+        write_atomically(self.path / file_name, sealed(tensors))
 
 
 def _require_empty(path: Path) -> None:
     try:
-        held = sorted(entry.name for entry in path.iterdir() if entry.name != LOCK)
+        held = sorted(entry.name for entry in path.iterdir() if not _UNBEGUN.fullmatch(entry.name))
     except OSError as error:
         raise cannot_write(path, error) from error
     if held:
         again = "; to go on with the run in it, give `--resume` instead of `--out`"
         raise fail(
             "G703", f"the run folder `{path}` is not empty: it holds `{held[0]}`",
-            help=f"choose a new folder{again if (path / 'run.json').exists() else ''}",
+            help=f"choose a new folder{again if (path / about.NAME).exists() else ''}",
         )
 
 
-def _make_places(path: Path) -> None:
+def _complete(path: Path, texts: Mapping[str, str]) -> None:
+    """Makes what a run's folder lacks, or holds damaged; removes what killed writers left."""
+    places = dict.fromkeys([path, path / "checkpoints", *((path / name).parent for name in texts)])
     try:
-        (path / "checkpoints").mkdir()
+        for place in places:
+            place.mkdir(parents=True, exist_ok=True)
         (path / "journal.jsonl").touch()
+        wrong = [name for name, text in texts.items() if not _holds(path / name, text)]
     except OSError as error:
         raise cannot_write(path, error) from error
+    for place in places:
+        remove_temporary_files(place)
+    for name in wrong:
+        write_atomically(path / name, texts[name].encode())
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.exists() and read_regular(path) == text.encode()
 
 
 def _lock(folder: Path, patience_s: float = 0.0) -> BufferedWriter:

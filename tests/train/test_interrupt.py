@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -57,3 +59,22 @@ def test_the_help_is_the_command_that_goes_on():
     diagnostic = interrupted("genoc train a.geno --resume run").diagnostics[0]
     assert diagnostic.code == "G710"
     assert "`genoc train a.geno --resume run`" in diagnostic.help
+
+
+BACKGROUND = """
+import os, signal
+from genolang.train.interrupt import interruptible
+with interruptible() as interrupt:
+    os.kill(os.getpid(), signal.SIGINT)
+    print(interrupt.requested)
+"""
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_a_run_in_the_background_of_a_script_goes_on(ignored):
+    def begin():
+        signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
+
+    found = subprocess.run([sys.executable, "-c", BACKGROUND], preexec_fn=begin, capture_output=True, text=True,
+                           check=True)
+    assert found.stdout.strip() == str(not ignored)

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -128,3 +129,90 @@ def test_resuming_clears_away_temporary_files(run):
     (run.path / ".metrics.json.1.tmp").write_text("half")
     with RunFolder.resume(run.path):
         assert not list(run.path.glob("*.tmp")) and not list(run.path.glob(".*.tmp"))
+
+
+def three_lines(run):
+    for number in range(3):
+        run.append("train", {"epoch": number, "score": 0.5 + number / 8})
+    run.close()
+    return (run.path / "journal.jsonl").read_bytes().splitlines(keepends=True)
+
+
+def test_every_changed_byte_of_a_journal_is_seen(run):
+    whole = b"".join(three_lines(run))
+    for place, byte in enumerate(whole[:-1]):
+        for bit in (1, 4, 32, 128):
+            (run.path / "journal.jsonl").write_bytes(whole[:place] + bytes([byte ^ bit]) + whole[place + 1 :])
+            with pytest.raises(GenoError) as error:
+                RunFolder.resume(run.path)
+            assert code(error) == "G705"
+
+
+@pytest.mark.parametrize("order", [(0, 2), (1, 2), (0, 2, 1), (0, 0, 1, 2), (0, 1, 1, 2)])
+def test_lines_left_out_doubled_or_moved_are_seen(run, order):
+    lines = three_lines(run)
+    (run.path / "journal.jsonl").write_bytes(b"".join(lines[number] for number in order))
+    with pytest.raises(GenoError) as error:
+        read_journal(run.path)
+    assert code(error) == "G705" and "does not match its checksum" in str(error.value)
+
+
+def test_a_journal_cut_off_anywhere_keeps_its_whole_lines(run):
+    whole = b"".join(three_lines(run))
+    for end in range(len(whole) + 1):
+        (run.path / "journal.jsonl").write_bytes(whole[:end])
+        with RunFolder.resume(run.path) as resumed:
+            kept = whole[:end].count(b"\n")
+            assert [entry["epoch"] for entry in read_journal(run.path)] == list(range(kept))
+            resumed.append("train", {"epoch": kept})
+        assert [entry["epoch"] for entry in read_journal(run.path)] == list(range(kept + 1))
+
+
+@pytest.mark.parametrize("name", ["run.json", "journal.jsonl", "checkpoints/train-000000.json"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
+def test_what_is_no_plain_file_is_a_diagnostic(run, name, make):
+    run.save("train", {"w": torch.ones(1)}, {})
+    run.close()
+    (run.path / name).unlink()
+    make(run.path / name)
+    with pytest.raises(GenoError) as error, RunFolder.resume(run.path) as resumed:
+        resumed.restore("train")
+    assert code(error) in ("G704", "G705")
+
+
+class TestAFolderThatCannotBeWritten:
+    @pytest.fixture(autouse=True)
+    def read_only(self, run, monkeypatch):
+        run.append("train", {"epoch": 0})
+        for number in range(2):
+            run.save("train", {"w": torch.ones(number + 1)}, {})
+        run.close()
+        self.run, self.patch = run, monkeypatch
+
+    def refuse(self):
+        def denied(path, *words, **named):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        self.patch.setattr(type(self.run.path), "unlink", denied)
+        self.patch.setattr(os, "replace", denied)
+
+    @pytest.mark.parametrize("place", [".", "checkpoints"])
+    def test_what_a_killed_writer_left_is_a_diagnostic(self, place):
+        (self.run.path / place / ".metrics.json.1.tmp").write_text("half")
+        self.refuse()
+        with pytest.raises(GenoError) as error:
+            RunFolder.resume(self.run.path)
+        assert code(error) == "G709" and "cannot remove" in str(error.value)
+
+    def test_a_damaged_newest_checkpoint_is_a_diagnostic(self):
+        (self.run.path / "checkpoints" / "train-000001.json").write_text("{")
+        self.refuse()
+        with RunFolder.resume(self.run.path) as resumed, pytest.raises(GenoError) as error:
+            resumed.restore("train")
+        assert code(error) == "G709"
+
+    def test_the_next_checkpoint_is_a_diagnostic(self):
+        self.refuse()
+        with RunFolder.resume(self.run.path) as resumed, pytest.raises(GenoError) as error:
+            resumed.save("train", {"w": torch.ones(1)}, {})
+        assert code(error) == "G709" and "cannot write" in str(error.value)

@@ -58,14 +58,13 @@ def explain_runs(paths: tuple[str, str], count: int, data_name: str | None) -> t
 
 def _trained(path: Path, data_name: str | None) -> tuple[NetworkModule, Dataset, str]:
     """A run's network with its best weights, the data and what it was called."""
-    from safetensors.torch import load_file
-
     from genolang.api import load
     from genolang.cli import runs
     from genolang.compiler import driver
     from genolang.semantics.check import expand_network
     from genolang.semantics.sections import train_settings
     from genolang.semantics.settings import TrainSettings
+    from genolang.train.pouring import pour
 
     request = _request(path)
     if not (path / "weights.safetensors").is_file():
@@ -78,7 +77,7 @@ def _trained(path: Path, data_name: str | None) -> tuple[NetworkModule, Dataset,
     name = data_name or request.data or settings.data
     data = runs.read_data(name, program)
     module = driver.to_module(program)
-    module.load_state_dict(load_file(path / "weights.safetensors"))
+    pour(module, path / "weights.safetensors")
     return module, data, name
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from genolang.diagnostics import fail
+from genolang.train.about import digest_of, read_about
 from genolang.train.run_folder import read_journal
 
 RESULTS = "results"
@@ -82,17 +83,18 @@ class Run:
 
 def read_run(path: Path) -> Run:
     """The run in a folder. Errors: G704 for any other folder, G705 for a damaged file."""
-    about = _json(path / "run.json")
-    if about is None or not isinstance(about.get("command"), list) or not (path / "spec.geno").is_file():
-        raise fail("G704", f"`{path}` is not a run folder",
-                   help="name the folder that `genoc search` or `genoc train` wrote to")  # fmt: skip
+    about = read_about(path)
+    spec = _text(path / "spec.geno")
+    if spec is None or digest_of(spec) != about.facts.get("file spec.geno", digest_of(spec)):
+        raise fail("G705", f"the run in `{path}` has no longer the `spec.geno` that it began with",
+                   help="`--resume`, with the spec that it began with, puts it back")  # fmt: skip
     entries = read_journal(path)
     phases: dict[str, list[Mapping[str, Any]]] = {}
     for entry in entries:
         if entry["phase"] != RESULTS:
             phases.setdefault(str(entry["phase"]), []).append(entry)
     return Run(
-        path, tuple(map(str, about["command"])), _text(path / "spec.geno") or "", _text(path / "found.geno"),
+        path, about.command, spec, _text(path / "found.geno"),
         _json(path / "metrics.json"),
         tuple(Phase(name, tuple(phases[name])) for name in sorted(phases, key=_place)),
         {str(e["of"]): e for e in entries if e["phase"] == RESULTS and "of" in e},

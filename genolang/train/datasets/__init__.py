@@ -14,9 +14,10 @@ from genolang.diagnostics import fail
 from genolang.semantics.datasets import DATA_SETS, data_name, data_usage
 from genolang.semantics.settings import TaskKind
 from genolang.train.datasets._base import Dataset, DataSource
+from genolang.train.datasets._digest import digests
 from genolang.train.lazy import LazyImages
 
-__all__ = ["DataSource", "Dataset", "data_for", "known_data", "load_data"]
+__all__ = ["DataSource", "Dataset", "data_for", "digests", "known_data", "load_data"]
 
 
 @cache

@@ -127,8 +127,8 @@ def _lazy(files: _Files, seed: int, shape: tuple[int, int, int], *, cut: bool) -
     reader = _Reader(files, shape[0], None if cut else shape)
     grey = shape[0] == 1
     return Dataset(
-        files.root.name, LazyImages(reader, train, shape, cut=cut), labels[train],
-        LazyImages(reader, test, shape, cut=cut), labels[test],
+        files.root.name, LazyImages(reader, train, shape, cut=cut, source=files.paths), labels[train],
+        LazyImages(reader, test, shape, cut=cut, source=files.paths), labels[test],
         len(files.class_names), files.class_names,
         (GREY_MEAN,) if grey else MEAN, (GREY_STD,) if grey else STD,
     )
