@@ -1,15 +1,13 @@
 import json
+import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from search import killed_search
 
 from genolang.train.checkpoint import load_checkpoint
 from genolang.train.run_folder import read_journal
-
-TESTS = Path(__file__).parents[1]
 
 
 def plain_lines(folder):
@@ -31,7 +29,7 @@ def check(tmp_path, kills, seed):
     killed_search.sitting(tmp_path / "straight")
     command = [sys.executable, killed_search.__file__, str(tmp_path / "killed"), str(kills),
                str(seed)]
-    process = subprocess.run(command, env={"PYTHONPATH": str(TESTS)}, capture_output=True,
+    process = subprocess.run(command, env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}, capture_output=True,
                              text=True, check=False, timeout=1200)
     assert process.returncode == 0, process.stderr
     straight, killed = tmp_path / "straight", tmp_path / "killed"

@@ -19,7 +19,7 @@ from genolang.train.checkpoint import load_checkpoint
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import read_journal
 
-TESTS = Path(__file__).parents[1]
+PATHS = os.pathsep.join(path for path in sys.path if path)
 
 
 def timeless(value):
@@ -145,7 +145,7 @@ def test_a_worker_that_cannot_begin_is_done_without(tmp_path, alone):
 
 
 def sitting(folder):
-    return subprocess.Popen([sys.executable, __file__, str(folder)], env={**os.environ, "PYTHONPATH": str(TESTS)},
+    return subprocess.Popen([sys.executable, __file__, str(folder)], env={**os.environ, "PYTHONPATH": PATHS},
                             stderr=subprocess.PIPE)
 
 
