@@ -76,6 +76,8 @@ CODES: dict[str, str] = {
     "G418": "plug-in-changes-shape",
     "G419": "scheme-does-not-fit",
     "G420": "state-changes-shape",
+    "G421": "choice-under-searching",
+    "G422": "parameter-spread-and-given",
     # G5: settings, limits, budgets
     "G501": "unknown-setting",
     "G502": "setting-twice",

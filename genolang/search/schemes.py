@@ -48,11 +48,10 @@ class SchemeSpace:
         self.program = program
         self.kept = tuple(_kept(program))
         dropped = {row: kept.zero for kept in self.kept for row in kept.rows}
-        places = _places(program)
         self.rows = tuple(
             Row(key, row, tuple(sorted({*usable(program, key), *_also(dropped, number)})),
                 program.choices[key].plug)
-            for number, (key, row) in enumerate(places)
+            for number, (key, row) in enumerate(program.decisions)
         )  # fmt: skip
         self.plugs = tuple(number for number, row in enumerate(self.rows) if row.plug)
 
@@ -177,17 +176,13 @@ class SchemeSpace:
         return found
 
 
-def _places(program: Program) -> list[tuple[str, int]]:
-    return [(key, row) for key, choice in program.choices.items() for row in range(len(choice.rows))]
-
-
 def _also(dropped: Mapping[int, int], number: int) -> tuple[int, ...]:
     return (dropped[number],) if number in dropped else ()
 
 
 def _kept(program: Program) -> list[Kept]:
     """The nodes that keep fewer edges than they have and whose choice can leave one out."""
-    numbers = {place: number for number, place in enumerate(_places(program))}
+    numbers = {decision: number for number, decision in enumerate(program.decisions)}
     found = []
     for cell in program.cells:
         key = cell.rank_by
@@ -195,7 +190,8 @@ def _kept(program: Program) -> list[Kept]:
             continue
         zero = next((i for i, option in enumerate(program.choices[key].options) if option.zero), None)
         for edges in edges_by_node(cell).values():
-            rows = tuple(numbers[key, cell.edges[edge].rows[key]] for edge in edges)
+            # Zeros at the first of several decisions leave the whole edge out.
+            rows = tuple(numbers[cell.edges[edge].of(key)[0]] for edge in edges)
             if zero is not None and cell.keep < len(rows):
                 found.append(Kept(rows, cell.keep, zero))
     return found

@@ -10,13 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from genolang.diagnostics import GenoError, Source, fail
+from genolang.diagnostics import GenoError, Source, Span, fail
 from genolang.lang import syntax as s
 from genolang.lang.formatter import format_file, format_source
 from genolang.search.space import ChosenEdge, Genotype, schemes
 from genolang.semantics.check import Checked, check_source, expand_network
 from genolang.semantics.modules import LIBRARY, Module
-from genolang.semantics.program import CellSpace, Program
+from genolang.semantics.program import CellSpace, Decision, Program, Spot, Way
+from genolang.semantics.reach import names_of, walk
+
+Edge = tuple[str, str]
 
 
 def discrete_text(
@@ -34,7 +37,7 @@ def discrete_text(
         writer.definition(item) if isinstance(item, s.Definition) else item
         for item in checked.module.file.items
     )
-    items = _with_imports(checked.module, program, writer.used, items)
+    items = _with_imports(checked.module, writer.used, items)
     text = format_file(replace(checked.module.file, items=items), notes=writer.comments)
     if header:
         first, rest = text.split("\n", 1)
@@ -62,7 +65,7 @@ def recheck(checked: Checked, text: str) -> None:
 def _refuse_foreign_choices(module: Module, program: Program) -> None:
     for choice in program.choices.values():
         for place in choice.rows:
-            if place.span.source is not module.source:
+            if place.way[0].source != id(module.source):
                 raise fail(
                     "G416", f"the choice `{choice.name}` of `{place.definition}` stands in"
                     f" {place.span.source.name}, which this search cannot write to", place.span,
@@ -71,6 +74,8 @@ def _refuse_foreign_choices(module: Module, program: Program) -> None:
 
 
 class _Writer:
+    """The definitions of a file with an answer in the place of its choices."""
+
     def __init__(
         self, program: Program, genotype: Genotype, notes: Mapping[tuple[str, int], str]
     ) -> None:
@@ -79,31 +84,29 @@ class _Writer:
         self.chosen = dict(genotype.cells)
         self.notes = notes
         self.comments: dict[int, str] = {}
-        self.used: list[tuple[str, s.Expr]] = []
-        self.others = {
-            self._start(key, row): self._option(key, row, option)
-            for (key, row), option in genotype.others if not program.choices[key].plug
-        }
+        self.used: list[s.Expr] = []
+        self.answers: dict[tuple[Edge | None, Way], tuple[Decision, int]] = {}
+        # The names on edges that stand for a parameter's default.
+        self.spread: set[tuple[Edge | None, Way]] = set()
+        for decision, option in genotype.options.items():
+            if not program.choices[decision.key].plug:
+                place = program.place(decision)
+                self.answers[place.edge, place.way] = decision, option
+                self.spread |= {(place.edge, place.way[:n]) for n in range(1, len(place.way))}
         # The bits of the slots by the place of their `where search`, a string per stage.
         self.schemes: dict[int, list[str]] = {}
         for key, bits in schemes(program, genotype).items():
-            self.schemes.setdefault(self._start(key, 0), []).append(bits)
-
-    def _start(self, key: str, row: int) -> int:
-        return self.program.choices[key].rows[row].span.start
-
-    def _option(self, key: str, row: int, option: int) -> tuple[str, s.Expr]:
-        choice = self.program.choices[key]
-        return choice.name, choice.rows[row].option(option)
+            start = program.choices[key].rows[0].span.start
+            self.schemes.setdefault(start, []).append(bits)
 
     def definition(self, item: s.Definition) -> s.Definition:
         if item.name.id in self.cells and isinstance(item.body, tuple):
-            item = replace(item, body=self.cell(item.name.id, item.body))
+            item = self.spelled(item, item.body)
         if self.schemes and item.plugs:
             item = replace(item, plugs=tuple(self.plug(plug) for plug in item.plugs))
-        if item.kind == "choice" or not self.others:
+        if item.kind == "choice" or not self.answers:
             return item
-        changed: s.Definition = self.rewrite(item, self.others)
+        changed: s.Definition = self.rewrite(item, None, (), -1, {})
         return changed
 
     def plug(self, plug: s.Plug) -> s.Plug:
@@ -113,9 +116,10 @@ class _Writer:
         strings = tuple(s.String(where.span, bits) for bits in self.schemes[where.span.start])
         return replace(plug, where=s.Where(where.span, "bits", s.Sequence(where.span, strings, True)))
 
-    def cell(self, name: str, body: tuple[s.Statement, ...]) -> tuple[s.Statement, ...]:
-        found: list[s.Statement] = []
-        written = False
+    def spelled(self, item: s.Definition, body: tuple[s.Statement, ...]) -> s.Definition:
+        """A cell with the edges that stay, each written out."""
+        name, found, written = item.name.id, list[s.Statement](), False
+        defaults = {p.name: p.default for p in item.params if p.default is not None}
         for statement in body:
             if isinstance(statement, s.Keep):
                 continue
@@ -123,55 +127,66 @@ class _Writer:
                 found.append(statement)
             elif not written:
                 space = self.cells[name]
-                edges = tuple(self.edge(name, space, chosen) for chosen in self.chosen[name])
+                edges = tuple(self.edge(name, space, chosen, defaults) for chosen in self.chosen[name])
                 found.append(s.Edges(statement.span, edges, True))
                 written = True
-        return tuple(found)
+        spread = {p.name for p in item.params if p.default is not None and self.is_spread(item, p.name)}
+        made = replace(item, body=tuple(found))
+        left = names_of(made.body) if spread else ()
+        return replace(made, params=tuple(p for p in item.params if p.name not in spread or p.name in left))
 
-    def edge(self, cell: str, space: CellSpace, chosen: ChosenEdge) -> s.Edge:
+    def is_spread(self, item: s.Definition, parameter: str) -> bool:
+        """Whether a parameter's default was decided edge by edge."""
+        spots = {(way[0].start, way[0].end) for edge, way in self.spread if edge is not None}
+        return any(isinstance(node, s.Name) and node.id == parameter
+                   and (node.span.start, node.span.end) in spots for node in walk(item.body))  # fmt: skip
+
+    def edge(
+        self, cell: str, space: CellSpace, chosen: ChosenEdge, defaults: Mapping[str, s.Expr]
+    ) -> s.Edge:
         edge = space.edges[chosen.edge]
-        texts = {
-            self._start(key, edge.rows[key]): self._option(key, edge.rows[key], option)
-            for key, option in chosen.options
-        }
         syntax = edge.syntax
         made = s.Edge(
             syntax.span, s.Name(syntax.start.span, edge.start), s.Name(syntax.end.span, edge.end),
-            self.rewrite(syntax.operation, texts),
+            self.rewrite(syntax.operation, (edge.start, edge.end), (), -1, defaults),
         )  # fmt: skip
         note = self.notes.get((cell, chosen.edge))
         if note is not None:
             self.comments[id(made)] = note
         return made
 
-    def rewrite(self, node: Any, texts: Mapping[int, tuple[str, s.Expr]]) -> Any:
-        """The tree with every choice that starts at one of these characters replaced."""
+    def rewrite(
+        self, node: Any, edge: Edge | None, within: Way, option: int, defaults: Mapping[str, s.Expr]
+    ) -> Any:
+        """The tree on an edge (or on none), where `within` led to it, with the answer in place of choices."""
         if isinstance(node, tuple):
-            return tuple(self.rewrite(item, texts) for item in node)
+            return tuple(self.rewrite(item, edge, within, option, defaults) for item in node)
         if not isinstance(node, s.Node):
             return node
-        if isinstance(node, (s.Name, s.Call, s.Attribute, s.Alternatives)) and node.span.start in texts:
-            name, option = texts[node.span.start]
-            if isinstance(node, s.Alternatives) or _callee_name(node) == name:
-                expression: s.Expr = _placed(option, node.span)
-                self.used.append((name, expression))
-                return expression
+        if isinstance(node, (s.Name, s.Call, s.Attribute, s.Alternatives)):
+            span = node.span
+            way = (*within, Spot(id(span.source), span.start, span.end, option))
+            if (edge, way) in self.answers:
+                return self.answer(edge, way, span, defaults)
+            if isinstance(node, s.Name) and node.id in defaults and (edge, way) in self.spread:
+                return _placed(self.rewrite(defaults[node.id], edge, way, -1, {}), span)
         changes = {}
         for field in fields(node):
             value = getattr(node, field.name)
             if isinstance(value, (tuple, s.Node)):
-                new = self.rewrite(value, texts)
+                new = self.rewrite(value, edge, within, option, defaults)
                 if new is not value:
                     changes[field.name] = new
         return replace(node, **changes) if changes else node
 
-
-def _callee_name(node: s.Expr) -> str | None:
-    if isinstance(node, s.Call):
-        return _callee_name(node.callee)
-    if isinstance(node, s.Attribute):
-        return node.name
-    return node.id if isinstance(node, s.Name) else None
+    def answer(self, edge: Edge | None, way: Way, span: Span, defaults: Mapping[str, s.Expr]) -> s.Expr:
+        """The alternative that was decided, itself with the answer in place of its choices."""
+        decision, option = self.answers[edge, way]
+        place = self.program.place(decision)
+        chosen = self.rewrite(place.options[option], edge, way, option, defaults)
+        self.used.append(place.options[option])
+        made: s.Expr = _placed(place.with_arguments(chosen), span)
+        return made
 
 
 def _placed(node: Any, span: Any) -> Any:
@@ -185,33 +200,22 @@ def _placed(node: Any, span: Any) -> Any:
 
 
 def _with_imports(
-    module: Module, program: Program, used: list[tuple[str, s.Expr]], items: tuple[s.Item, ...]
+    module: Module, used: list[s.Expr], items: tuple[s.Item, ...]
 ) -> tuple[s.Item, ...]:
     """Imports for names of alternatives that only the file of their choice could see."""
+    homes = {id(found.source): found for found in module.family()}
     missing: dict[tuple[str, ...], None] = {}
-    for choice, expression in used:
-        home = next((ref.module for ref in module.lookup(choice)), module)
-        for name in _names(expression):
-            if home is module or module.lookup(name):
-                continue
-            for ref in home.lookup(name)[:1]:
+    for node in walk(tuple(used)):
+        home = homes[id(node.span.source)]
+        if isinstance(node, s.Name) and home is not module and not module.lookup(node.id):
+            for ref in home.lookup(node.id)[:1]:
                 missing.setdefault(_import_path(ref.module, module))
     if not missing:
         return items
     at = next((i for i, item in enumerate(items) if not isinstance(item, s.Version)), len(items))
     span = items[0].span
-    names = tuple(s.ImportName(span, path, None) for path in missing)
+    names = tuple(s.ImportName(span, path, None) for path in sorted(missing))
     return (*items[:at], s.Import(span, names), *items[at:])
-
-
-def _names(node: Any) -> list[str]:
-    if isinstance(node, tuple):
-        return [name for item in node for name in _names(item)]
-    if isinstance(node, s.Name):
-        return [node.id]
-    if not isinstance(node, s.Node):
-        return []
-    return [n for f in fields(node) if f.name != "span" for n in _names(getattr(node, f.name))]
 
 
 def _import_path(target: Module, importer: Module) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from genolang.semantics.cells import CellBody
 from genolang.semantics.dense import image_maps
 from genolang.semantics.frames import POISON, Frame, Poisoned, Use, history, problem
 from genolang.semantics.program import Block, Mix
+from genolang.semantics.reach import names_of
 from genolang.semantics.signatures import definition_signature, reads
 from genolang.semantics.slots import fill_slot, zero_state
 from genolang.semantics.values import (
@@ -113,11 +114,11 @@ class Applier(CallEvaluator):
                     help="give every alternative the same channels and stride",
                 )  # fmt: skip
             results.append(result)
-        key, row = self.expansion.row(op, tuple(r.zero for r in results))
+        decision = self.expansion.decision(op, tuple(r.zero and not value.zero for r in results))
         if op.combine == "product":
             self._check_product(op, results, frame)
         try:
-            return frame.builder.mix(Mix(key, row, op.combine), results, op.span)
+            return frame.builder.mix(Mix(*decision, op.combine), results, op.span)
         except ShapeProblem as error:
             labels = [history(result) for result in dict.fromkeys(results)][:3]
             raise problem(frame, "G308", error.message, op.span, labels=labels) from None
@@ -273,8 +274,11 @@ class Applier(CallEvaluator):
         for param in ref.value_params:
             if param.name in given:
                 frame.names[param.name] = given[param.name]
+                if param.default is not None:
+                    self.expansion.given.setdefault((ref, param.name), span)
             elif param.default is not None:
                 frame.names[param.name] = self.evaluate(param.default, frame)
+                frame.defaults[param.name] = ref, param.default, frame
             else:
                 raise problem(
                     frame, "G201", f"`{ref.name}` needs `{param.name}`", span,
@@ -373,15 +377,6 @@ def at_place(frame: Frame, error: GenoError, span: Span) -> GenoError:
     """An error of the block under construction, said at the words that led to it."""
     first = error.diagnostics[0]
     return problem(frame, first.code, first.message, span, help=first.help, notes=first.notes)
-
-
-def names_of(expr: Any) -> list[str]:
-    found: list[str] = []
-    if isinstance(expr, s.Name):
-        found.append(expr.id)
-    for operand in getattr(expr, "operands", ()) or ():
-        found += names_of(operand)
-    return list(dict.fromkeys(found))
 
 
 def _maps(count: int) -> str:

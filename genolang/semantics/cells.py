@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from genolang.diagnostics import GenoError, Label, did_you_mean
@@ -11,7 +12,7 @@ from genolang.primitives import PRIMITIVES, ShapeProblem, broadcast
 from genolang.semantics.arithmetic import whole
 from genolang.semantics.edges import input_names, spell_out
 from genolang.semantics.frames import POISON, Frame, Poisoned, history, problem
-from genolang.semantics.program import CellSpace, SpaceEdge
+from genolang.semantics.program import BlockNode, CellSpace, Decision, SpaceEdge, open_decisions
 from genolang.semantics.values import (
     DefinitionRef,
     MapValue,
@@ -79,14 +80,14 @@ class CellBody:
         scope = self.frame.under(name.id)
         values = []
         for start, edge in edges:
-            value, rows = self.edge(start, name.id, edge, scope)
+            value, decisions = self.edge(start, name.id, edge, scope)
             values.append((value, edge))
-            space.append(SpaceEdge(start, name.id, rows, edge))
+            space.append(SpaceEdge(start, name.id, decisions, edge))
         self.frame.names[name.id] = self.sum(name, values)
 
     def edge(
         self, start: str, end: str, edge: s.Edge, scope: Frame
-    ) -> tuple[MapValue, dict[str, int]]:
+    ) -> tuple[MapValue, tuple[Decision, ...]]:
         frame = scope.under(start, edge=(start, end))
         op = self.operation(edge, frame)
         if not is_op(op):
@@ -98,8 +99,21 @@ class CellBody:
         assert isinstance(value, MapValue)
         before = len(frame.builder.nodes)
         result = self.applier.apply(op, value, frame, edge.span)
-        mixes = (n.mix for n in frame.builder.nodes[before:] if n.mix is not None)
-        return result, {mix.key: mix.row for mix in mixes}
+        return result, self.decisions(frame.builder.nodes[before:], (start, end))
+
+    def decisions(self, nodes: list[BlockNode], edge: tuple[str, str]) -> tuple[Decision, ...]:
+        """The decisions among these nodes whose words stand on an edge of this cell, as they read.
+
+        They may be made inside definitions that the edge calls; what those decide themselves is theirs.
+        """
+        sets = self.applier.expansion.sets
+        here = id(self.ref.module.source)
+        found = [
+            (place.way, decision) for decision in open_decisions(nodes)
+            for place in (sets[decision.key].places[decision.row],)
+            if place.edge == edge and place.definition == self.ref.name and place.way[0].source == here
+        ]  # fmt: skip
+        return tuple(decision for _, decision in sorted(found))
 
     def operation(self, edge: s.Edge, frame: Frame) -> Any:
         known = self.operations.get(id(edge))
@@ -136,7 +150,7 @@ class CellBody:
         keep = rank_by = None
         if self.keep is not None:
             keep = whole(self.applier.evaluate(self.keep.count, self.frame), self.keep.count.span, self.frame)
-            names = {key: key.split(".", 1)[1] for edge in space for key in edge.rows}
+            names = {d.key: d.key.split(".", 1)[1] for edge in space for d in edge.decisions}
             rank_by = next((k for k, n in names.items() if n == self.keep.choice.id), None)
             if rank_by is None:
                 raise problem(
@@ -145,7 +159,7 @@ class CellBody:
                     or (f"its edges hold {' and '.join(f'`{n}`' for n in sorted(set(names.values())))}"
                         if names else "a cell without choices needs no `keep`"),
                 )  # fmt: skip
-            counts = Counter(e.end for e in space if rank_by in e.rows)
+            counts = Counter(e.end for e in space if e.of(rank_by))
             for node in nodes:
                 count = counts[node]
                 if count < keep:
@@ -154,6 +168,13 @@ class CellBody:
                         f"{keep} edges cannot be kept of the {count} that lead into `{node}`", self.keep.span,
                         help="keep fewer, or let more edges with the choice lead into the node",
                     )  # fmt: skip
-        if any(edge.rows for edge in space):
-            cell = CellSpace(self.ref.name, tuple(space), keep, rank_by)
-            self.applier.expansion.cells[self.ref.name] = cell
+        cells = self.applier.expansion.cells
+        before = cells.get(self.ref)
+        if before is not None:
+            # Instances of a cell may read different words of an edge: `if stride == 1 then a else b`.
+            space = [
+                replace(edge, decisions=tuple(dict.fromkeys((*old.decisions, *edge.decisions))))
+                for old, edge in zip(before.edges, space, strict=True)
+            ]  # fmt: skip
+        if any(edge.decisions for edge in space):
+            cells[self.ref] = CellSpace(self.ref.name, tuple(space), keep, rank_by)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from genolang.diagnostics import Diagnostic, GenoError, Label, Source, did_you_m
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit
 from genolang.lang.parser import parse_expression
+from genolang.primitives import MapType
 from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.frames import Budget, Frame, Poisoned
 from genolang.semantics.modules import Module, load_module
@@ -84,14 +85,14 @@ def _expand_networks(checked: Checked, bad: set[DefinitionRef]) -> None:
     failed: set[DefinitionRef] = set()
     closed: dict[bool, dict[object, Block]] = {True: {}, False: {}}
     budget = Budget()
+    builders: list[NetworkBuilder] = []
     for ref in module.definitions.values():
         if ref.kind != "network" or not is_complete(ref) or bad & reach(ref) or budget.left < 0:
             continue
         if len(checked.diagnostics) >= limit("problems"):
             return
-        open_ = searching(module, ref)
-        builder = NetworkBuilder(module, searching=open_, closed=closed[open_], budget=budget)
-        program = builder.build(ref, {}, ref.syntax.name.span)
+        builder, program = _built(module, ref, {}, closed, budget)
+        builders.append(builder)
         new = [d for d in builder.expansion.diagnostics if d not in checked.diagnostics]
         checked.diagnostics += new
         expanded |= {block.name for block in builder.expansion.memo.values()}
@@ -100,8 +101,40 @@ def _expand_networks(checked: Checked, bad: set[DefinitionRef]) -> None:
         else:
             failed |= reach(ref)
     expanded |= {block.name for blocks in closed.values() for block in blocks.values()}
+    checked.diagnostics += _spread_and_given(builders)
     if not module.source.library and budget.left > 0:
         _try_alone(checked, expanded, failed, bad, budget)
+
+
+def _built(
+    module: Module, ref: DefinitionRef, given: dict[str, Any],
+    closed: dict[bool, dict[object, Block]] | None = None, budget: Budget | None = None,
+) -> tuple[NetworkBuilder, Program | None]:  # fmt: skip
+    """A network expanded as one that is searched, if it meets an open choice, else as one that is not.
+
+    A text may lead to a choice by name without using it: `if stride == 1 then a else choice_of_b`.
+    """
+    for open_ in (True, False) if searching(module, ref) else (False,):
+        builder = NetworkBuilder(
+            module, searching=open_, closed=None if closed is None else closed[open_], budget=budget
+        )
+        program = builder.build(ref, given, ref.syntax.name.span)
+        if program is None or any(not choice.plug for choice in program.choices.values()):
+            break
+    return builder, program
+
+
+def _spread_and_given(builders: list[NetworkBuilder]) -> list[Diagnostic]:
+    """Parameters whose default is decided edge by edge, though another use of the cell gives them."""
+    spread = {key: span for b in builders for key, span in b.expansion.spread.items()}
+    given = {key: span for b in builders for key, span in b.expansion.given.items()}
+    return [
+        Diagnostic("G422", f"`{name}` of `{ref.name}` is decided edge by edge here, but given elsewhere",
+                   span,
+                   (Label(given[ref, name], "given here"),),
+                   help="write the choice on the edges themselves, or give the parameter everywhere")
+        for (ref, name), span in spread.items() if (ref, name) in given
+    ]  # fmt: skip
 
 
 def is_complete(ref: DefinitionRef) -> bool:
@@ -109,45 +142,70 @@ def is_complete(ref: DefinitionRef) -> bool:
     return all(p.default is not None for p in ref.syntax.params)
 
 
-TRIAL = (64, 16, 16)
+TRIAL = MapType(64, 16, 16)
+TRIALS = 40
 
 
 def _try_alone(
     checked: Checked, expanded: set[str], failed: set[DefinitionRef], bad: set[DefinitionRef], budget: Budget
 ) -> None:
-    """Expand attention modules that no network uses on a 64x16x16 map, which any should take."""
-    from genolang.primitives import MapType
+    """Expand attention modules that no network uses on a 64x16x16 map, which most take.
 
+    One that does not may be made for the maps of this file, as those that an answer leaves out are:
+    it must take one of the maps of the file's networks.
+    """
+    trials = list(dict.fromkeys([TRIAL, *_maps(checked.programs.values())]))[:TRIALS]
     for ref in checked.module.definitions.values():
         complete = is_complete(ref) and ref.map_params == ["x"]
         if ref.kind != "attention" or not complete or ref.name in expanded or bad & reach(ref):
             continue
         if len(checked.diagnostics) >= limit("problems") or budget.left < 0:
             return
-        open_ = searching(checked.module, ref)
-        builder = NetworkBuilder(checked.module, searching=open_, budget=budget)
-        own = Builder(ref.name)
-        span = ref.syntax.name.span
-        frame = Frame("", checked.module, own, Scope(), {}, (), None, None)
-        x = own.input(MapType(*TRIAL), span)
-        try:
-            block = builder.applier.block(ref, {}, {"x": x}, frame, span)
-            if block.output_type != MapType(*TRIAL):
-                raise fail("G301", f"the attention module `{ref.name}` turns {MapType(*TRIAL)} into"
-                           f" {block.output_type}", span, help="attention keeps the shape of its map;"
-                           " define anything else as an `op`")  # fmt: skip
-        except GenoError as error:
-            builder.expansion.report(error)
-        except Poisoned:
-            pass
-        except RecursionError:
-            builder.expansion.report(builder.expansion.too_deep(span))
+        builder = _try(checked.module, ref, TRIAL, budget)
+        if builder.expansion.diagnostics and any(
+            not _try(checked.module, ref, trial, budget).expansion.diagnostics for trial in trials[1:]
+        ):
+            continue
         # A network that has a mistake may use it, and may have said the same.
         said = {(d.code, d.span) for d in checked.diagnostics}
         unused = "no network here uses `{}`, so it" if ref not in failed else "`{}`"
-        note = f"{unused.format(ref.name)} was tried on a map of {MapType(*TRIAL)}"
+        note = f"{unused.format(ref.name)} was tried on a map of {TRIAL}"
         found = [replace(d, notes=(*d.notes, note)) for d in builder.expansion.diagnostics]
         checked.diagnostics += [d for d in found if (d.code, d.span) not in said]
+
+
+def _try(module: Module, ref: DefinitionRef, type: MapType, budget: Budget) -> NetworkBuilder:
+    """An attention module put to a map by itself; diagnostics gather in the builder's expansion."""
+    builder = NetworkBuilder(module, searching=searching(module, ref), budget=budget)
+    own = Builder(ref.name)
+    span = ref.syntax.name.span
+    frame = Frame("", module, own, Scope(), {}, (), None, None)
+    x = own.input(type, span)
+    try:
+        block = builder.applier.block(ref, {}, {"x": x}, frame, span)
+        if block.output_type != type:
+            raise fail("G301", f"the attention module `{ref.name}` turns {type} into"
+                       f" {block.output_type}", span, help="attention keeps the shape of its map;"
+                       " define anything else as an `op`")  # fmt: skip
+    except GenoError as error:
+        builder.expansion.report(error)
+    except Poisoned:
+        pass
+    except RecursionError:
+        builder.expansion.report(builder.expansion.too_deep(span))
+    return builder
+
+
+def _maps(programs: Iterable[Program]) -> Iterator[MapType]:
+    """The maps of some networks, those of what they call included."""
+    seen: set[int] = set()
+    stack = [program.block for program in programs]
+    while stack:
+        block = stack.pop()
+        if id(block) not in seen:
+            seen.add(id(block))
+            yield from (node.type for node in block.nodes if not node.type.is_vector)
+            stack += [node.body for node in block.nodes if node.body is not None]
 
 
 def find_network(module: Module, name: str | None) -> DefinitionRef:
@@ -177,9 +235,12 @@ def expand_network(checked: Checked, name: str | None, given: Mapping[str, Any])
         return checked.programs[ref.name]
     builder = NetworkBuilder(checked.module, searching=searching(checked.module, ref))
     values = {key: _value(builder, ref, key, value) for key, value in given.items()}
-    program = builder.build(ref, values, ref.syntax.name.span)
+    builder, program = _built(checked.module, ref, values)
     if program is None or builder.expansion.diagnostics:
         raise GenoError(builder.expansion.diagnostics)
+    conflicts = _spread_and_given([builder])
+    if conflicts:
+        raise GenoError(conflicts)
     return program
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from genolang.diagnostics import Label, Span, did_you_mean
 from genolang.lang import syntax as s
 from genolang.semantics.arguments import bind_definition
 from genolang.semantics.expand import Evaluator
-from genolang.semantics.frames import Frame, problem
+from genolang.semantics.frames import Frame, Within, problem
 from genolang.semantics.values import (
     ChoiceOp,
     DefinedOp,
@@ -16,6 +17,7 @@ from genolang.semantics.values import (
     Op,
     PrimitiveOp,
     describe,
+    has_choice,
     is_local,
     is_op,
 )
@@ -47,7 +49,7 @@ class ChoiceEvaluator(Evaluator):
                 help="write them with `|` between: `choice c = skip | sep_conv(3)`",
             )  # fmt: skip
         made = self.make_choice(ref.name, options, combine, extra, inner, frame, span)
-        if _hashable(known) and not any(is_local(op) for op in made.options):
+        if _hashable(known) and not any(is_local(op) or has_choice(op) for op in made.options):
             self.expansion.options[known] = made.options
         return made
 
@@ -55,8 +57,9 @@ class ChoiceEvaluator(Evaluator):
         self, name: str, options: Any, combine: str, extra: Any, inner: Frame, frame: Frame, span: Span
     ) -> ChoiceOp:
         ops = []
-        for option in options:
-            op = self.evaluate(option, inner)
+        way = Within(frame.home, frame.way(span), -1)
+        for number, option in enumerate(options):
+            op = self.evaluate(option, replace(inner, within=replace(way, option=number)))
             if not is_op(op):
                 raise problem(inner, "G205", f"an alternative is an operation, not {describe(op)}",
                               option.span)  # fmt: skip
@@ -71,9 +74,7 @@ class ChoiceEvaluator(Evaluator):
         frame: Frame, span: Span,
     ) -> ChoiceOp:  # fmt: skip
         added = tuple(s.Arg(arg.span, name, arg.value) for name, _, arg in extra)
-        return ChoiceOp(
-            name, ops, options, added, combine, frame.definition, frame.edge, span.start, span
-        )
+        return ChoiceOp(name, ops, options, added, combine, frame.home, frame.edge, frame.way(span), span)
 
     def call_choice(self, expr: s.Call, args: list[Any], frame: Frame) -> ChoiceOp:
         ref = self.choice_ref(expr.callee, frame)

@@ -6,6 +6,7 @@ every operation is expanded once per set of arguments and input shapes.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from genolang.diagnostics import Label, Span, did_you_mean
@@ -16,6 +17,7 @@ from genolang.semantics.arithmetic import NUMERIC_FUNCTIONS, arithmetic
 from genolang.semantics.frames import POISON, Expansion, Frame, Poisoned, Use, problem
 from genolang.semantics.modules import Module, core_names
 from genolang.semantics.names import names_in_scope
+from genolang.semantics.reach import holds_choice, names_of
 from genolang.semantics.values import (
     ChoiceOp,
     DefinedOp,
@@ -28,6 +30,7 @@ from genolang.semantics.values import (
     PrimitiveOp,
     SlotOp,
     describe,
+    has_choice,
     is_number,
     is_op,
     size_of,
@@ -87,12 +90,21 @@ class Evaluator:
             value = frame.names[name]
             if value is POISON:
                 raise Poisoned
-            return value
+            return self.spread(expr, value, frame) if frame.edge is not None else value
         if frame.main is not None and name in "xCHW":
             return frame.main if name == "x" else getattr(frame.main.type, name)
         if name == "searching":
             return self.expansion.searching
         return self.global_name(name, expr.span, frame)
+
+    def spread(self, expr: s.Name, value: Any, frame: Frame) -> Any:
+        """A name on an edge: choices of a parameter's default are decided for each edge apart."""
+        if expr.id not in frame.defaults or not (is_op(value) and has_choice(value)):
+            return value
+        ref, default, bound = frame.defaults[expr.id]
+        self.expansion.spread.setdefault((ref, expr.id), expr.span)
+        here = frame.inside(expr.span)
+        return self.evaluate(default, replace(bound, edge=frame.edge, within=here.within))
 
     def global_name(self, name: str, span: Span, frame: Frame) -> Any:
         found = frame.module.lookup(name)
@@ -168,9 +180,16 @@ class Evaluator:
         return base[index]
 
     def eval_if(self, expr: s.If, frame: Frame) -> Any:
-        return self.evaluate(
-            expr.then if self.condition(expr.condition, frame) else expr.otherwise, frame
-        )
+        taken = self.condition(expr.condition, frame)
+        if self.expansion.searching and "searching" in names_of(expr.condition):
+            for branch in (expr.then, expr.otherwise):
+                if "searching" not in frame.names and holds_choice(frame.module, branch):
+                    raise problem(
+                        frame, "G421", "a choice stands in a branch on `searching`", branch.span,
+                        help="put the choice before the `if`: the answer reads the other branch, so nothing"
+                        " would be decided",
+                    )  # fmt: skip
+        return self.evaluate(expr.then if taken else expr.otherwise, frame)
 
     def condition(self, expr: s.Expr, frame: Frame) -> bool:
         value = self.evaluate(expr, frame)
@@ -313,8 +332,10 @@ class Evaluator:
             if len(items) != len(expr.names):
                 raise problem(frame, "G205", f"{len(expr.names)} names for {len(items)} values", expr.span)
             names = frame.names | {n.id: v for n, v in zip(expr.names, items, strict=True)}
+            named = {n.id for n in expr.names}
+            defaults = {name: bound for name, bound in frame.defaults.items() if name not in named}
             inner = Frame(frame.definition, frame.module, frame.builder, frame.scope, names,
-                          frame.uses, frame.main, frame.edge)  # fmt: skip
+                          frame.uses, frame.main, frame.edge, frame.within, defaults)  # fmt: skip
             op = self.evaluate(expr.body, inner)
             if not is_op(op):
                 raise problem(frame, "G205", f"`for` repeats an operation, not {describe(op)}",

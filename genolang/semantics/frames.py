@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Label, Span, fail
@@ -13,8 +13,8 @@ from genolang.records import record
 from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.modules import Module
 from genolang.semantics.plugs import Plugs
-from genolang.semantics.program import Block, CellSpace, ChoiceSet, Option, Place
-from genolang.semantics.values import ChoiceOp, MapValue, Op
+from genolang.semantics.program import Block, CellSpace, ChoiceSet, Decision, Option, Place, Spot, Way
+from genolang.semantics.values import ChoiceOp, DefinitionRef, MapValue, Op
 
 
 @record(frozen=True)
@@ -25,9 +25,20 @@ class Use:
     span: Span
 
 
+@record(frozen=True)
+class Within:
+    """What is evaluated stands in for other words: those of `definition` at the end of the way, in
+    which `option` is the alternative that is being looked at, if it is one."""
+
+    definition: str
+    way: Way
+    option: int
+
+
 @dataclass(slots=True, eq=False)
 class Frame:
-    """One definition being expanded."""
+    """One definition being expanded. `defaults` has the parameters that were not given, each with the
+    frame in which its default stands."""
 
     definition: str
     module: Module
@@ -37,11 +48,29 @@ class Frame:
     uses: tuple[Use, ...]
     main: MapValue | None = None
     edge: tuple[str, str] | None = None
+    within: Within | None = None
+    defaults: dict[str, tuple[DefinitionRef, Expr, Frame]] = field(default_factory=dict)
+
+    def way(self, span: Span) -> Way:
+        """The way to words of this text."""
+        spot = id(span.source), span.start, span.end
+        if self.within is None:
+            return (Spot(*spot),)
+        return (*self.within.way, Spot(*spot, self.within.option))
+
+    @property
+    def home(self) -> str:
+        """The definition in whose text it is written what this frame evaluates."""
+        return self.definition if self.within is None else self.within.definition
+
+    def inside(self, span: Span, option: int = -1) -> Frame:
+        """The same frame, for what stands in for these words."""
+        return replace(self, within=Within(self.home, self.way(span), option))
 
     def under(self, word: str, edge: tuple[str, str] | None = None) -> Frame:
         """The same frame, its weights named under a word, perhaps on another edge."""
         return Frame(self.definition, self.module, self.builder, self.scope.child(word), self.names,
-                     self.uses, self.main, edge or self.edge)  # fmt: skip
+                     self.uses, self.main, edge or self.edge, self.within, self.defaults)  # fmt: skip
 
 
 class Poisoned(Exception):
@@ -56,7 +85,7 @@ class _OpenSet:
     key: str
     name: str
     syntax: tuple[Expr, ...]
-    options: tuple[Option, ...]
+    zeros: list[bool]
     rows: dict[object, int] = field(default_factory=dict)
     places: list[Place] = field(default_factory=list)
     plug: bool = False
@@ -97,7 +126,10 @@ class Expansion:
         self.diagnostics: list[Diagnostic] = []
         self.said: set[object] = set()
         self.sets: dict[str, _OpenSet] = {}
-        self.cells: dict[str, CellSpace] = {}
+        self.cells: dict[DefinitionRef, CellSpace] = {}
+        # Parameters with choices on edges: those that stand for their default there, those given.
+        self.spread: dict[tuple[DefinitionRef, str], Span] = {}
+        self.given: dict[tuple[DefinitionRef, str], Span] = {}
         self.plugs = Plugs()
 
     def report(self, error: GenoError) -> None:
@@ -115,8 +147,11 @@ class Expansion:
             return fail("G007", message, span, help=help)
         return problem(deepest, "G007", message, deepest.uses[-1].span, help=help)
 
-    def row(self, op: ChoiceOp, zeros: tuple[bool, ...]) -> tuple[str, int]:
-        """The choice set and row of a decision: one row per place in the text (and edge)."""
+    def decision(self, op: ChoiceOp, zeros: tuple[bool, ...]) -> Decision:
+        """The decision that a choice is: one for each way to its words, and on each edge.
+
+        `zeros` says which alternatives compute zeros here.
+        """
         key = f"{op.definition}.{op.name}"
         number = 1
         # Two choices written in place with different alternatives are two sets.
@@ -124,29 +159,29 @@ class Expansion:
             number += 1
             key = f"{op.definition}.{op.name}_{number}"
         if key not in self.sets:
-            options = tuple(Option(s, z) for s, z in zip(op.syntax, zeros, strict=True))
-            self.sets[key] = _OpenSet(key, op.name, op.syntax, options)
+            self.sets[key] = _OpenSet(key, op.name, op.syntax, [False] * len(zeros))
         found = self.sets[key]
-        place = (op.edge, op.start, id(op.span.source))
-        if place not in found.rows:
-            found.rows[place] = len(found.rows)
-            found.places.append(Place(op.definition, op.span, op.edge, op.syntax, op.added))
-        return key, found.rows[place]
+        found.zeros[:] = map(any, zip(found.zeros, zeros, strict=True))
+        identity = (op.edge, op.way)
+        if identity not in found.rows:
+            found.rows[identity] = len(found.rows)
+            found.places.append(Place(op.definition, op.span, op.edge, op.way, op.syntax, op.added))
+        return Decision(key, found.rows[identity])
 
     def plug_row(self, key: str, slot: str, index: int, network: str, span: Span) -> int:
         """The row of a slot whose module a search may switch off."""
         if key not in self.sets:
             words = Name(span, "off"), Name(span, "on")
-            options = Option(words[0], False), Option(words[1], False)
-            self.sets[key] = _OpenSet(key, slot, words, options, plug=True)
+            self.sets[key] = _OpenSet(key, slot, words, [False, False], plug=True)
         found = self.sets[key]
         found.rows[index] = index
-        found.places.append(Place(network, span, None, found.syntax, ()))
+        way = (Spot(id(span.source), span.start, span.end, index),)
+        found.places.append(Place(network, span, None, way, found.syntax, ()))
         return index
 
     def choices(self) -> dict[str, ChoiceSet]:
         return {
-            key: ChoiceSet(key, s.name, s.options, tuple(s.places), s.plug)
+            key: ChoiceSet(key, s.name, tuple(map(Option, s.syntax, s.zeros)), tuple(s.places), s.plug)
             for key, s in self.sets.items()
         }
 

@@ -75,19 +75,22 @@ class Module:
             names |= set(module.definitions)
         return names
 
+    def family(self) -> list[Module]:
+        """This file and every one that it imports, directly or not, once."""
+        found: list[Module] = []
+        stack = [self]
+        while stack:
+            module = stack.pop()
+            if module not in found:
+                found.append(module)
+                stack += [m for _, m in module.imports] + list(module.aliases.values())
+        return found
+
     @property
     def all_diagnostics(self) -> list[Diagnostic]:
         """Those of this file and, where they are the user's too, of the files it imports."""
-        found = list(self.diagnostics)
-        seen = {id(self)}
-        stack = [m for _, m in self.imports] + list(self.aliases.values())
-        while stack:
-            module = stack.pop()
-            if id(module) not in seen and not module.source.library:
-                seen.add(id(module))
-                found += module.diagnostics
-                stack += [m for _, m in module.imports] + list(module.aliases.values())
-        return found
+        theirs = [m for m in self.family()[1:] if not m.source.library]
+        return [d for module in (self, *theirs) for d in module.diagnostics]
 
 
 def read_source(path: str) -> Source:

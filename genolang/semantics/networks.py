@@ -10,7 +10,7 @@ from genolang.diagnostics import Diagnostic, GenoError, Span, did_you_mean, fail
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit, limit_note
 from genolang.primitives import MapType
-from genolang.semantics.apply import Applier, names_of
+from genolang.semantics.apply import Applier
 from genolang.semantics.arguments import bind_definition, complete
 from genolang.semantics.arithmetic import whole
 from genolang.semantics.builder import Builder, Scope
@@ -18,7 +18,7 @@ from genolang.semantics.dense import IMAGE, answers_every_pixel
 from genolang.semantics.frames import Budget, Expansion, Frame, Poisoned, Use, history, problem
 from genolang.semantics.modules import Module
 from genolang.semantics.program import Block, Program
-from genolang.semantics.reach import slots
+from genolang.semantics.reach import names_of, slots
 from genolang.semantics.slots import begin_network, begin_stage, check_plugs, read_plugs
 from genolang.semantics.values import (
     DefinedOp,

@@ -6,10 +6,10 @@ used. Numbers refer to `nodes` by position; weights live at paths that read like
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from genolang.diagnostics import Span
 from genolang.lang.syntax import Arg, Call, Edge, Expr
@@ -20,6 +20,31 @@ Path = tuple[str, ...]
 Kind = Literal["input", "layer", "call", "mix"]
 
 
+class Decision(NamedTuple):
+    """What a search decides once, by its name in one program: a row of a choice set.
+
+    What it belongs to, a place in the text on an edge or a slot, stands in the set's `rows`.
+    """
+
+    key: str
+    row: int
+
+
+class Spot(NamedTuple):
+    """Where a choice is used: in which source, between which characters, and, for a choice inside an
+    alternative of another choice, in which of that choice's alternatives (else -1)."""
+
+    source: int
+    start: int
+    end: int
+    option: int = -1
+
+
+Way = tuple[Spot, ...]
+"""The uses that lead to a choice, the outermost first: those of choices around it, and of a
+parameter of a cell that stands for its default."""
+
+
 @record(frozen=True)
 class Mix:
     """A decision left open: softmax weights of row `row` of the choice set `key` over the inputs."""
@@ -27,6 +52,10 @@ class Mix:
     key: str
     row: int
     combine: str = "sum"
+
+    @property
+    def decision(self) -> Decision:
+        return Decision(self.key, self.row)
 
 
 # Made by the ten thousand, so with a compiled constructor.
@@ -100,6 +129,11 @@ class Block:
         return found
 
     @cached_property
+    def decisions(self) -> tuple[Decision, ...]:
+        """Every decision that is open in here, in the order of the nodes, once."""
+        return open_decisions(self.nodes)
+
+    @cached_property
     def expanded_nodes(self) -> int:
         """The number of layers with every call counted in full."""
         return sum(1 if n.body is None else n.body.expanded_nodes for n in self.nodes)
@@ -129,6 +163,17 @@ class Block:
         return sorted(wanted)
 
 
+def open_decisions(nodes: Iterable[BlockNode]) -> tuple[Decision, ...]:
+    """The decisions of some nodes and of what they call, in their order, once."""
+    found: dict[Decision, None] = {}
+    for node in nodes:
+        if node.mix is not None:
+            found[node.mix.decision] = None
+        elif node.body is not None and node.body.open:
+            found.update(dict.fromkeys(node.body.decisions))
+    return tuple(found)
+
+
 @record(frozen=True)
 class Option:
     """One alternative, and whether it computes zeros (and so can never be the answer)."""
@@ -145,20 +190,21 @@ class Option:
 
 @record(frozen=True)
 class Place:
-    """Where a decision stands: in which definition, at which words, on which edge if on one.
+    """What a decision belongs to: words of a definition, and an edge if they stand on one.
 
-    `options` are the alternatives as written, `added` the arguments that this place hands on to them.
+    Two decisions of a program differ in `edge` or in `way`. `options` are the alternatives as written,
+    `added` the arguments that this place hands on to them; `span` is the use of the choice itself.
     """
 
     definition: str
     span: Span
     edge: tuple[str, str] | None
+    way: Way
     options: tuple[Expr, ...]
     added: tuple[Arg, ...]
 
-    def option(self, number: int) -> Expr:
+    def with_arguments(self, chosen: Expr) -> Expr:
         """An alternative as it reads when it stands here by itself."""
-        chosen = self.options[number]
         if not self.added:
             return chosen
         if isinstance(chosen, Call):
@@ -182,12 +228,16 @@ class ChoiceSet:
 
 @record(frozen=True)
 class SpaceEdge:
-    """An edge of a searched cell, the text it comes from, its decisions: choice set key -> row."""
+    """An edge of a searched cell, the text it comes from, its decisions as the text reads."""
 
     start: str
     end: str
-    rows: Mapping[str, int]
+    decisions: tuple[Decision, ...]
     syntax: Edge
+
+    def of(self, key: str | None) -> tuple[Decision, ...]:
+        """The edge's decisions in one choice set."""
+        return tuple(d for d in self.decisions if d.key == key)
 
 
 @record(frozen=True)
@@ -230,6 +280,15 @@ class Program:
     cells: tuple[CellSpace, ...]
     arguments: Mapping[str, Any]
     plugs: tuple[Plugged, ...] = ()
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """Everything that a search decides, set by set."""
+        return tuple(Decision(key, row) for key, choice in self.choices.items()
+                     for row in range(len(choice.rows)))  # fmt: skip
+
+    def place(self, decision: Decision) -> Place:
+        return self.choices[decision.key].rows[decision.row]
 
     @property
     def answer(self) -> tuple[int, ...]:

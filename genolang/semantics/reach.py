@@ -29,6 +29,20 @@ def slots(ref: DefinitionRef) -> frozenset[str]:
     return frozenset(slot for found in reach(ref) for slot in _direct(found).slots)
 
 
+def names_of(syntax: Any) -> list[str]:
+    """The names in a text, as it reads."""
+    return list(dict.fromkeys(node.id for node in reversed([*walk(syntax)]) if isinstance(node, s.Name)))
+
+
+def holds_choice(module: Module, expr: s.Expr) -> bool:
+    """Whether an expression leads to a choice by any name, or has alternatives."""
+    direct = _direct_of(module, expr)
+    return direct.alternatives or any(
+        found.kind == "choice" or _direct(found).alternatives
+        for reference in direct.references for found in reach(reference)
+    )
+
+
 def reach(ref: DefinitionRef) -> set[DefinitionRef]:
     """Every definition that a definition's text leads to by any name, itself included."""
     seen: set[DefinitionRef] = set()
@@ -46,26 +60,31 @@ def _direct(ref: DefinitionRef) -> Direct:
     known: Direct | None = ref.module.references.get(ref)
     if known is not None:
         return known
+    made = _direct_of(ref.module, ref.syntax)
+    ref.module.references[ref] = made
+    return made
+
+
+def _direct_of(module: Module, syntax: s.Node) -> Direct:
     found: dict[DefinitionRef, None] = {}
     alternatives = False
     names: set[str] = set()
-    for expr in _walk(ref.syntax):
+    for expr in walk(syntax):
         if isinstance(expr, s.Alternatives):
             alternatives = True
         elif isinstance(expr, s.Slot):
             names.add(expr.name)
         elif isinstance(expr, s.Name):
-            found.update(dict.fromkeys(ref.module.lookup(expr.id)))
+            found.update(dict.fromkeys(module.lookup(expr.id)))
         elif isinstance(expr, s.Attribute) and isinstance(expr.base, s.Name):
-            alias = ref.module.aliases.get(expr.base.id)
+            alias = module.aliases.get(expr.base.id)
             if alias is not None and expr.name in alias.definitions:
                 found[alias.definitions[expr.name]] = None
-    made = Direct(tuple(found), frozenset(names), alternatives)
-    ref.module.references[ref] = made
-    return made
+    return Direct(tuple(found), frozenset(names), alternatives)
 
 
-def _walk(node: Any) -> Iterator[s.Node]:
+def walk(node: Any) -> Iterator[s.Node]:
+    """Every node of a tree, or of several."""
     stack = [node]
     while stack:
         current = stack.pop()

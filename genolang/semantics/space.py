@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from genolang.primitives import PRIMITIVES
-from genolang.semantics.program import Block, CellSpace, Program
+from genolang.semantics.program import Block, CellSpace, Decision, Program
 
 
 def usable(program: Program, key: str) -> list[int]:
@@ -20,14 +20,68 @@ def edges_by_node(cell: CellSpace) -> dict[str, list[int]]:
     """The numbers of the edges into every node that a search may drop, by node."""
     found: dict[str, list[int]] = {}
     for number, edge in enumerate(cell.edges):
-        if cell.rank_by is None or cell.rank_by in edge.rows:
+        if cell.rank_by is None or edge.of(cell.rank_by):
             found.setdefault(edge.end, []).append(number)
     return found
 
 
-def decisions_in_cells(program: Program) -> set[tuple[str, int]]:
+def decisions_in_cells(program: Program) -> set[Decision]:
     """Every decision that stands on an edge of a cell."""
-    return {d for cell in program.cells for edge in cell.edges for d in edge.rows.items()}
+    return {d for cell in program.cells for edge in cell.edges for d in edge.decisions}
+
+
+def outer(program: Program) -> dict[Decision, tuple[Decision, int]]:
+    """The decisions that stand in an alternative of another one: that one, and the alternative.
+
+    They are part of an answer only where it takes that alternative.
+    """
+    ways = {
+        (program.place(d).edge, program.place(d).way): d
+        for d in program.decisions if not program.choices[d.key].plug
+    }  # fmt: skip
+    found: dict[Decision, tuple[Decision, int]] = {}
+    for (edge, way), decision in ways.items():
+        for length in range(len(way) - 1, 0, -1):
+            if way[length].option >= 0:
+                found[decision] = ways[edge, way[:length]], way[length].option
+                break
+    return found
+
+
+def part_of(
+    decisions: Iterable[Decision], chosen: Mapping[Decision, int],
+    around: Mapping[Decision, tuple[Decision, int]],
+) -> list[Decision]:
+    """Those decisions that are part of an answer; `around` is what `outer` gives."""
+
+    def counts(decision: Decision) -> bool:
+        if decision not in around:
+            return True
+        other, option = around[decision]
+        return chosen[other] == option and counts(other)
+
+    return [decision for decision in decisions if counts(decision)]
+
+
+def where(program: Program, decision: Decision) -> str:
+    """Where in its set a decision belongs: `s0 -> n1`, `line 7`, `block 3`; empty for the only one.
+
+    Where one choice is decided several times in a line or on an edge, the column stands behind it.
+    """
+    choice, place = program.choices[decision.key], program.place(decision)
+    if choice.plug:
+        return f"block {decision.row + 1}"
+    if len(choice.rows) == 1:
+        return ""
+    line, column = place.span.source.position(place.span.start)
+    alike = [p for p in choice.rows if p.edge == place.edge and (p.edge or p.span.line == line)]
+    found = f"{place.edge[0]} -> {place.edge[1]}" if place.edge else f"line {line}"
+    return found if len(alike) == 1 else f"{found}, column {column}"
+
+
+def label(program: Program, decision: Decision) -> str:
+    """A decision in the words of the text: `normal.operation, s0 -> n1`, `small.gate, line 7`."""
+    return ", ".join(filter(None, (decision.key, where(program, decision))))
 
 
 def count_choices(program: Program) -> int:
@@ -38,22 +92,37 @@ def count_choices(program: Program) -> int:
 def count_genotypes(program: Program) -> int:
     """The number of different answers: kept edges of every node times the options on each."""
     total = 1
+    ways = _Ways(program)
     for cell in program.cells:
         ranked: set[int] = set()
         for numbers in edges_by_node(cell).values():
-            ways = [_ways(program, cell, n) for n in numbers]
-            total *= _kept(ways, len(numbers) if cell.keep is None else cell.keep)
+            each = [ways.of(cell.edges[n].decisions) for n in numbers]
+            total *= _kept(each, len(numbers) if cell.keep is None else cell.keep)
             ranked.update(numbers)
-        total *= math.prod(_ways(program, cell, n) for n in range(len(cell.edges)) if n not in ranked)
+        rest = (n for n in range(len(cell.edges)) if n not in ranked)
+        total *= math.prod(ways.of(cell.edges[n].decisions) for n in rest)
     inside = decisions_in_cells(program)
-    for key, choice in program.choices.items():
-        free = sum((key, row) not in inside for row in range(len(choice.rows)))
-        total *= len(usable(program, key)) ** free
-    return total
+    return total * ways.of([d for d in program.decisions if d not in inside])
 
 
-def _ways(program: Program, cell: CellSpace, edge: int) -> int:
-    return math.prod(len(usable(program, key)) for key in cell.edges[edge].rows)
+class _Ways:
+    """How many answers decisions have, those inside their alternatives counted where they are taken."""
+
+    def __init__(self, program: Program) -> None:
+        self.usable = {key: usable(program, key) for key in program.choices}
+        self.around = outer(program)
+        self.within: dict[tuple[Decision, int], list[Decision]] = {}
+        for decision, place in self.around.items():
+            self.within.setdefault(place, []).append(decision)
+
+    def of(self, decisions: Iterable[Decision]) -> int:
+        return math.prod(self.one(d) for d in decisions if d not in self.around)
+
+    def one(self, decision: Decision) -> int:
+        return sum(
+            math.prod(map(self.one, self.within.get((decision, option), ())))
+            for option in self.usable[decision.key]
+        )
 
 
 def _kept(ways: list[int], keep: int) -> int:

@@ -11,6 +11,7 @@ from genolang.diagnostics import Span
 from genolang.lang import syntax as s
 from genolang.primitives import MapType, Primitive
 from genolang.records import record
+from genolang.semantics.program import Way
 
 if TYPE_CHECKING:
     from genolang.semantics.builder import Builder
@@ -108,7 +109,8 @@ class ForkOp:
 
 @record(frozen=True)
 class ChoiceOp:
-    """Several operations of which a search is to choose one, at one place of the text."""
+    """Several operations of which a search is to choose one: a decision of its own on every edge and
+    at every way that leads to its words in the text."""
 
     name: str
     options: tuple[Op, ...]
@@ -117,7 +119,7 @@ class ChoiceOp:
     combine: str
     definition: str
     edge: tuple[str, str] | None
-    start: int
+    way: Way
     span: Span = field(compare=False)
     size: int = field(init=False, compare=False, repr=False, default=0)
 
@@ -222,6 +224,11 @@ def parts(value: Any) -> Iterator[Any]:
         yield from parts(part)
 
 
+def has_choice(value: Any) -> bool:
+    """Whether a choice is open anywhere in an operation."""
+    return any(isinstance(part, ChoiceOp) for part in parts(value))
+
+
 def is_local(value: Any) -> bool:
     """Whether a value belongs to the block in which it was made (it holds a map or weights)."""
     return any(isinstance(part, (SharedOp, MapValue)) for part in parts(value))
@@ -239,7 +246,7 @@ def is_movable(value: Any) -> TypeGuard[Op]:
 def on_edge(op: Op, edge: tuple[str, str]) -> Op:
     """A movable operation on another edge."""
     if isinstance(op, ChoiceOp):
-        return ChoiceOp(op.name, op.options, op.syntax, op.added, op.combine, op.definition, edge, op.start,
+        return ChoiceOp(op.name, op.options, op.syntax, op.added, op.combine, op.definition, edge, op.way,
                         op.span)  # fmt: skip
     if isinstance(op, PipeOp):
         return PipeOp(tuple([on_edge(stage, edge) for stage in op.stages]), op.span)

@@ -64,10 +64,7 @@ def test_every_scheme_is_an_answer_and_comes_back_from_its_text(text):
     for scheme in draws(space, 30):
         assert space.parse(space.text(scheme)) == scheme
         genotype = space.genotype(scheme)
-        said = {(key, row): option for (key, row), option in genotype.others}
-        for cell, edges in genotype.cells:
-            edges_of = next(c for c in space.program.cells if c.definition == cell).edges
-            said |= {(key, edges_of[e.edge].rows[key]): option for e in edges for key, option in e.options}
+        said = genotype.options
         for row, option in zip(space.rows, scheme, strict=True):
             zero = space.program.choices[row.key].options[option].zero
             assert said.get((row.key, row.row)) == (None if zero else option)
