@@ -146,22 +146,20 @@ class _Supernet(_Network):
 
     def __init__(self, checked: Checked, program: Program, genotype: Genotype) -> None:
         super().__init__(program)
-        self.chosen = dict(genotype.others)
+        self.chosen = genotype.options
         # By the place of a node's name: which of its edges are kept, in the order in which they are written.
         self.edges: dict[object, tuple[int, ...]] = {}
         nodes = dict(_nodes(checked))
         spaces = {cell.definition: cell for cell in program.cells}
         for cell, edges in genotype.cells:
             space = spaces[cell].edges
-            for edge in edges:
-                self.chosen |= {(key, space[edge.edge].rows[key]): option for key, option in edge.options}
             for name in nodes[cell]:
                 mine = [number for number, edge in enumerate(space) if edge.end == name.id]
                 self.edges[name.span] = tuple(mine.index(e.edge) for e in edges if e.edge in mine)
 
     def selected(self, node: BlockNode) -> int:
         assert node.mix is not None
-        return node.inputs[self.chosen[node.mix.key, node.mix.row]]
+        return node.inputs[self.chosen[node.mix.decision]]
 
     def kept(self, place: _Place) -> tuple[int, ...]:
         node = place.node

@@ -146,7 +146,12 @@ def count_by_hand(checked: Checked, program: Program, most: int = 400) -> int | 
         for (key, row), (option, strength) in zip(rows, chosen, strict=True):
             logits[key][row][option] = strength
         genotypes.add(derive(program, logits))
-    return len({_without_order(discrete_text(checked, program, genotype)) for genotype in genotypes})
+    texts = {discrete_text(checked, program, genotype) for genotype in genotypes}
+    ends = [(cell.definition, edge.start, edge.end) for cell in program.cells for edge in cell.edges]
+    if len(strengths) == 1:
+        return len(texts)
+    # Of two edges between the same nodes the text does not tell which is which.
+    return len(set(map(_without_order, texts))) if len(set(ends)) == len(ends) else None
 
 
 def _without_order(text: str) -> str:

@@ -12,18 +12,7 @@ from generated.search_maker import Draw, Maker, Spec
 # Features, and pairs of them, that do not hold yet, each with what happens. Taking one out of here turns it
 # on everywhere: in its own test, in the mixtures of features and in the long run.
 WAITING: dict[str, str] = {
-    "argument": "a choice as an argument is written with the last edge's answer on every edge",
-    "nested": "as `argument`",
-    "inside_with_argument": "as `argument`",
-    "default": "as `argument`, where the default is taken on an edge",
-    "cell_parameter": "the answer still reads the parameter, so that its choice stays open",
-    "twice": "a choice twice on an edge gets one answer for both",
-    "added": "as `twice`",
-    "masks": "as `argument`: `masked(mask)` on an edge",
-    "imported": "as `argument`: `around(choice)` on an edge",
-    "imported_as": "alternatives of a choice behind an alias stand in the answer without their import",
     "parameters": "a parameter of a choice is unknown to its alternatives (G101)",
-    "unused": "an attention module that nothing uses any more is tried on a map that it does not take (G301)",
     "stages": "an alternative of several steps becomes as many stages",
     "slots+stages": "a scheme has no string for a stage without slots (G419)",
 }
