@@ -161,8 +161,8 @@ def describe_genotype(program: Program, genotype: Genotype) -> dict[str, list[st
     found |= {key: [bits] for key, bits in schemes(program, genotype).items()}
     for decision, option in genotype.others:
         if not program.choices[decision.key].plug:
-            texts = filter(None, (where(program, decision), _text(program, decision, option)))
-            found.setdefault(decision.key, []).append(" : ".join(texts))
+            words = where(program, decision), _text(program, decision, option)
+            found.setdefault(decision.key, []).append(" : ".join(filter(None, words)))
     return found
 
 

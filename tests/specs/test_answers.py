@@ -67,10 +67,7 @@ def shorter(spec: str) -> Checked:
 
 @pytest.mark.parametrize("seed", [0, 1])
 @pytest.mark.parametrize(("spec", "name"), [
-    pytest.param(spec, name, id=f"{spec}-{name}", marks=[pytest.mark.xfail(
-        strict=True, reason="a choice as an argument is written with the last edge's answer")]
-        if spec == "att_darts/product" else [])
-    for spec, name in SEARCHES
+    pytest.param(spec, name, id=f"{spec}-{name}") for spec, name in SEARCHES
 ])  # fmt: skip
 def test_an_answer_of_a_shipped_search_is_what_was_decided(spec, name, seed):
     given, size = SMALL[spec]
