@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from genolang.search.workers import Workers
     from genolang.semantics.check import Checked
     from genolang.semantics.program import Program
-    from genolang.semantics.settings import TaskKind
+    from genolang.semantics.settings import TaskKind, TrainSettings
     from genolang.train.datasets import Dataset
     from genolang.train.run_folder import RunFolder
 
@@ -132,6 +132,24 @@ def split_values(values: Mapping[str, str], record: type) -> tuple[dict[str, str
     names = {f.name for f in fields(record)} - {"method"}
     settings = {k: v for k, v in values.items() if k in names}
     return {k: v for k, v in values.items() if k not in names}, settings
+
+
+def training_of(checked: Checked, request: Request) -> tuple[TrainSettings, str | None, dict[str, Any]]:
+    """The settings of a training, its network and what that is given: the spec's with the changes."""
+    from genolang.diagnostics import GenoError
+    from genolang.semantics.recipes import check_recipes, network_for
+    from genolang.semantics.sections import train_settings
+    from genolang.semantics.settings import TrainSettings
+
+    given, changed = split_values(request.values, TrainSettings)
+    sections = checked.module.sections("train")
+    if changed:
+        sections = [*sections, setting_section("train", changed)]
+        problems = check_recipes(checked.module, (), sections)
+        if problems:
+            raise GenoError(problems)
+    settings = train_settings(sections, {})
+    return settings, *network_for(settings.network, request.network, given)
 
 
 def setting_section(kind: str, settings: Mapping[str, str]) -> Any:

@@ -65,8 +65,9 @@ class Prepared:
 def prepare(request: Request) -> Prepared:
     """The spec, its settings, the network and the data. Errors: G505, G508, and those of its parts."""
     from genolang.cli import runs
-    from genolang.diagnostics import fail
+    from genolang.diagnostics import GenoError, fail
     from genolang.semantics.check import expand_network
+    from genolang.semantics.recipes import check_recipes, network_for
     from genolang.semantics.sections import search_settings
     from genolang.semantics.settings import SearchSettings, crop_size
 
@@ -82,10 +83,14 @@ def prepare(request: Request) -> Prepared:
                    help="add one: `search { method darts }`")  # fmt: skip
     if changed:
         sections = [*sections, runs.setting_section("search", changed)]
-    settings = search_settings(sections, {})
+        problems = check_recipes(checked.module, sections, checked.module.sections("train"))
+        if problems:
+            raise GenoError(problems)
+    settings = search_settings(sections, {}, checked.module.sections("train"))
     if request.seed is not None:
         settings = replace(settings, seed=request.seed)
-    program = expand_network(checked, request.network, given)
+    network, given = network_for(settings.network, request.network, given)
+    program = expand_network(checked, network, given)
     if not program.choices:
         raise fail("G505", f"the network `{program.name}` has no choices to search",
                    help="write one: `choice operation = skip | sep_conv(3)`")  # fmt: skip
@@ -114,7 +119,7 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
             reporter.message(line)
         common: Any = {"seed": settings.seed, "device": ready.device, "reporter": reporter,
                        "resume": request.resume is not None, "workers": workers}  # fmt: skip
-        asked = (checked, request.network, ready.given, settings, ready.data, run)
+        asked = (checked, program.name, ready.given, settings, ready.data, run)
         if settings.method == "all":
             from genolang.cli.compared import write_comparison
 

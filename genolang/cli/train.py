@@ -48,8 +48,7 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     from genolang.compiler import driver
     from genolang.diagnostics import fail
     from genolang.semantics.check import expand_network
-    from genolang.semantics.sections import train_settings
-    from genolang.semantics.settings import TrainSettings, crop_size
+    from genolang.semantics.settings import crop_size
     from genolang.train.pouring import pour
     from genolang.train.training import train_network
 
@@ -57,12 +56,8 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     runs.use_threads(request.threads)
     runs.switch_off(request.without)
     checked = runs.read_spec(request)
-    given, changed = runs.split_values(request.values, TrainSettings)
-    sections = checked.module.sections("train")
-    if changed:
-        sections = [*sections, runs.setting_section("train", changed)]
-    settings = train_settings(sections, {})
-    program = expand_network(checked, request.network, given)
+    settings, network, given = runs.training_of(checked, request)
+    program = expand_network(checked, network, given)
     if program.choices:
         raise fail("G506", f"the network `{program.name}` has open choices: {', '.join(program.choices)}",
                    help=f"let a search make them: genoc search {request.spec}")  # fmt: skip

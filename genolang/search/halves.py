@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from genolang.diagnostics import fail
-from genolang.semantics.settings import SearchSettings
+from genolang.semantics.settings import SearchSettings, TrainSettings
 from genolang.train.batches import Batches, evaluation_batches, generator_for
 from genolang.train.datasets import Dataset
 
@@ -34,12 +34,17 @@ class Halves:
         self.weights, self.choices = order[:cut], order[cut:]
         self._settings, self._data, self._device = settings, data, device
 
-    def batches(self, indices: Tensor, seed: int, stream: str) -> Batches:
-        """Shuffled and augmented batches of one half; the streams of a seed are independent."""
-        data, settings = self._data, self._settings
+    def batches(
+        self, indices: Tensor, seed: int, stream: str, settings: TrainSettings | None = None
+    ) -> Batches:
+        """Shuffled and augmented batches of one half; the streams of a seed are independent.
+
+        Batch size and changes are the search's, or those of a training.
+        """
+        data, chosen = self._data, settings or self._settings
         return Batches(
-            data.train_images, data.train_labels, indices, settings.batch, seed, data.mean,
-            data.std, settings.augment, self._device, stream,
+            data.train_images, data.train_labels, indices, chosen.batch, seed, data.mean,
+            data.std, chosen.augment, self._device, stream,
         )
 
     def measured(self) -> Iterable[tuple[Tensor, Tensor]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from genolang.compiler import driver
 from genolang.search.halves import Halves
 from genolang.semantics.program import Program
-from genolang.semantics.settings import SearchSettings, TrainSettings
+from genolang.semantics.settings import SearchSettings
 from genolang.train.batches import generator_for
 from genolang.train.datasets import Dataset
 from genolang.train.loop import SAVE_EVERY_S, Fitted, fit
@@ -25,7 +26,7 @@ def score_program(
     run: RunFolder | None = None, phase: str = "score", resume: bool = False,
     reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
 ) -> float:
-    """The accuracy (0 to 1) of a discrete program after `score_epochs` epochs; see `train_score`."""
+    """The accuracy (0 to 1) of a discrete program that is trained as a score; see `train_score`."""
     return accuracy_of(train_score(
         program, settings, data, seed=seed, device=device, run=run, phase=phase, resume=resume,
         reporter=reporter, save_every_s=save_every_s,
@@ -37,22 +38,20 @@ def train_score(
     run: RunFolder | None = None, phase: str = "score", resume: bool = False,
     reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
 ) -> Fitted:
-    """Trains a discrete program on the weights' half of the search, from weights drawn by `seed`.
+    """Trains a discrete program as `score` says, from weights drawn by `seed`.
+
+    It sees the weights' half of the search.
 
     The choices' half serves as the validation images; `settings.seed` draws the halves. Two runs
     with one seed have the same batches, whatever the program. Raises what
     `genolang.train.loop.fit` raises.
     """
-    training = TrainSettings(
-        data=settings.data, epochs=settings.score_epochs, batch=settings.batch,
-        split=1 - settings.split, optimizer=settings.score, augment=settings.augment,
-        precision=settings.precision, seed=seed,
-    )
+    training = replace(settings.scoring(), seed=seed)
     module = fresh_module(program, seed)
     module.to(device)
     halves = Halves(settings, data, device)
     return fit(
-        module, training, halves.batches(halves.weights, seed, "score"), halves.measured,
+        module, training, halves.batches(halves.weights, seed, "score", training), halves.measured,
         seed=seed, device=device, phase=phase, run=run, resume=resume, reporter=reporter,
         save_every_s=save_every_s,
     )

@@ -46,12 +46,13 @@ def discrete_text(
 
 
 def discrete_program(
-    checked: Checked, program: Program, genotype: Genotype, given: Mapping[str, Any]
-) -> Program:
-    """The answer's network: its text checked and expanded like any other."""
+    checked: Checked, program: Program, genotype: Genotype, given: Mapping[str, Any],
+    network: str | None = None,
+) -> Program:  # fmt: skip
+    """The answer's network, or another one of the file: its text checked and expanded like any other."""
     text = discrete_text(checked, program, genotype)
     found = check_source(Source(checked.module.source.name, text), checked.module.path)
-    return expand_network(found, program.name, given)
+    return expand_network(found, network or program.name, given)
 
 
 def recheck(checked: Checked, text: str) -> None:

@@ -19,7 +19,7 @@ from genolang.semantics.names import check_names
 from genolang.semantics.networks import NetworkBuilder
 from genolang.semantics.program import Block, Program
 from genolang.semantics.reach import reach, searching
-from genolang.semantics.sections import read_section
+from genolang.semantics.sections import names_networks, read_section
 from genolang.semantics.values import DefinitionRef, MapValue
 
 
@@ -75,6 +75,12 @@ def _check_module(checked: Checked) -> None:
                 Diagnostic("G412", f"a file has one `{kind}` section", extra.span,
                            (Label(sections[0].span, "first here"),))
             )  # fmt: skip
+    search, train = module.sections("search"), module.sections("train")
+    if names_networks((*search, *train)):
+        # Most files do not, and need not pay for the import.
+        from genolang.semantics.recipes import check_recipes
+
+        checked.diagnostics += check_recipes(module, search, train)
     _expand_networks(checked, bad)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from genolang.diagnostics import GenoError, did_you_mean, fail
 from genolang.lang import syntax as s
+from genolang.semantics.settings import NetworkChoice
 
 Read = Callable[[s.Expr], Any]
 
@@ -107,3 +108,35 @@ def callee(expr: s.Expr, table: Mapping[str, Any], what: str) -> tuple[str, s.Ca
         raise fail("G504", f"there is no {what} called `{name[:40]}`", expr.callee.span,
                    help=did_you_mean(name, table) or f"there are {', '.join(table)}")  # fmt: skip
     return name, expr
+
+
+def network(expr: s.Expr) -> NetworkChoice:
+    """A network by its name, with some of its parameters where it is called."""
+    call = expr if isinstance(expr, s.Call) else s.Call(expr.span, expr, ())
+    if not isinstance(call.callee, s.Name):
+        raise bad(expr, "a network of this file", "`supernet` or `supernet(channels=36)`")
+    return NetworkChoice(call.callee.id, tuple(
+        (name, _text(value)) for name, value in named_arguments(call).items()
+    ))
+
+
+def _text(expr: s.Expr) -> str:
+    """An expression on one line, without comments."""
+    text = expr.span.text
+    if "\n" not in text:
+        return text
+    from genolang.lang.printer import print_expression
+
+    return print_expression(expr)
+
+
+def named_arguments(call: s.Call) -> dict[str, s.Expr]:
+    """Arguments of a setting's call, which all say their names."""
+    found: dict[str, s.Expr] = {}
+    for arg in call.args:
+        if arg.name is None:
+            raise fail("G503", "what is given here says its name", arg.span, help="`name=value`")
+        if arg.name in found:
+            raise fail("G502", f"`{arg.name}` is given twice", arg.span)
+        found[arg.name] = arg.value
+    return found

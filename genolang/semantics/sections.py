@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any, get_args
 
 from genolang.diagnostics import Diagnostic, GenoError, Label, did_you_mean, fail
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit
 from genolang.semantics.datasets import data_name
-from genolang.semantics.readers import Read, arguments, bad, callee, count, flag, items, real, word
+from genolang.semantics.readers import (
+    Read,
+    arguments,
+    bad,
+    callee,
+    count,
+    flag,
+    items,
+    named_arguments,
+    network,
+    real,
+    word,
+)
 from genolang.semantics.settings import (
     Augmentation,
     OptimizerSettings,
@@ -135,16 +147,34 @@ def _compared(expr: s.Expr) -> tuple[str, ...]:
     return names
 
 
+def _score(expr: s.Expr) -> OptimizerSettings | dict[str, Any]:
+    """An optimiser, or what `train(...)` changes of the file's `train` section."""
+    name, call = callee(expr, {**_OPTIMIZERS, "train": ()}, "optimiser")
+    if name != "train":
+        return optimizer(expr)
+    found: dict[str, Any] = {}
+    taken = {key: read for key, read in TRAIN.items() if key not in _OF_THE_SEARCH}
+    for key, value in named_arguments(call).items():
+        if key in _OF_THE_SEARCH:
+            raise fail("G501", f"a score takes its `{key}` from the search", value.span,
+                       help=f"leave it out, or set `{key}` in `search`")  # fmt: skip
+        if key not in taken:
+            raise fail("G501", f"`train` has no setting `{key}`", value.span, help=did_you_mean(key, taken))
+        found[key] = taken[key](value)
+    return found
+
+
+_OF_THE_SEARCH = ("task", "data", "split", "seed")
 _SEED = count(0, 2**31 - 1)
 _SHARED: dict[str, Read] = {
-    "data": _data, "epochs": count(1, 100_000), "batch": count(2, 100_000), "seed": _SEED,
+    "network": network, "data": _data, "epochs": count(1, 100_000), "batch": count(2, 100_000), "seed": _SEED,
     "augment": augmentations, "precision": word("auto", "float32"),
 }  # fmt: skip
 SEARCH: dict[str, Read] = _SHARED | {
     "method": _method, "split": real(0.05, 0.95), "weights": optimizer, "choices": optimizer,
     "init": real(0, 10), "choices_start": count(0), "fresh_validation": flag,
     "unrolled_radius": real(0, 1, open_low=True), "seeds": count(1, 1000), "random": count(0, 1000),
-    "score": optimizer, "score_epochs": count(1, 100_000), "connect": real(0, 1),
+    "score": _score, "score_epochs": count(1, 100_000), "connect": real(0, 1),
     "statistics": _statistics, "compare": _compared,
 }  # fmt: skip
 TRAIN: dict[str, Read] = _SHARED | {
@@ -193,9 +223,17 @@ def _settings(kind: str, sections: list[s.Section], changes: Mapping[str, Any], 
     return record(**(values | dict(changes)))
 
 
-def search_settings(sections: list[s.Section], changes: Mapping[str, Any]) -> SearchSettings:
-    """The settings of a file's `search` section, with some changed. Errors: G501 to G504."""
+def search_settings(
+    sections: list[s.Section], changes: Mapping[str, Any], train: Sequence[s.Section] = ()
+) -> SearchSettings:
+    """The settings of a file's `search` section, with some changed. Errors: G501 to G504.
+
+    `train` is the file's section of that name, which `score train` refers to.
+    """
     found: SearchSettings = _settings("search", sections, changes, SearchSettings)
+    if isinstance(found.score, Mapping):
+        found = replace(found, score=train_settings(list(train), found.score))
+        assert isinstance(found.score, TrainSettings)
     return found
 
 
@@ -203,3 +241,21 @@ def train_settings(sections: list[s.Section], changes: Mapping[str, Any]) -> Tra
     """The settings of a file's `train` section, with some changed. Errors: G501 to G504."""
     found: TrainSettings = _settings("train", sections, changes, TrainSettings)
     return found
+
+
+def settings_of(sections: Iterable[s.Section]) -> Iterator[s.Setting]:
+    """All settings as written."""
+    return (setting for section in sections for line in section.lines for setting in line.settings)
+
+
+def names_networks(sections: Iterable[s.Section]) -> bool:
+    """Whether sections may name networks or one another, which no section can be read for alone."""
+    return any(
+        setting.name == "network" or (setting.name == "score" and _callee(setting.value) == "train")
+        for setting in settings_of(sections)
+    )
+
+
+def _callee(expr: s.Expr) -> str | None:
+    name = expr.callee if isinstance(expr, s.Call) else expr
+    return name.id if isinstance(name, s.Name) else None

@@ -6,6 +6,7 @@ The sections are read by `genolang.semantics.sections`; nothing here imports tor
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from genolang.records import record
@@ -71,9 +72,18 @@ def crop_size(augmentations: Sequence[Augmentation]) -> int | None:
 
 
 @record(frozen=True)
+class NetworkChoice:
+    """The network that a section means, and some of its parameters, each as an expression's text."""
+
+    name: str
+    given: tuple[tuple[str, str], ...] = ()
+
+
+@record(frozen=True)
 class TrainSettings:
     """Training a discrete network from scratch.
 
+    `network` is the one to train where nobody asks for another, None for the file's only one.
     `split` is the share of the training set that is held out for validation; `seed` the default
     seed; `drop_path` a schedule of probabilities; `patience` epochs without a better validation (or
     training, where nothing is held out) result before stopping, None for never: accuracy, mean
@@ -81,6 +91,7 @@ class TrainSettings:
     precision (bfloat16 or float16 with loss scaling) on a GPU and float32 on a CPU.
     """
 
+    network: NetworkChoice | None = None
     task: TaskKind = "classification"
     data: str = "digits"
     epochs: int = 20
@@ -99,6 +110,7 @@ class TrainSettings:
 class SearchSettings:
     """A search: differentiable (DARTS and its attention form) or by samples from a trained supernet.
 
+    `network` is the one to search where nobody asks for another, None for the file's only one.
     `order` 1 or 2 is that of `darts`; `sampling` what the other methods are told, None for `darts`.
     `epochs` is the length of a differentiable search, or of the pre-training of a supernet that is
     sampled, which connects a slot with probability `connect` at every step. `split` the share of
@@ -107,11 +119,14 @@ class SearchSettings:
     logits move; `fresh_validation` draws a new random validation batch each step (as DARTS),
     otherwise one pass per epoch (as Att-DARTS). `seeds` searches are run and the best kept; each
     answer, `random` random genotypes as the control and the answers that `compare` names, is
-    trained from scratch for `score_epochs` on the weights' half with `score` and measured on the
-    other half. `statistics` is how many training batches give batch norms their statistics anew
-    before anything is measured in the supernet, 0 for the running ones.
+    trained from scratch on the weights' half as `score` says and measured on the other half.
+    `score` is an optimiser, everything else being as in the search, or a whole training;
+    `score_epochs` its length, None for 5 epochs or those of the training. `statistics` is how many
+    training batches give batch norms their statistics anew before anything is measured in the
+    supernet, 0 for the running ones.
     """
 
+    network: NetworkChoice | None = None
     method: str = "darts"
     order: Literal[1, 2] = 1
     sampling: MethodSettings | None = None
@@ -132,8 +147,18 @@ class SearchSettings:
     seeds: int = 1
     random: int = 3
     compare: tuple[RivalKind, ...] = ("cheapest", "dearest", "every_second")
-    score: OptimizerSettings = OptimizerSettings(decay=3e-4, clip=5.0)
-    score_epochs: int = 5
+    score: OptimizerSettings | TrainSettings = OptimizerSettings(decay=3e-4, clip=5.0)
+    score_epochs: int | None = None
     connect: float = 0.5
     statistics: int = 0
     precision: Literal["float32", "auto"] = "auto"
+
+    def scoring(self) -> TrainSettings:
+        """How an answer is trained from scratch to be measured; the halves are those of the search."""
+        if isinstance(self.score, TrainSettings):
+            training = self.score
+        else:
+            training = TrainSettings(epochs=5, batch=self.batch, optimizer=self.score,
+                                     augment=self.augment, precision=self.precision)  # fmt: skip
+        epochs = training.epochs if self.score_epochs is None else self.score_epochs
+        return replace(training, data=self.data, split=1 - self.split, epochs=epochs)

@@ -62,8 +62,6 @@ def _trained(path: Path, data_name: str | None) -> tuple[NetworkModule, Dataset,
     from genolang.cli import runs
     from genolang.compiler import driver
     from genolang.semantics.check import expand_network
-    from genolang.semantics.sections import train_settings
-    from genolang.semantics.settings import TrainSettings
     from genolang.train.pouring import pour
 
     request = _request(path)
@@ -71,9 +69,8 @@ def _trained(path: Path, data_name: str | None) -> tuple[NetworkModule, Dataset,
         raise fail("G704", f"`{path}` has no trained weights",
                    help="name a finished run of `genoc train`")  # fmt: skip
     checked = load(request.spec).checked
-    given, _ = runs.split_values(request.values, TrainSettings)
-    program = expand_network(checked, request.network, given)
-    settings = train_settings(checked.module.sections("train"), {})
+    settings, network, given = runs.training_of(checked, request)
+    program = expand_network(checked, network, given)
     name = data_name or request.data or settings.data
     data = runs.read_data(name, program)
     module = driver.to_module(program)
