@@ -16,11 +16,13 @@ from genolang.cli.runs import Request, run_options
 def train(as_json: bool, **asked: Any) -> None:
     """Train a discrete network from scratch, as the spec's `train` section says.
 
-    Writes weights.safetensors (best), last.safetensors and metrics.json into the run's folder.
+    Which network, the section says too, where there are several or it is to have other parameters;
+    --network takes another one. Writes weights.safetensors (best), last.safetensors and metrics.json into the run's folder.
 
     \b
     genoc train found.geno
-    genoc train darts/v2 --network cifar --data cifar10:data --set auxiliary=true
+    genoc train darts/v2 --data cifar10:data
+    genoc train found.geno --data cifar10:data --set channels=16
     """
     from genolang.cli.output import fail_with, print_json
     from genolang.diagnostics import GenoError

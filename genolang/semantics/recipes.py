@@ -52,11 +52,12 @@ def network_of_score(
     if choice is None:
         return searched, dict(given)
     ref = module.definitions.get(choice.name)
-    known = _parameters(ref) if ref is not None else set()
+    known = parameters_of(ref) if ref is not None else set()
     return choice.name, {k: v for k, v in given.items() if k in known} | dict(choice.given)
 
 
-def _parameters(ref: DefinitionRef) -> set[str]:
+def parameters_of(ref: DefinitionRef) -> set[str]:
+    """The parameters of a network and of those that it stands for, without expanding it."""
     networks = (found.syntax for found in reach(ref) if found.kind == "network")
     return {param.name for network in networks for param in network.params}
 
@@ -71,8 +72,8 @@ def _check_network(module: Module, expr: s.Expr) -> None:
         raise fail("G408", f"{module.source.name} has no network `{callee.id}`", callee.span,
                    help=did_you_mean(callee.id, names) or f"it has {', '.join(names) or 'none'}")  # fmt: skip
     for arg in expr.args if isinstance(expr, s.Call) else ():
-        if arg.name is not None and arg.name not in _parameters(ref):
-            known = sorted(_parameters(ref))
+        if arg.name is not None and arg.name not in parameters_of(ref):
+            known = sorted(parameters_of(ref))
             raise fail("G202", f"the network `{ref.name}` has no parameter `{arg.name}`", arg.span,
                        help=did_you_mean(arg.name, known)
                        or f"it has {', '.join(known) or 'none'}")  # fmt: skip

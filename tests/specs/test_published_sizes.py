@@ -1,5 +1,6 @@
 import json
 import math
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,10 @@ from click.testing import CliRunner
 from genolang.api import load
 from genolang.cli.main import main
 from genolang.compiler import driver
+from genolang.semantics.check import expand_network
+from genolang.semantics.modules import LIBRARY
+from genolang.semantics.recipes import network_for
+from genolang.semantics.sections import train_settings
 from genolang.semantics.space import count_genotypes
 
 # Parameters, open decisions and multiply-accumulates of convolutions and linear layers, as published or
@@ -77,6 +82,29 @@ def test_a_module_holds_as_many_numbers_as_its_plan_says() -> None:
         module, plan = found.module(), found.plan()
         assert sum(p.numel() for p in module.parameters()) == plan.params
         assert sum(b.numel() for b in module.buffers()) == plan.buffers
+
+
+CELL = re.compile(r"^cell (\w+)\(.*?^\}\n", re.M | re.S)
+
+
+@pytest.mark.parametrize(("searched", "found", "params"), [
+    ("darts/search", "darts/v1", 3_645_840), ("darts/search", "darts/v2", 3_825_768),
+    ("att_darts/search", "att_darts/found", 3_707_769), ("att_darts/product", "darts/v2", 3_825_768),
+])  # fmt: skip
+def test_the_published_cells_in_the_file_of_their_search_train_as_published(
+    searched: str, found: str, params: int, tmp_path: Path
+) -> None:
+    text, published = ((LIBRARY / f"{name}.geno").read_text("utf-8") for name in (searched, found))
+    cells = {match[1]: match[0] for match in CELL.finditer(published)}
+    assert set(cells) == {"normal", "reduction"}
+    (tmp_path / "found.geno").write_text(CELL.sub(lambda match: cells[match[1]], text), "utf-8")
+    for spec in (str(tmp_path / "found.geno"), found):
+        checked = load(spec).checked
+        settings = train_settings(checked.module.sections("train"), {})
+        name, given = network_for(settings.network, None, {})
+        assert expand_network(checked, name, given).params == params
+        assert (settings.epochs, settings.batch, settings.split, settings.drop_path.end) == (600, 96, 0, 0.2)
+        assert [change.kind for change in settings.augment] == ["crop", "flip", "cutout"]
 
 
 def test_darts_supernet_costs_300_million_multiply_accumulates() -> None:
