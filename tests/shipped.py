@@ -50,6 +50,7 @@ EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("residual_attention/cifar_2017", "attention"): {"channels": 4, "classes": 3},
     ("residual_attention/digits", "digits"): {"channels": 2, "classes": 3},
     ("residual_attention/imagenet", "attention56"): {"channels": 4, "classes": 3},
+    ("residual_attention/search", "attention56"): {"channels": 4, "classes": 3},
     ("resnet/cifar", "se_resnet20"): {"depth": 8, "classes": 3},
     ("resnet/imagenet", "bam_resnet50"): {"blocks": "[1, 1, 1, 1]", "width": 8, "classes": 3},
     ("std/mnasnet", "mnasnet_b1"): {"alpha": "1/4", "classes": 3},

@@ -16,8 +16,8 @@ from genolang.cli.runs import Request, run_options
 def train(as_json: bool, **asked: Any) -> None:
     """Train a discrete network from scratch, as the spec's `train` section says.
 
-    Which network, the section says too, where there are several or it is to have other parameters;
-    --network takes another one. Writes weights.safetensors (best), last.safetensors and metrics.json into the run's folder.
+    The section may name the network and its parameters too; --network takes another one. Writes
+    weights.safetensors (best), last.safetensors and metrics.json into the run's folder.
 
     \b
     genoc train found.geno

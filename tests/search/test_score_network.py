@@ -12,7 +12,13 @@ from genolang.search.search import run_search
 from genolang.search.space import random_genotype
 from genolang.search.writeback import discrete_program
 from genolang.semantics.check import expand_network
-from genolang.semantics.settings import Augmentation, NetworkChoice, OptimizerSettings, Schedule, TrainSettings
+from genolang.semantics.settings import (
+    Augmentation,
+    NetworkChoice,
+    OptimizerSettings,
+    Schedule,
+    TrainSettings,
+)
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder, read_journal
 
