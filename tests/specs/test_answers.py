@@ -28,6 +28,7 @@ SMALL: dict[str, tuple[dict[str, Any], tuple[int, int] | None]] = {
     "ean/clutter": ({"width": 4}, None),
     "ean/resnet164": ({}, None),
     "ean/resnet50": ({}, (64, 64)),
+    "residual_attention/search": ({"channels": 4, "classes": 3}, None),
 }
 # Where the number of slots hangs on a parameter, an answer has as many bits: here the text itself is of another
 # depth, without the published answers of its own.
