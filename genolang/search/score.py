@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from genolang.compiler import driver
+from genolang.diagnostics import fail
 from genolang.search.halves import Halves
+from genolang.search.space import Genotype
+from genolang.search.writeback import discrete_program
+from genolang.semantics.check import Checked
 from genolang.semantics.program import Program
+from genolang.semantics.recipes import network_of_score
 from genolang.semantics.settings import SearchSettings
 from genolang.train.batches import generator_for
 from genolang.train.datasets import Dataset
@@ -19,6 +25,23 @@ from genolang.train.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from genolang.compiler.backends.torch_module import NetworkModule
+
+
+def scored_program(
+    checked: Checked, searched: Program, genotype: Genotype, settings: SearchSettings,
+    given: Mapping[str, Any],
+) -> Program:  # fmt: skip
+    """The network in which an answer is scored. Error: G506 where it has choices of its own."""
+    choice = settings.scoring().network
+    name, arguments = network_of_score(checked.module, choice, searched.name, given)
+    program = discrete_program(checked, searched, genotype, arguments, name)
+    if program.choices:
+        raise fail(
+            "G506", f"answers are scored in the network `{name}`, which has choices that the search of"
+            f" `{searched.name}` does not make: {', '.join(program.choices)}",
+            help=f"`score train(network={searched.name})`, or search `{name}`",
+        )
+    return program
 
 
 def score_program(

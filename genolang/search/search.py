@@ -26,16 +26,14 @@ from genolang.search.references import (
     verdicts,
 )
 from genolang.search.schemes import SchemeSpace
-from genolang.search.score import accuracy_of, fresh_module, train_score
+from genolang.search.score import accuracy_of, fresh_module, scored_program, train_score
 from genolang.search.space import Genotype, derive, random_genotype
 from genolang.search.strategies import STRATEGIES
 from genolang.search.strategy import SearchEpoch
 from genolang.search.supernet import train_supernet
 from genolang.search.workers import Task, Workers
-from genolang.search.writeback import discrete_program
 from genolang.semantics.check import Checked, expand_network
 from genolang.semantics.program import Program
-from genolang.semantics.recipes import network_of_score
 from genolang.semantics.settings import SearchSettings
 from genolang.semantics.space import count_genotypes
 from genolang.train.datasets import Dataset
@@ -179,7 +177,8 @@ class Job:
         if self.settings.scoring().network is not None:
             # What is wrong with the network of the scores is said before anything is searched.
             with self.whole():
-                self.scored(random_genotype(self.program, random.Random(0)))
+                genotype = random_genotype(self.program, random.Random(0))
+                scored_program(self.checked, self.program, genotype, self.settings, self.given)
         # What a worker has begun is gone on with, also in a run's first sitting.
         self.resume = self.resume or self.workers is not None
 
@@ -236,7 +235,7 @@ class Job:
         if task.genotype is None:
             return self._searched(task.phase, self.settings, task.seed)
         with self.whole():
-            program = self.scored(task.genotype)
+            program = scored_program(self.checked, self.program, task.genotype, self.settings, self.given)
         fitted = train_score(
             program, self.settings, self.data, seed=task.seed, device=self.device,
             run=self.run, phase=task.phase, resume=self.run is not None and self.resume,
@@ -246,19 +245,6 @@ class Job:
             "genotype": task.genotype.to_json(), "score": accuracy_of(fitted),
             "seconds": sum(record.seconds for record in fitted.history),
         }
-
-    def scored(self, genotype: Genotype) -> Program:
-        """The network in which an answer is scored. Error: G506 where it has choices of its own."""
-        choice = self.settings.scoring().network
-        name, given = network_of_score(self.checked.module, choice, self.program.name, self.given)
-        program = discrete_program(self.checked, self.program, genotype, given, name)
-        if program.choices:
-            raise fail(
-                "G506", f"answers are scored in the network `{name}`, which has choices that the search"
-                f" of `{self.program.name}` does not make: {', '.join(program.choices)}",
-                help=f"`score train(network={self.program.name})`, or search `{name}`",
-            )
-        return program
 
     def search(
         self, phase: str, settings: SearchSettings, seed: int, weights: Mapping[str, torch.Tensor]
@@ -330,7 +316,9 @@ class Job:
             text = describe(name, space)
             try:
                 with self.whole():
-                    program = discrete_program(self.checked, self.program, genotype, self.given)
+                    program = scored_program(
+                        self.checked, self.program, genotype, self.settings, self.given
+                    )
             except GenoError as error:
                 if any(diagnostic.code == "G710" for diagnostic in error.diagnostics):
                     raise

@@ -115,14 +115,14 @@ def test_one_that_cannot_be_built_is_left_out_with_a_reason(monkeypatch):
         def message(self, text):
             said.append(text)
 
-    whole = search.discrete_program
+    whole = search.scored_program
 
-    def refuse(checked, program, genotype, given):
+    def refuse(checked, program, genotype, *rest):
         if "".join(schemes(program, genotype).values()) == "111111":
             raise fail("G505", "too large")
-        return whole(checked, program, genotype, given)
+        return whole(checked, program, genotype, *rest)
 
-    monkeypatch.setattr(search, "discrete_program", refuse)
+    monkeypatch.setattr(search, "scored_program", refuse)
     settings = replace(settings_for("heuristic"), compare=ALL, random=0)
     found = run_search(checked_text(SLOTS), "slots", {}, settings, small_digits(), seed=3, device=CPU, reporter=Heard())
     assert [one.name for one in found.references] == ["cheapest", "every_second"]

@@ -153,7 +153,7 @@ class Stage:
         changes = {"epochs": "1", "batch": "2", "split": "0.5"}
         if verb == "search":
             settings = search_settings(sections["search"], {}, sections["train"])
-            changes |= {"seeds": "1", "random": "0", "score_epochs": "1", "choices_start": "0"}
+            changes |= {"seeds": "1", "random": "0", "compare": "[]", "score_epochs": "1", "choices_start": "0"}
             if isinstance(settings.score, TrainSettings):
                 changes["score"] = score(settings.score, loaded, small)
             words += ["--method", method(settings)]
