@@ -159,9 +159,10 @@ class Expansion:
             number += 1
             key = f"{op.definition}.{op.name}_{number}"
         if key not in self.sets:
-            self.sets[key] = _OpenSet(key, op.name, op.syntax, [False] * len(zeros))
+            self.sets[key] = _OpenSet(key, op.name, op.syntax, [True] * len(zeros))
         found = self.sets[key]
-        found.zeros[:] = map(any, zip(found.zeros, zeros, strict=True))
+        # What is zeros in one place alone, since its map or its size is another one there, is no `none`.
+        found.zeros[:] = [a and b for a, b in zip(found.zeros, zeros, strict=True)]
         identity = (op.edge, op.way)
         if identity not in found.rows:
             found.rows[identity] = len(found.rows)

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from generated.forms import saved
 from reference.pouring import compiled
 from shipped import EXAMPLES, complete_networks, small, specs_with_networks
-from torch import Tensor, nn
+from torch import Tensor
 
 from genolang.api import Network, load
 from genolang.compiler import driver
@@ -17,24 +18,6 @@ from genolang.compiler.backends.torch_module import build_network
 from genolang.primitives import PRIMITIVES
 
 MAX_BYTES = 120_000_000
-
-
-def saved(module: nn.Module, image: Tensor) -> int:
-    """What a real training forward keeps for backward, every storage once, weights apart."""
-    own = {t.untyped_storage().data_ptr() for t in (*module.parameters(), *module.buffers())}
-    kept: dict[int, Tensor] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        address = tensor.untyped_storage().data_ptr()
-        if address not in own:
-            kept.setdefault(address, tensor)
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = module.train()(image)
-    # The graph holds its tensors alive until here, so no address stands for two storages.
-    del result
-    return sum(t.untyped_storage().nbytes() for t in kept.values())
 
 
 def assert_planned(network: Network, batch: int, *, fused: bool = True) -> None:
@@ -169,11 +152,14 @@ network tiny() {{
 @pytest.mark.parametrize("words", [
     "batch_norm -> conv(3)", "conv(3, groups=3) -> batch_norm", "gate -> conv(3)", "operation -> conv(3)",
     "conv(3, groups=3) -> conv(1, 4) -> batch_norm -> relu", "global_avg_pool -> linear(3)",
+    "conv(3) -> of_itself -> of_itself", "conv(3) -> twice_read",
 ])  # fmt: skip
 def test_a_plan_counts_layers_that_read_the_image_which_has_no_gradient(words: str) -> None:
     network = compiled(f"""geno 1
 choice gate = sigmoid | (conv(1) -> sigmoid) | (relu -> sigmoid) combine product
 choice operation = relu | max_pool(3)
+op of_itself = x * (x -> standardize(space) -> sigmoid)
+op twice_read = (x -> conv(3)) + x * sigmoid(x) + x * (x -> l2_norm(channels))
 op project = conv((H, W), 3, pad=0)
 network tiny() {{
   input image(3, 7, 9)

@@ -222,7 +222,7 @@ class _Calls:
             for depth in range(1, len(thing)):
                 if thing[:depth] not in seen:
                     seen.add(thing[:depth])
-                    found.append((self.access(thing[:depth]), Call(self.container(thing[:depth]), ())))
+                    found.append((self.place(thing[:depth]), Call(self.container(thing[:depth]), ())))
                     helpers |= {self.container(thing[:depth])} & set(HELPERS)
             if thing in self.owners:
                 of, values = self.owners[thing]
@@ -231,9 +231,12 @@ class _Calls:
             else:
                 made = constructor(self.graph.leaves[thing])
                 helpers |= {made.function} & set(HELPERS)
-            target = self.access(thing[:-1]) + ".append" if thing[:-1] in self.lists else self.access(thing)
-            found.append((target, made))
+            found.append((self.place(thing), made))
         return found
+
+    def place(self, path: Path) -> str:
+        """Where a layer, an inner class or a container is put: lists grow by one."""
+        return f"{self.access(path[:-1])}.append" if path[:-1] in self.lists else self.access(path)
 
 
 def _heights(graph: Graph, levels: dict[int, list[Graph]], known: dict[int, int]) -> int:

@@ -24,8 +24,9 @@ class Planned:
     """One operation of a graph in its order, before anything is left out.
 
     Of a mix, `places` holds the weights' slot and then those of the alternatives in `kept`. `spare`
-    is the operation that makes zeros in the place of an alternative that is not kept: the state of
-    a plug-in before its first use, which needs no place in a sum.
+    is the operation that makes zeros in the place of an alternative that is not kept, since its map was
+    zeros already: of a `vector`, as the state of a plug-in before its first use is, from any map of the
+    batch, else of the size of another alternative.
     """
 
     operation: int
@@ -35,6 +36,7 @@ class Planned:
     kept: tuple[int, ...] = ()
     sums: bool = False
     spare: int | None = None
+    vector: bool = False
 
 
 @dataclass(slots=True)
@@ -89,7 +91,11 @@ def pruned(
                 moved[item.result] = ABSENT
             else:
                 assert item.spare is not None, f"alternative {option} of {item.mix} is nowhere"
-                steps.append(Planned(item.spare, (0,), item.result))
+                like = 0 if item.vector else next((p for p in places[1:] if p != ABSENT), ABSENT)
+                if like == ABSENT:
+                    moved[item.result] = ABSENT
+                else:
+                    steps.append(Planned(item.spare, (like,), item.result))
             continue
         if item.sums and ABSENT in places:
             places = tuple(place for place in places if place != ABSENT)

@@ -331,7 +331,8 @@ class _Assembly:
                 found.operations.append(self.operation(module, node, types, prefix))
             sums = node.layer == "add" and node.attrs == {"constant": 0}
             spare = self.spare(found, node)
-            plan.append(Planned(operation, places, slots[number], node.mix, node.kept, sums, spare))
+            vector = node.type.is_vector
+            plan.append(Planned(operation, places, slots[number], node.mix, node.kept, sums, spare, vector))
         found.quick = [op.quick if isinstance(op, Quick) else op for op in found.operations]
         found.plan = tuple(plan)
         found.outputs = tuple(slots[o] for o in graph.outputs)
@@ -342,9 +343,10 @@ class _Assembly:
         known = self.root.choices.sets[node.mix.key].options if node.mix is not None else ()
         if all(option.zero or number in node.kept for number, option in enumerate(known)):
             return None
-        assert node.type.is_vector, "zeros that are an answer are states, vectors"
-        channels = node.type.C
-        found.operations.append(lambda x: x.new_zeros(x.shape[0], channels, 1, 1))
+        channels, vector = node.type.C, node.type.is_vector
+        found.operations.append(
+            lambda x: x.new_zeros(x.shape[0], channels, 1, 1) if vector else torch.zeros_like(x)
+        )
         return len(found.operations) - 1
 
     def operation(

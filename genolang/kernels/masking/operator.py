@@ -47,7 +47,7 @@ class Recalibrated(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, by: Implementation, relu: bool, x: Tensor, f: Tensor, m: Tensor) -> Tensor:
-        y, kept = (torch.empty_like(x), m) if by is None else by.recalibrated_forward(x, f, m, relu)
+        y, kept = (torch.empty_like(x), torch.empty_like(m)) if by is None else by.recalibrated_forward(x, f, m, relu)
         ctx.save_for_backward(f, kept, *([y] if relu else []))
         ctx.by = by
         return y
@@ -63,10 +63,13 @@ class Recalibrated(torch.autograd.Function):
 
 
 def _masked_shapes(t: Tensor, m: Tensor, gate: Gate) -> tuple[Tensor, Sequence[Tensor]]:
+    """What the CPU makes and keeps: the logits standardised, with three numbers a row; the logits and the
+    norms of their positions; or the mask."""
     if gate.kind == SPATIAL:
-        rows = m.new_empty(m.shape[:2])
-        return torch.empty_like(t), (m, rows, rows.clone())
-    return torch.empty_like(t), (m, m[:, :1].clone()) if gate.kind == CHANNEL else (m,)
+        return torch.empty_like(t), (torch.empty_like(m), *(m.new_empty(m.shape[:2]) for _ in range(3)))
+    if gate.kind == CHANNEL:
+        return torch.empty_like(t), (m, m[:, :1].clone())
+    return torch.empty_like(t), (torch.empty_like(m),)
 
 
 def masked(by: str, gate: Gate, t: Tensor, m: Tensor) -> Tensor:

@@ -1,16 +1,14 @@
-import importlib.util
 import re
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+from generated.forms import emitted
 from reference.pouring import compiled
 from shipped import complete_networks, images, outputs, randomise, small
-from torch import nn
 
 from genolang.api import Network
 from genolang.compiler import driver
@@ -61,26 +59,10 @@ network class_(depth=2) {
 )
 
 
-def written(network: Network, folder: Path) -> ModuleType:
-    """The generated file as a module of its own."""
-    path = folder / "generated_network.py"
-    path.write_text(driver.to_python(network.program), encoding="utf-8")
-    spec = importlib.util.spec_from_file_location("generated_network", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def model(network: Network, folder: Path) -> Any:
-    classes = [c for c in vars(written(network, folder)).values() if isinstance(c, type)]
-    return [c for c in classes if issubclass(c, nn.Module)][-1]()
-
-
 def assert_agrees(network: Network, folder: Path, *, p: float = 0.0) -> Any:
     """Same state dict, same results in training and evaluation, same statistics and gradients after."""
     ours: Any = network.module(fused=False).double()
-    theirs = model(network, folder).double()
+    theirs = emitted(network, folder).double()
     shapes = [(key, tensor.shape) for key, tensor in ours.state_dict().items()]
     assert [(key, tensor.shape) for key, tensor in theirs.state_dict().items()] == shapes
     assert {k: v.shape for k, v in getattr(theirs, "choices", {}).items()} == {
@@ -125,7 +107,7 @@ def test_the_generated_source_drops_the_same_paths(spec: str, name: str | None, 
 def test_one_seed_gives_both_the_same_initial_weights(tmp_path: Path) -> None:
     network = small("att_darts/found", "cifar", depth=4)
     states = []
-    for make in (lambda: network.module(fused=False), lambda: model(network, tmp_path)):
+    for make in (lambda: network.module(fused=False), lambda: emitted(network, tmp_path)):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(5)
             states.append(make().state_dict())
@@ -183,7 +165,7 @@ def test_the_source_is_laid_out_as_a_formatter_would(tmp_path: Path) -> None:
 
 def test_weights_with_batch_counters_load_into_the_generated_class(tmp_path: Path) -> None:
     network = small("darts/v2", "cifar")
-    found = model(network, tmp_path)
+    found = emitted(network, tmp_path)
     state = dict(found.state_dict())
     counted = {f"{k.removesuffix('running_mean')}num_batches_tracked": torch.tensor(1)
                for k in state if k.endswith("running_mean")}  # fmt: skip
@@ -265,7 +247,7 @@ network n {
   head  global_avg_pool -> linear(3)
 }
 """)
-    ours, theirs = network.module().eval(), model(network, tmp_path).eval()
+    ours, theirs = network.module().eval(), emitted(network, tmp_path).eval()
     randomise(ours)
     theirs.load_state_dict(ours.state_dict())
     image = (1e3 * images(network, 2)).half()
@@ -274,3 +256,23 @@ network n {
     torch.testing.assert_close(there, here, rtol=1e-2, atol=1e-3)
     for name, tensor in ours.state_dict().items():
         assert theirs.state_dict()[name].dtype == tensor.dtype, name
+
+
+def test_cells_that_are_expanded_in_place_are_made_in_their_list(tmp_path: Path) -> None:
+    network = compiled("""geno 1
+import std.attention
+op unit = conv(3) -> slot inside
+cell one(prev, channels=4) {
+  inputs s = prev -> conv(1, channels)
+  nodes  n1, n2
+  edges  earlier -> each : unit -> relu
+  return n2
+}
+network base {
+  input image(3, 5, 7)
+  cells 2 of one
+  head  global_avg_pool -> linear(2)
+}
+network n = base with se(r=2) at inside shared per network
+""", "n")
+    assert_agrees(network, tmp_path)

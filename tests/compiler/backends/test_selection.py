@@ -184,3 +184,36 @@ def test_a_compiled_network_follows_the_selection_and_an_exported_one_holds_it()
     module.select(None)
     torch.testing.assert_close(exported(images()), expected)
     torch.compiler.reset()
+
+
+BESIDE_ZEROS = """geno 1
+import std.ops, std.attention
+choice inner = relu | conv(3, bias=true)
+op part(before) = before -> (skip | sep_conv(3)) -> inner
+op unit(before) = (before -> slot here) + conv(1)
+op both = part(none) + part(conv(3))
+network base {
+  input image(3, 5, 7)
+  stem  conv(1, 4) -> (none -> (identity | conv(3, bias=true))) + conv(1) -> both
+  stages unit(none) -> unit(relu)
+  head  global_avg_pool -> linear(2)
+}
+network n = base with (conv(3, bias=true) -> se(r=2)) at here where search
+"""
+
+
+@pytest.mark.parametrize("fused", [True, False])
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_zeros_only_since_its_map_is_can_be_selected(seed, fused):
+    torch.manual_seed(seed)
+    network = compiled(BESIDE_ZEROS, "n")
+    found, expected = network.module(fused=fused).eval(), network.module(fused=False).eval()
+    expected.load_state_dict(found.state_dict())
+    assert sum(o.zero for s in found.choices.sets.values() for o in s.options) <= 1
+    chosen = {key: [int(torch.randint(len(s.options), ())) for _ in s.rows] for key, s in found.choices.sets.items()}
+    if any(s.options[row].zero for key, s in found.choices.sets.items() for row in chosen[key]):
+        chosen = {key: [1] * len(rows) for key, rows in chosen.items()}
+    found.select(chosen)
+    one_hot(expected, chosen)
+    image = torch.randn(2, 3, 5, 7)
+    torch.testing.assert_close(found(image), expected(image), rtol=1e-5, atol=1e-6)

@@ -1,0 +1,111 @@
+"""Whatever the spec says, all forms of its network compute one thing: held together over generated specs.
+
+`make soak` runs on for SOAK_SECONDS with specs that nobody has seen; what fails is shrunk.
+"""
+
+import copy
+import os
+import random
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from generated.forms import Case, emitted, poured, saved
+from generated.specs import specs
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+SHORT, AT_ONCE = 30, 50
+LONG_S = float(os.environ.get("SOAK_SECONDS", "600"))
+CALM = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False)
+Form = Callable[[str, int, bool], None]
+
+
+def fused(text: str, batch: int, training: bool) -> None:
+    case = Case(text, batch, training)
+    if (expected := case.known()) is not None:
+        found = case.result(poured(case.network.module(), case.plain))
+        case.hold(found, expected)
+
+
+def selected(text: str, batch: int, training: bool) -> None:
+    """One alternative of each choice, and then the mixture again."""
+    case = Case(text, batch, training)
+    if not case.plain.choices or (mixed := case.known()) is None:
+        return
+    sets = case.network.program.choices
+    drawn = random.Random(text)
+    chosen = {key: [drawn.choice([n for n, o in enumerate(s.options) if not o.zero] or [0]) for _ in s.rows]
+              for key, s in sets.items()}  # fmt: skip
+    module = poured(case.network.module(), case.plain)
+    case.plain.select(chosen)
+    module.select(chosen)
+    if (expected := case.known()) is not None:
+        case.hold(case.result(module), expected)
+    module = poured(module, case.plain)
+    module.select(None)
+    case.hold(case.result(module), mixed)
+
+
+def inference(text: str, batch: int, training: bool) -> None:
+    case = Case(text, batch, False)
+    if (expected := case.known()) is not None:
+        quick = case.network.for_inference(copy.deepcopy(case.plain).eval())
+        for _ in range(2):
+            found = case.result(quick)
+            given = ("output 0", "gradient of the image")
+            case.hold({n: found[n] for n in given}, {n: expected[n] for n in given})
+        with torch.no_grad():
+            answer = {"output 0": quick(case.image)}
+        case.hold(answer, {"output 0": expected["output 0"]})
+
+
+def source(text: str, batch: int, training: bool) -> None:
+    case = Case(text, batch, training)
+    if (expected := case.known()) is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            module = emitted(case.network, Path(folder))
+        if not hasattr(module, "choices"):
+            module.choices = {}
+        case.hold(case.result(poured(module, case.plain)), expected)
+
+
+def plan(text: str, batch: int, training: bool) -> None:
+    case = Case(text, batch, True)
+    try:
+        real = saved(case.network.module(), case.image.float())
+    except ValueError as error:
+        assert "single value" in str(error)
+    else:
+        assert case.network.plan(batch).activation_bytes == real
+
+
+FORMS: tuple[Form, ...] = (fused, selected, inference, source, plan)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_computes_what_is_written(form: Form) -> None:
+    @settings(CALM, max_examples=SHORT, derandomize=True)
+    @given(specs(), st.integers(1, 3), st.booleans())
+    def agree(text: str, batch: int, training: bool) -> None:
+        form(text, batch, training)
+
+    agree()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("form", FORMS)
+def test_every_form_computes_what_is_written_for_long(form: Form) -> None:
+    end = time.monotonic() + LONG_S / len(FORMS)
+    while time.monotonic() < end:
+
+        @seed(random.SystemRandom().randrange(10**9))
+        @settings(CALM, max_examples=AT_ONCE)
+        @given(specs(), st.integers(1, 3), st.booleans())
+        def agree(text: str, batch: int, training: bool) -> None:
+            form(text, batch, training)
+
+        agree()
