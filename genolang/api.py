@@ -12,7 +12,7 @@ from genolang.records import record
 from genolang.semantics.check import Checked, check_source, expand_network
 from genolang.semantics.modules import LIBRARY, read_source
 from genolang.semantics.program import Program
-from genolang.semantics.space import count_choices, count_genotypes
+from genolang.semantics.space import count_choices, count_genotypes, in_digits
 
 if TYPE_CHECKING:
     from genolang.compiler.backends.torch_module import NetworkModule
@@ -93,7 +93,7 @@ class Network:
         return Plan(
             program.name, program.params, program.buffers, macs, plain,
             driver.activation_bytes(program, batch), batch, count_choices(program),
-            str(count_genotypes(program)), program.input, program.answer,
+            in_digits(count_genotypes(program)), program.input, program.answer,
         )  # fmt: skip
 
     def module(self, fused: bool = True) -> NetworkModule:

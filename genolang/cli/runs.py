@@ -152,6 +152,14 @@ def training_of(checked: Checked, request: Request) -> tuple[TrainSettings, str 
     return settings, *network_for(settings.network, request.network, given)
 
 
+def require_weights(program: Program) -> None:
+    """Error: G509 for a network that cannot learn."""
+    from genolang.train.optimizers import no_weights
+
+    if not program.params:
+        raise no_weights(f"the network `{program.name}`")
+
+
 def setting_section(kind: str, settings: Mapping[str, str]) -> Any:
     """Settings from the command line as a section of the language, so that they are read alike."""
     from genolang.lang import syntax

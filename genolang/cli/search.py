@@ -94,6 +94,7 @@ def prepare(request: Request) -> Prepared:
     if not program.choices:
         raise fail("G505", f"the network `{program.name}` has no choices to search",
                    help="write one: `choice operation = skip | sep_conv(3)`")  # fmt: skip
+    runs.require_weights(program)
     device = runs.choose_device(request.device)
     data = runs.read_data(request.data or settings.data, program, size=crop_size(settings.augment))
     return Prepared(checked, given, settings, program, device, data)

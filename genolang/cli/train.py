@@ -63,6 +63,7 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     if program.choices:
         raise fail("G506", f"the network `{program.name}` has open choices: {', '.join(program.choices)}",
                    help=f"let a search make them: genoc search {request.spec}")  # fmt: skip
+    runs.require_weights(program)
     device = runs.choose_device(request.device)
     data = runs.read_data(request.data or settings.data, program, settings.task,
                           crop_size(settings.augment))

@@ -87,6 +87,7 @@ CODES: dict[str, str] = {
     "G506": "open-choices",
     "G507": "limit-exceeded",
     "G508": "no-search-section",
+    "G509": "no-weights",
     # G6: data
     "G601": "unknown-data",
     "G602": "data-path",

@@ -28,9 +28,9 @@ NOTHING = Weights(0)
 
 @record(frozen=True)
 class Field:
-    """A compile-time argument. `kind`: int, positive, size (n or (rows, columns)), number, bool,
-    map, or the words that may stand there. `default` REQUIRED means that it must be given, None
-    that the rule fills it in."""
+    """A compile-time argument. `kind`: int, positive, size (n or (rows, columns)), number, number0
+    (none below zero), share (from 0 to 1), bool, map, or the words that may stand there. `default`
+    REQUIRED means that it must be given, None that the rule fills it in."""
 
     name: str
     kind: str | tuple[str, ...]
@@ -122,8 +122,8 @@ _TABLE = (
     ),
     Primitive(
         "batch_norm", "Batch normalisation; `affine` adds a learnable scale and shift per channel.",
-        (Field("affine", "bool", True), Field("momentum", "number", 0.1),
-         Field("eps", "number", 1e-5)), shapes.same,
+        (Field("affine", "bool", True), Field("momentum", "share", 0.1),
+         Field("eps", "number0", 1e-5)), shapes.same,
         lambda a, t: Weights(2 * t[0].C if a["affine"] else 0, 2 * t[0].C),
     ),
     Primitive("scale", "A learnable gain and shift per channel, which begin at these values.",
@@ -131,14 +131,14 @@ _TABLE = (
               lambda a, t: Weights(2 * t[0].C)),
     Primitive("standardize",
               "Minus the mean, over the unbiased standard deviation plus `eps`; a single value gives 0.",
-              (_OVER, Field("eps", "number", 1e-5)), shapes.same),
+              (_OVER, Field("eps", "number0", 1e-5)), shapes.same),
     Primitive(
         "layer_norm",
         "Layer normalisation over the channels of each position, with a learnable gain and shift per"
-        " channel.", (Field("eps", "number", 1e-5),), shapes.same, lambda a, t: Weights(2 * t[0].C),
+        " channel.", (Field("eps", "number0", 1e-5),), shapes.same, lambda a, t: Weights(2 * t[0].C),
     ),
     Primitive("l2_norm", "Divided by the Euclidean norm, or by `eps` where that is larger.",
-              (_OVER, Field("eps", "number", 1e-12)), shapes.same),
+              (_OVER, Field("eps", "number0", 1e-12)), shapes.same),
     _activation("relu", "max(x, 0)."),
     _activation("sigmoid", "1 / (1 + exp(-x))."),
     _activation("tanh", "Hyperbolic tangent."),
@@ -201,7 +201,7 @@ _TABLE = (
     Primitive("precision", "In the precision of the map `like`.", (Field("like", "map", REQUIRED),),
               shapes.same),
     Primitive("dropout", "In training, sets values to zero with probability p and scales the rest.",
-              (Field("p", "number", 0.5),), shapes.same),
+              (Field("p", "share", 0.5),), shapes.same),
     Primitive("drop_path",
               "In training, drops whole samples with the scheduled probability; left out of a"
               " pipeline whose earlier stages include the identity.", (), shapes.same),

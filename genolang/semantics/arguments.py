@@ -77,11 +77,14 @@ def check_field(owner: str, field: Field, value: Any, span: Span, frame: Frame) 
             return value
         raise problem(frame, "G205", f"`{field.name}` of `{owner}` is a feature map, not"
                       f" {describe(value)}", span)  # fmt: skip
-    if kind == "number":
-        if is_number(value):
-            return float(value)
-        raise problem(frame, "G205", f"`{field.name}` of `{owner}` is a number, not {describe(value)}",
-                      span)  # fmt: skip
+    if kind in ("number", "number0", "share"):
+        if not is_number(value):
+            raise problem(frame, "G205", f"`{field.name}` of `{owner}` is a number, not {describe(value)}",
+                          span)  # fmt: skip
+        if (kind != "number" and value < 0) or (kind == "share" and value > 1):
+            wanted = "a number from 0 to 1" if kind == "share" else "no number below 0"
+            raise problem(frame, "G207", f"`{field.name}` of `{owner}` is {wanted}", span)
+        return float(value)
     minimum = 0 if kind in ("size0", "int0") else 1
     if kind in ("size", "size0") and isinstance(value, tuple) and len(value) == 2:
         return tuple(whole(v, span, frame, minimum=minimum) for v in value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -61,7 +61,12 @@ def arithmetic(expr: s.Infix, values: list[Any], frame: Frame) -> Any:
     for value, operand in zip(values, expr.operands, strict=True):
         if not is_number(value):
             raise problem(frame, "G205", f"`{sign}` does not take {describe(value)}", operand.span)
-    result = values[0]
+    return folded(expr, values, frame)
+
+
+def folded(expr: s.Infix, values: Sequence[Any], frame: Frame) -> Any:
+    """Numbers joined from left to right by the sign of an expression. Errors: G207, G209."""
+    sign, result = expr.operator, values[0]
     for value in values[1:]:
         if sign in ("/", "//", "%") and value == 0:
             raise problem(frame, "G209", f"division by zero: `{expr.span.text[:60]}`", expr.span)

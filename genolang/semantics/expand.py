@@ -13,7 +13,7 @@ from genolang.diagnostics import Label, Span, did_you_mean
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit, limit_note
 from genolang.primitives import PRIMITIVES
-from genolang.semantics.arithmetic import NUMERIC_FUNCTIONS, arithmetic
+from genolang.semantics.arithmetic import NUMERIC_FUNCTIONS, arithmetic, folded
 from genolang.semantics.frames import POISON, Expansion, Frame, Poisoned, Use, problem
 from genolang.semantics.modules import Module, core_names
 from genolang.semantics.names import names_in_scope
@@ -39,6 +39,7 @@ from genolang.semantics.values import (
 # Expressions that put values together.
 _MAKERS = (s.Sequence, s.Infix, s.Pipeline, s.For, s.Call, s.Alternatives)
 MAX_DEPTH = 40
+_NEUTRAL = {"+": 0, "*": 1}
 _JOINS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
 
 
@@ -256,13 +257,8 @@ class Evaluator:
         frame: Frame,
     ) -> MapValue:  # fmt: skip
         name, attrs = _JOINS[expr.operator], {}
-        if expr.operator == "+":
-            attrs = {"constant": sum(constants)}
-        elif expr.operator == "*":
-            product: Any = 1
-            for constant in constants:
-                product *= constant
-            attrs = {"constant": product}
+        if expr.operator in _NEUTRAL:
+            attrs = {"constant": folded(expr, [_NEUTRAL[expr.operator], *constants], frame)}
         elif constants:
             # map - number, number - map, map / number; number / map has no use here.
             number, first = constants[0], isinstance(values[0], MapValue)
@@ -274,6 +270,7 @@ class Evaluator:
             if not first or number == 0:
                 raise problem(frame, "G205", "a number is not divided by a feature map, nor a map by 0",
                               expr.span)  # fmt: skip
+            folded(expr, [1, number], frame)
             return self.layer("multiply", {"constant": 1 / number}, maps, frame, expr.span)
         return self.layer(name, attrs, maps, frame, expr.span)
 
@@ -291,13 +288,8 @@ class Evaluator:
                 raise problem(frame, "G205", f"`{expr.operator}` does not take {describe(value)} here",
                               operand.span)  # fmt: skip
         args: tuple[tuple[str, Any], ...] = ()
-        if expr.operator == "+":
-            args = (("constant", sum(constants)),)
-        elif expr.operator == "*":
-            product: Any = 1
-            for constant in constants:
-                product *= constant
-            args = (("constant", product),)
+        if expr.operator in _NEUTRAL:
+            args = (("constant", folded(expr, [_NEUTRAL[expr.operator], *constants], frame)),)
         return ForkOp(PRIMITIVES[_JOINS[expr.operator]], tuple(ops), args, expr.span)
 
     # Pipelines, repetition

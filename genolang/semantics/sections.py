@@ -81,6 +81,15 @@ def schedule(expr: s.Expr) -> Schedule:
     return Schedule(name, **values)  # type: ignore[arg-type]
 
 
+def _drop_path(expr: s.Expr) -> Schedule:
+    """A schedule of probabilities below 1: what lets nothing through scales it by infinity."""
+    found = schedule(expr)
+    # Every form lies between its first and its last value, or multiplies by the factor.
+    if max(found.start, found.end) >= 1 or (found.kind in ("step", "exponential") and found.factor > 1):
+        raise fail("G503", "a probability of dropping stays below 1", expr.span, help="for example 0.2")
+    return found
+
+
 def optimizer(expr: s.Expr) -> OptimizerSettings:
     """`sgd(lr=cosine(0.025, 0.001), momentum=0.9, decay=3e-4, clip=5)` and the like."""
     name, call = callee(expr, _OPTIMIZERS, "optimiser")
@@ -178,8 +187,8 @@ SEARCH: dict[str, Read] = _SHARED | {
     "statistics": _statistics, "compare": _compared,
 }  # fmt: skip
 TRAIN: dict[str, Read] = _SHARED | {
-    "task": word(*get_args(TaskKind)), "split": real(0, 0.95), "optimizer": optimizer, "drop_path": schedule,
-    "label_smoothing": real(0, 0.99), "patience": count(1),
+    "task": word(*get_args(TaskKind)), "split": real(0, 0.95), "optimizer": optimizer,
+    "drop_path": _drop_path, "label_smoothing": real(0, 0.99), "patience": count(1),
 }  # fmt: skip
 _TABLES: dict[str, dict[str, Read]] = {"search": SEARCH, "train": TRAIN}
 

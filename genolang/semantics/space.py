@@ -125,6 +125,13 @@ class _Ways:
         )
 
 
+def in_digits(number: int) -> str:
+    """A whole number in full, however long: Python writes no more than 4300 digits of an int."""
+    from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context
+
+    return f"{Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN).create_decimal(number):f}"
+
+
 def _kept(ways: list[int], keep: int) -> int:
     """The sum over all sets of `keep` edges of the product of their options."""
     sums = [1] + [0] * keep

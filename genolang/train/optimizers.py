@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
+from genolang.diagnostics import GenoError, fail
 from genolang.semantics.settings import OptimizerSettings
 
 
@@ -15,8 +16,11 @@ def build_optimizer(settings: OptimizerSettings, parameters: Iterable[Tensor]) -
     """The torch optimiser of the settings, its learning rate at the schedule's start.
 
     `decay` is the L2 form (added to the gradient) except for adamw, where it is decoupled.
+    Error: G509 where there are no parameters.
     """
     given, lr, decay = list(parameters), settings.lr.start, settings.decay
+    if not given:
+        raise no_weights("the network")
     match settings.kind:
         case "sgd":
             return SGD(given, lr, settings.momentum, weight_decay=decay, nesterov=settings.nesterov)
@@ -26,6 +30,12 @@ def build_optimizer(settings: OptimizerSettings, parameters: Iterable[Tensor]) -
             return AdamW(given, lr, settings.betas, settings.eps, decay)
         case "rmsprop":
             return RMSprop(given, lr, settings.alpha, settings.eps, decay, settings.momentum)
+
+
+def no_weights(network: str) -> GenoError:
+    """G509, for a network that is told to learn and cannot."""
+    return fail("G509", f"{network} has no weights, so there is nothing to train",
+                help="give it some: `linear(classes)` as the last layer of its head")
 
 
 def set_lr(optimizer: Optimizer, lr: float) -> None:
