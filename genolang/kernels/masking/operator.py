@@ -47,7 +47,10 @@ class Recalibrated(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, by: Implementation, relu: bool, x: Tensor, f: Tensor, m: Tensor) -> Tensor:
-        y, kept = (torch.empty_like(x), torch.empty_like(m)) if by is None else by.recalibrated_forward(x, f, m, relu)
+        if by is None:
+            y, kept = torch.empty_like(x), torch.empty_like(m)
+        else:
+            y, kept = by.recalibrated_forward(x, f, m, relu)
         ctx.save_for_backward(f, kept, *([y] if relu else []))
         ctx.by = by
         return y
