@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genolang.cli.search import origin
+from genolang.cli.search import origin, write_answer
 
 if TYPE_CHECKING:
     from genolang.cli.runs import Request
@@ -22,8 +22,7 @@ def write_comparison(
 ) -> dict[str, Any]:  # fmt: skip
     """Writes `found-METHOD.geno` for every method, `found.geno` for the best score, and metrics."""
     from genolang.search.comparison import REFERENCES
-    from genolang.search.writeback import discrete_text, recheck
-    from genolang.train.files import write_text
+    from genolang.search.writeback import discrete_text
 
     rows = [_row(answer, result) for answer in result.answers]
     for answer, row in zip(result.answers, rows, strict=True):
@@ -32,10 +31,9 @@ def write_comparison(
         header = [f"found by: {answer.method} seed {settings.seed}, supernet of {settings.epochs} epochs,"
                   f" score {answer.score:.4f}", *origin(request, checked, settings)]  # fmt: skip
         text = discrete_text(checked, program, answer.genotype, header)
-        recheck(checked, text)
         names = [f"found-{answer.label}.geno", *(["found.geno"] if answer is result.best else [])]
         for name in names:
-            write_text(Path(run.path) / name, text)
+            write_answer(Path(run.path) / name, checked, text)
         row["found"] = str(Path(run.path) / names[0])
     found = {
         "found": str(Path(run.path) / "found.geno"), "score": result.best.score,

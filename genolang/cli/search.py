@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import click
@@ -104,11 +105,13 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     from genolang.cli import runs
     from genolang.cli.progress import ConsoleReporter
     from genolang.search.comparison import run_comparison
+    from genolang.search.requirements import Requirements
     from genolang.search.search import run_search
 
     request = runs.begun(request)
     ready = prepare(request)
     checked, program, settings = ready.checked, ready.program, ready.settings
+    Requirements(checked, program, ready.given).check()
     with (
         runs.open_run(request, checked, ready.facts(request)) as run,
         runs.workers_for(request, run) as workers,
@@ -132,7 +135,6 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
 def origin(request: Request, checked: Any, settings: Any) -> list[str]:
     """The lines of a found spec's header that say where it comes from."""
     import hashlib
-    from pathlib import Path
 
     from genolang.version import __version__
 
@@ -144,15 +146,30 @@ def origin(request: Request, checked: Any, settings: Any) -> list[str]:
     ]
 
 
+def write_answer(path: Path, checked: Any, text: str) -> None:
+    """Write an answer, checked again; one that has an error is kept beside it, and the error raised."""
+    from genolang.diagnostics import GenoError
+    from genolang.search.writeback import recheck
+    from genolang.train.files import write_text
+
+    try:
+        recheck(checked, text)
+    except GenoError as error:
+        rejected = path.with_suffix(".rejected.geno")
+        first, rest = text.split("\n", 1)
+        reasons = "".join(f"# rejected: {d.code} {d.message}\n" for d in error.diagnostics)
+        write_text(rejected, f"{first}\n{reasons}{rest}")
+        note = f"what was found is kept in `{rejected}`"
+        raise GenoError([replace(d, notes=(*d.notes, note)) for d in error.diagnostics]) from None
+    write_text(path, text)
+
+
 def _write(
     request: Request, checked: Any, program: Any, settings: Any, result: Any, run: Any
 ) -> dict[str, Any]:  # fmt: skip
-    from pathlib import Path
-
     from genolang.search.space import describe_genotype
-    from genolang.search.writeback import discrete_text, recheck
+    from genolang.search.writeback import discrete_text
     from genolang.semantics.methods import Method
-    from genolang.train.files import write_text
 
     found = Path(run.path) / "found.geno"
     method = Method(settings.method, settings.order, settings.sampling)
@@ -164,8 +181,7 @@ def _write(
         control = f"control: random genotypes, trained as long, score {result.baseline_random:.4f}"
         header.insert(2, control)
     text = discrete_text(checked, program, result.genotype, header)
-    recheck(checked, text)
-    write_text(found, text)
+    write_answer(found, checked, text)
     answer = {
         "found": str(found), "score": result.score, "baseline_random": result.baseline_random,
         "seconds": result.seconds, "run": str(run.path),

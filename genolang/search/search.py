@@ -25,9 +25,10 @@ from genolang.search.references import (
     references,
     verdicts,
 )
+from genolang.search.requirements import Requirements
 from genolang.search.schemes import SchemeSpace
 from genolang.search.score import accuracy_of, fresh_module, scored_program, train_score
-from genolang.search.space import Genotype, derive, random_genotype
+from genolang.search.space import Genotype, random_genotype
 from genolang.search.strategies import STRATEGIES
 from genolang.search.strategy import SearchEpoch
 from genolang.search.supernet import train_supernet
@@ -45,6 +46,8 @@ from genolang.train.state import copies
 
 RESULTS = "results"
 SUPERNET = "supernet"
+# Random answers that break a requirement, until no more are drawn.
+MOST_REFUSED = 500
 REFERENCE = "score-reference-"
 
 
@@ -153,14 +156,18 @@ class Job:
     offered: set[tuple[Genotype, int]] = field(default_factory=set)
     seconds: float = 0.0
     weights: dict[str, torch.Tensor] | None = None
+    requirements: Requirements = field(init=False)
 
     def __post_init__(self) -> None:
+        self.requirements = Requirements(self.checked, self.program, self.given)
         if self.workers is not None:
             assert self.run is not None, "side by side is in a run folder"
             self.reporter = self.workers.reporting(self.reporter)
 
     def open(self) -> None:
-        """Reads what earlier sittings found; raises G706 if they belong to another search."""
+        """Reads what earlier sittings found; raises G706 if they belong to another search, and G212 if no
+        answer can be written."""
+        self.requirements.check()
         about = {"fingerprint": self._fingerprint()}
         if self.run is not None and self.resume:
             entries = read_journal(self.run.path)
@@ -270,7 +277,8 @@ class Job:
         with self.whole():
             return {
                 "seconds": searched.seconds, "evaluations": searched.evaluations,
-                "schemes": searched.schemes, "genotype": derive(self.program, searched.logits).to_json(),
+                "schemes": searched.schemes,
+                "genotype": self.requirements.strongest(searched.logits).to_json(),
                 "val_accuracy": searched.val_accuracy,
                 "history": [record.to_json() for record in searched.history],
             }
@@ -298,9 +306,16 @@ class Job:
         generator = random.Random(f"control {self.settings.seed}")
         wanted = min(self.settings.random, count_genotypes(self.program))
         drawn: dict[Genotype, Genotype] = {}
-        # Bounded: where all answers of a small space are wanted, the last ones take many draws.
+        # Bounded: where all answers of a small space are wanted, the last ones take many draws; where few
+        # answers keep to a requirement, so may the first.
+        refused = 0
         for _ in range(1000 * wanted):
             genotype = random_genotype(self.program, generator)
+            if self.requirements.broken(genotype):
+                refused += 1
+                if refused == MOST_REFUSED:
+                    break
+                continue
             drawn.setdefault(_unordered(genotype), genotype)
             if len(drawn) == wanted:
                 break

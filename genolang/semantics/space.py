@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 from genolang.primitives import PRIMITIVES
-from genolang.semantics.program import Block, CellSpace, Decision, Program
+from genolang.semantics.program import Block, CellSpace, Decision, Path, Program
 
 
 def usable(program: Program, key: str) -> list[int]:
@@ -146,17 +146,46 @@ def selected_macs(program: Program, options: Mapping[str, Sequence[int]]) -> int
 
     An alternative of zeros leaves out everything up to the sum that it would enter.
     """
-    chosen: dict[tuple[str, int], int | None] = {
+    return _selected(program.block, _chosen(program, options), {}) or 0
+
+
+def selected_params(program: Program, options: Mapping[str, Sequence[int]]) -> int:
+    """Parameters with one alternative per row of every set, those of layers that are used alone."""
+    needed: dict[int, list[int]] = {}
+    _selected(program.block, _chosen(program, options), {}, needed)
+    found: dict[Path, int] = {}
+    stack: list[tuple[Block, Path]] = [(program.block, ())]
+    while stack:
+        block, path = stack.pop()
+        if not block.open:
+            found.update({path + inner: leaf.weights.params for inner, leaf in block.leaves.items()})
+            continue
+        for index in needed.get(id(block), ()):
+            node = block.nodes[index]
+            if node.body is not None:
+                stack.append((node.body, path + node.path))
+            elif node.path:
+                types = tuple(block.nodes[i].type for i in node.inputs)
+                found[path + node.path] = PRIMITIVES[node.layer].weights(node.attrs or {}, types).params
+    return sum(found.values())
+
+
+def _chosen(program: Program, options: Mapping[str, Sequence[int]]) -> dict[tuple[str, int], int | None]:
+    """The alternative of every decision, None for zeros."""
+    return {
         (key, row): None if program.choices[key].options[option].zero else option
         for key, rows in options.items() for row, option in enumerate(rows)
     }  # fmt: skip
-    return _selected(program.block, chosen, {}) or 0
 
 
 def _selected(
-    block: Block, chosen: Mapping[tuple[str, int], int | None], known: dict[int, int | None]
-) -> int | None:
-    """The block's cost, None where its output is left out; a body is counted once, then looked up."""
+    block: Block, chosen: Mapping[tuple[str, int], int | None], known: dict[int, int | None],
+    used: dict[int, list[int]] | None = None,
+) -> int | None:  # fmt: skip
+    """The block's cost, None where its output is left out; a body is counted once, then looked up.
+
+    `used` takes the nodes that count, by block.
+    """
     if id(block) in known:
         return known[id(block)]
     if not block.open:
@@ -175,7 +204,7 @@ def _selected(
         elif there != node.inputs:
             cost = None
         elif node.body is not None:
-            cost = _selected(node.body, chosen, known)
+            cost = _selected(node.body, chosen, known, used)
         elif node.kind == "layer":
             types = tuple(block.nodes[i].type for i in node.inputs)
             cost = PRIMITIVES[node.layer].macs(node.attrs or {}, types, node.type)
@@ -188,4 +217,6 @@ def _selected(
             needed.add(index)
             waiting += reads[index]
     known[id(block)] = sum(costs[i] for i in needed) if needed else None
+    if used is not None:
+        used[id(block)] = sorted(needed)
     return known[id(block)]

@@ -11,7 +11,10 @@ from search.tiny_space import checked_text, small_digits
 
 from genolang.api import load
 from genolang.cli.main import main
-from genolang.search.space import derive
+from genolang.cli.search import write_answer
+from genolang.diagnostics import GenoError
+from genolang.search.requirements import Requirements
+from genolang.search.space import derive, softmax
 from genolang.search.writeback import discrete_text, recheck
 from genolang.semantics.check import expand_network
 from genolang.semantics.space import count_genotypes
@@ -234,15 +237,48 @@ def test_a_choice_in_a_branch_on_searching_is_refused_before_the_search(search):
     assert [(d["code"], d["line"]) for d in said] == [("G421", 9)]
 
 
-@pytest.mark.xfail(strict=True, reason="the answer is lost when it is written")
+
 def test_an_answer_that_a_requirement_forbids_is_not_lost(search, tmp_path):
     """Some answers are small enough: one of them is found."""
     found = search(REQUIRED % "300", "--out", str(tmp_path / "run"))
     assert load(found["found"]).network().program.params < 300
 
 
-@pytest.mark.xfail(strict=True, reason="said at the end of the search alone")
+
 def test_a_requirement_that_no_answer_can_meet_is_said_before_the_search(search, tmp_path):
-    said = search(REQUIRED % "30", "--out", str(tmp_path / "run"), code=2)
-    assert "G212" in said and "search" in said
-    assert not list((tmp_path / "run").glob("journal*")) if (tmp_path / "run").exists() else True
+    said = search(REQUIRED % "30", "--out", str(tmp_path / "run"), code=1)
+    (found,) = json.loads(said)["diagnostics"]
+    assert (found["code"], found["line"]) == ("G212", 12) and "params is 59" in found["notes"]
+    assert not list((tmp_path / "run").glob("journal*"))
+
+
+@pytest.mark.parametrize("most", [100, 300, 500, 700])
+def test_the_strongest_answer_within_a_requirement_is_found(most):
+    checked = checked_text(REQUIRED % most)
+    program = expand_network(checked, None, {})
+    requirements = Requirements(checked, program, {})
+    requirements.check()
+    for seed in range(6):
+        rows = np.random.default_rng(seed).normal(size=(2, 4)).tolist()
+        every = [(first, second) for first in range(4) for second in range(4)]
+        keys = list(program.choices)
+        table = dict(zip(keys, ([row] for row in rows), strict=True)) if len(keys) == 2 else {keys[0]: rows}
+        kept = [pair for pair in every if not requirements.broken(derive(program, one_hot(program, pair)))]
+        best = max(kept, key=lambda pair: softmax(rows[0])[pair[0]] * softmax(rows[1])[pair[1]])
+        assert list(requirements.strongest(table).options.values()) == list(best)
+
+
+def one_hot(program, pair):
+    rows = iter([[9.0 * (option == chosen) for option in range(4)] for chosen in pair])
+    return {key: [next(rows) for _ in choice.rows] for key, choice in program.choices.items()}
+
+
+def test_an_answer_that_does_not_check_is_kept_beside_with_the_reason(tmp_path):
+    checked = checked_text(REQUIRED % "100")
+    program = expand_network(checked, None, {})
+    text = discrete_text(checked, program, derive(program, one_hot(program, (0, 0))))
+    with pytest.raises(GenoError, match="this does not hold"):
+        write_answer(tmp_path / "found.geno", checked, text)
+    kept = (tmp_path / "found.rejected.geno").read_text()
+    assert kept.startswith("geno 1\n# rejected: G212") and "stages unit(4, 3, 3)" in kept
+    assert not (tmp_path / "found.geno").exists()
