@@ -6,7 +6,7 @@ so do the definitions of the choices, which tell what was searched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
@@ -94,11 +94,10 @@ class _Writer:
                 place = program.place(decision)
                 self.answers[place.edge, place.way] = decision, option
                 self.spread |= {(place.edge, place.way[:n]) for n in range(1, len(place.way))}
-        # The bits of the slots by the place of their `where search`, a string per stage.
-        self.schemes: dict[int, list[str]] = {}
-        for key, bits in schemes(program, genotype).items():
-            start = program.choices[key].rows[0].span.start
-            self.schemes.setdefault(start, []).append(bits)
+        # The bits of the slots by the place of their `where search`.
+        self.schemes = _schemes(program, genotype)
+        # Words of `stages` whose steps would be stages of their own.
+        self.alone: set[tuple[int, int]] = set()
 
     def definition(self, item: s.Definition) -> s.Definition:
         if item.name.id in self.cells and isinstance(item.body, tuple):
@@ -107,6 +106,10 @@ class _Writer:
             item = replace(item, plugs=tuple(self.plug(plug) for plug in item.plugs))
         if item.kind == "choice" or not self.answers:
             return item
+        if item.kind == "network" and isinstance(item.body, tuple):
+            defaults = {p.name: p.default for p in item.params if p.default is not None}
+            parts = (st for st in item.body if isinstance(st, s.Part) and st.keyword == "stages")
+            self.alone = {spot for part in parts for spot in _alone(part.value, defaults)}
         changed: s.Definition = self.rewrite(item, None, (), -1, {})
         return changed
 
@@ -187,7 +190,44 @@ class _Writer:
         chosen = self.rewrite(place.options[option], edge, way, option, defaults)
         self.used.append(place.options[option])
         made: s.Expr = _placed(place.with_arguments(chosen), span)
+        if edge is None and (span.start, span.end) in self.alone and _has_steps(made):
+            once = s.Number(span, 1, "1"), made
+            return s.Call(span, s.Name(span, "repeat"), tuple(s.Arg(span, None, value) for value in once))
         return made
+
+
+def _schemes(program: Program, genotype: Genotype) -> dict[int, list[str]]:
+    """A string of bits per stage, or one for all where a stage has no slot or a slot no stage."""
+    found: dict[int, list[str]] = {}
+    bits = schemes(program, genotype)
+    for plugged in program.plugs:
+        if plugged.open:
+            start = program.choices[plugged.open[0]].rows[0].span.start
+            each = [bits[key] for key in dict.fromkeys(plugged.open)]
+            if set(plugged.scheme) != set(range(1, program.stages + 1)):
+                left = {key: iter(bits[key]) for key in plugged.open}
+                each = ["".join(next(left[key]) for key in plugged.open)]
+            found[start] = each
+    return found
+
+
+def _alone(expr: s.Expr, defaults: Mapping[str, s.Expr]) -> Iterator[tuple[int, int]]:
+    """Where an operation stands in `stages` so that its own steps would be stages: alone or in front."""
+    if isinstance(expr, s.Pipeline):
+        yield from _alone(expr.stages[0], defaults)
+    elif isinstance(expr, s.If):
+        yield from (*_alone(expr.then, defaults), *_alone(expr.otherwise, defaults))
+    else:
+        yield expr.span.start, expr.span.end
+        if isinstance(expr, s.Name) and expr.id in defaults:
+            yield from _alone(defaults[expr.id], {})
+
+
+def _has_steps(expr: s.Expr) -> bool:
+    if isinstance(expr, s.If):
+        return _has_steps(expr.then) or _has_steps(expr.otherwise)
+    repeats = isinstance(expr, s.Call) and isinstance(expr.callee, s.Name) and expr.callee.id == "repeat"
+    return repeats or isinstance(expr, s.Pipeline | s.For)
 
 
 def _placed(node: Any, span: Any) -> Any:

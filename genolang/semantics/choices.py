@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import fields, replace
 from typing import Any
 
 from genolang.diagnostics import Label, Span, did_you_mean
@@ -27,19 +28,30 @@ class ChoiceEvaluator(Evaluator):
     """The evaluator with choices."""
 
     def eval_alternatives(self, expr: s.Alternatives, frame: Frame) -> ChoiceOp:
-        return self.make_choice("choice", expr.options, "sum", (), frame, frame, expr.span)
+        return self.make_choice("choice", expr.options, expr.options, "sum", (), frame, frame, expr.span)
 
     def choice(self, ref: DefinitionRef, span: Span, extra: Any, frame: Frame) -> ChoiceOp:
-        """A use of a named choice; `extra` arguments go to every alternative."""
+        """A use of a named choice; `extra` arguments are for its parameters or go to every alternative."""
         body, definition = ref.syntax.body, ref.syntax
         known = (ref, tuple((name, type(value), value) for name, value, _ in extra))
+        names = [p.name for p in ref.value_params]
+        given = {name: (value, arg) for name, value, arg in extra if name in names}
+        extra = tuple(item for item in extra if item[0] not in given)
+        options: Any = body.options if isinstance(body, s.Alternatives) else (body,)
+        words = {name: arg.value for name, (_, arg) in given.items()}
+        for param in ref.value_params:
+            words.setdefault(param.name, _put_in(param.default, words))
+        written = tuple(_put_in(option, words) for option in options) if names else options
         ready = self.expansion.options.get(known) if _hashable(known) else None
-        if ready is not None:
-            combine = definition.combine.id if definition.combine is not None else "sum"
-            return self.place_choice(ref.name, ready, body.options, combine, extra, frame, span)  # type: ignore[union-attr]
-        inner = self.inner_frame(ref, dict(bind_definition(self, ref, (), (), span, frame)), frame, span)
-        options = body.options if isinstance(body, s.Alternatives) else (body,)
         combine = definition.combine.id if definition.combine is not None else "sum"
+        if ready is not None:
+            return self.place_choice(ref.name, ready, options, written, combine, extra, frame, span)
+        inner = self.inner_frame(ref, {}, frame, span)
+        self.bind_params(ref, {name: value for name, (value, _) in given.items()}, inner, span)
+        for name in names:
+            if is_op(inner.names[name]) and has_choice(inner.names[name]):
+                raise problem(frame, "G414", f"the parameter `{name}` of a choice cannot be a choice", span,
+                              help="write an alternative for each")  # fmt: skip
         if combine not in ("sum", "product"):
             raise problem(frame, "G205", f"alternatives combine by sum or by product, not `{combine}`", span)
         if isinstance(body, tuple) or len(options) < 2:
@@ -48,14 +60,15 @@ class ChoiceEvaluator(Evaluator):
                 labels=[Label(definition.span, "defined here")],
                 help="write them with `|` between: `choice c = skip | sep_conv(3)`",
             )  # fmt: skip
-        made = self.make_choice(ref.name, options, combine, extra, inner, frame, span)
+        made = self.make_choice(ref.name, options, written, combine, extra, inner, frame, span)
         if _hashable(known) and not any(is_local(op) or has_choice(op) for op in made.options):
             self.expansion.options[known] = made.options
         return made
 
     def make_choice(
-        self, name: str, options: Any, combine: str, extra: Any, inner: Frame, frame: Frame, span: Span
-    ) -> ChoiceOp:
+        self, name: str, options: Any, written: Any, combine: str, extra: Any, inner: Frame, frame: Frame,
+        span: Span,
+    ) -> ChoiceOp:  # fmt: skip
         ops = []
         way = Within(frame.home, frame.way(span), -1)
         for number, option in enumerate(options):
@@ -67,14 +80,15 @@ class ChoiceEvaluator(Evaluator):
                 raise problem(inner, "G414", "a choice cannot be an alternative of a choice", option.span,
                               help="list its alternatives here")  # fmt: skip
             ops.append(self.bind_more(op, extra, frame, span) if extra else op)
-        return self.place_choice(name, tuple(ops), options, combine, extra, frame, span)
+        return self.place_choice(name, tuple(ops), options, written, combine, extra, frame, span)
 
     def place_choice(
-        self, name: str, ops: tuple[Op, ...], options: tuple[s.Expr, ...], combine: str, extra: Any,
-        frame: Frame, span: Span,
+        self, name: str, ops: tuple[Op, ...], options: tuple[s.Expr, ...], written: tuple[s.Expr, ...],
+        combine: str, extra: Any, frame: Frame, span: Span,
     ) -> ChoiceOp:  # fmt: skip
         added = tuple(s.Arg(arg.span, name, arg.value) for name, _, arg in extra)
-        return ChoiceOp(name, ops, options, added, combine, frame.home, frame.edge, frame.way(span), span)
+        return ChoiceOp(name, ops, options, written, added, combine, frame.home, frame.edge, frame.way(span),
+                        span)  # fmt: skip
 
     def call_choice(self, expr: s.Call, args: list[Any], frame: Frame) -> ChoiceOp:
         ref = self.choice_ref(expr.callee, frame)
@@ -117,6 +131,22 @@ class ChoiceEvaluator(Evaluator):
             return DefinedOp(op.ref, bound, op.span)
         assert isinstance(op, PrimitiveOp)
         return PrimitiveOp(op.primitive, (*op.args, *args), op.span)
+
+
+def _put_in(node: Any, words: Mapping[str, s.Expr]) -> Any:
+    """A tree with expressions in the place of names."""
+    if isinstance(node, tuple):
+        return tuple(_put_in(item, words) for item in node)
+    if isinstance(node, s.Name):
+        return words.get(node.id, node)
+    if not isinstance(node, s.Node):
+        return node
+    if isinstance(node, s.For):
+        bound = {name.id for name in node.names}
+        words = {name: expr for name, expr in words.items() if name not in bound}
+    changes = {f.name: _put_in(getattr(node, f.name), words) for f in fields(node)
+               if f.name not in ("span", "names")}  # fmt: skip
+    return replace(node, **changes)
 
 
 def _hashable(value: object) -> bool:

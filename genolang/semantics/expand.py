@@ -355,6 +355,9 @@ class Evaluator:
     def choice(self, ref: DefinitionRef, span: Span, extra: Any, frame: Frame) -> ChoiceOp:
         raise AssertionError("given by ChoiceEvaluator")
 
+    def bind_params(self, ref: DefinitionRef, given: dict[str, Any], frame: Frame, span: Span) -> None:
+        raise AssertionError("given by Applier")
+
     def apply(self, op: Op, value: MapValue, frame: Frame, span: Span) -> MapValue:
         raise AssertionError("given by Applier")
 

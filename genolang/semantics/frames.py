@@ -166,7 +166,7 @@ class Expansion:
         identity = (op.edge, op.way)
         if identity not in found.rows:
             found.rows[identity] = len(found.rows)
-            found.places.append(Place(op.definition, op.span, op.edge, op.way, op.syntax, op.added))
+            found.places.append(Place(op.definition, op.span, op.edge, op.way, op.written, op.added))
         return Decision(key, found.rows[identity])
 
     def plug_row(self, key: str, slot: str, index: int, network: str, span: Span) -> int:

@@ -332,7 +332,8 @@ class _NetworkRun:
         block = self.frame.builder.finish(outputs)
         arguments = {k: v for k, v in self.frame.names.items() if isinstance(v, (int, float, str))}
         program = Program(name, block, self.input, current.type, self.weight, expansion.choices(),
-                          tuple(expansion.cells.values()), arguments, expansion.plugs.used())  # fmt: skip
+                          tuple(expansion.cells.values()), arguments, expansion.plugs.used(),
+                          self.stages)  # fmt: skip
         if program.params > limit("parameters"):
             raise fail("G507", f"`{name}` has {program.params:,} learnable numbers", span,
                        help="fewer channels or smaller windows",

@@ -32,6 +32,8 @@ class Plug:
     bits: tuple[str, ...] = ()
     scheme: dict[int, str] = field(default_factory=dict)
     homes: dict[int, Path] = field(default_factory=dict)
+    # The choice set of every place that is left to a search.
+    open: list[str] = field(default_factory=list)
 
     def next(self, stage: int) -> str:
         """The sign of the next place in a stage: ON, OFF or OPEN."""
@@ -70,7 +72,7 @@ class Plugs:
 
     def used(self) -> tuple[Plugged, ...]:
         return tuple(
-            Plugged(slot, plug.syntax.module, plug.shared, dict(plug.scheme))
+            Plugged(slot, plug.syntax.module, plug.shared, dict(plug.scheme), tuple(plug.open))
             for slot, plug in self.by_slot.items()
         )
 

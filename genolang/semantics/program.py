@@ -253,12 +253,14 @@ class CellSpace:
 @record(frozen=True)
 class Plugged:
     """What a network plugs into a slot, and where: by stage (0 outside of any) a sign per place of the
-    slot, in order: `1` connected, `0` not, `?` left to a search. `shared`: block, stage or network."""
+    slot, in order: `1` connected, `0` not, `?` left to a search. `shared`: block, stage or network. `open`:
+    the choice set of every place that is left to a search, in their order."""
 
     slot: str
     syntax: Expr
     shared: str
     scheme: Mapping[int, str]
+    open: tuple[str, ...] = ()
 
     @property
     def module(self) -> str:
@@ -280,6 +282,7 @@ class Program:
     cells: tuple[CellSpace, ...]
     arguments: Mapping[str, Any]
     plugs: tuple[Plugged, ...] = ()
+    stages: int = 0
 
     @property
     def decisions(self) -> tuple[Decision, ...]:

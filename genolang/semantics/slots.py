@@ -116,6 +116,7 @@ def fill_slot(applier: Applier, op: SlotOp, value: MapValue, frame: Frame) -> Ma
     key = f"{plug.frame.definition}.{op.name}" + (f".stage{stage}" if stage else "")
     where = plug.syntax.where
     assert where is not None
+    plug.open.append(key)
     row = applier.expansion.plug_row(key, op.name, index, plug.frame.definition, where.span)
     mix = Mix(key, row)
     for path, now in frame.builder.states.items():

@@ -110,11 +110,13 @@ class ForkOp:
 @record(frozen=True)
 class ChoiceOp:
     """Several operations of which a search is to choose one: a decision of its own on every edge and
-    at every way that leads to its words in the text."""
+    at every way that leads to its words in the text. `written` are its alternatives, `syntax`, with
+    what its parameters are here."""
 
     name: str
     options: tuple[Op, ...]
     syntax: tuple[s.Expr, ...] = field(compare=False)
+    written: tuple[s.Expr, ...] = field(compare=False)
     added: tuple[s.Arg, ...] = field(compare=False)
     combine: str
     definition: str
@@ -246,8 +248,8 @@ def is_movable(value: Any) -> TypeGuard[Op]:
 def on_edge(op: Op, edge: tuple[str, str]) -> Op:
     """A movable operation on another edge."""
     if isinstance(op, ChoiceOp):
-        return ChoiceOp(op.name, op.options, op.syntax, op.added, op.combine, op.definition, edge, op.way,
-                        op.span)  # fmt: skip
+        return ChoiceOp(op.name, op.options, op.syntax, op.written, op.added, op.combine, op.definition,
+                        edge, op.way, op.span)  # fmt: skip
     if isinstance(op, PipeOp):
         return PipeOp(tuple([on_edge(stage, edge) for stage in op.stages]), op.span)
     return op

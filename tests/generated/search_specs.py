@@ -128,7 +128,9 @@ def parameters(m: Maker) -> None:
     """A choice with parameters, which its alternatives use."""
     options = m.some(("conv(k)", "conv(k) -> relu", "sep_conv(k)", "identity", "conv(3, groups=g)"), 2, 4)
     name = m.choice("sized", options, params="(k=3, g=2)")
-    m.uses += [name, f"relu -> {name}"]
+    m.uses += [name, f"relu -> {name}", f"{name}(k=5)", f"{name}(g=1, k=1) -> {name}"]
+    gate = m.choice("layered", ["layer(k) -> relu", "layer(3)", "act"], params="(layer=conv, k=2 + 1, act=relu -> tanh)")
+    m.uses += [gate, f"{gate}(act=identity)", f"{gate}(k=5) -> {name}(k=5)"]
 
 
 def added(m: Maker) -> None:
