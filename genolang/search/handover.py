@@ -6,6 +6,7 @@ same names: an answer's name has no words of choices, and a number behind a word
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -41,14 +42,15 @@ def names_of_answer(
         if (there, here) in seen:
             continue
         seen.add((there, here))
-        if not _alike(node, made):
+        (constant, terms), (other, found_terms) = supernet.terms(there), found.terms(here)
+        if not _alike(node, made) or not math.isclose(constant, other) or len(terms) != len(found_terms):
             raise ValueError(f"the answer has {made.layer} where {node.layer} was decided")
         if node.path:
             old, new = ".".join(there.path), ".".join(here.path)
             if names.setdefault(new, old) != old:
                 raise ValueError(f"the answer's {new} is {names[new]} and {old} of the supernet")
         if node.layer != "zeros":
-            pairs += zip(supernet.inputs(there), found.inputs(here), strict=True)
+            pairs += zip(terms, found_terms, strict=True)
     if len(set(names.values())) < len(names):
         raise ValueError("two layers of the answer share one of the supernet")
     return names
@@ -115,6 +117,18 @@ class _Network:
     def inputs(self, place: _Place) -> list[_Place]:
         return [self.layer(place.body, index) for index in self.kept(place)]
 
+    def terms(self, place: _Place) -> tuple[float, list[_Place]]:
+        """The number and the maps that a layer joins. A sum or product that begins with another one is
+        one with it, as `(a + b) + c` is to a reader of the text."""
+        layer, terms = place.node.layer, self.inputs(place)
+        if layer not in ("add", "multiply"):
+            return 0.0, terms
+        numbers = [float((place.node.attrs or {})["constant"])]
+        while terms[0].node.layer == layer:
+            numbers.append(float((terms[0].node.attrs or {})["constant"]))
+            terms[:1] = self.inputs(terms[0])
+        return sum(numbers) if layer == "add" else math.prod(numbers), terms
+
     def kept(self, place: _Place) -> tuple[int, ...]:
         return place.node.inputs
 
@@ -177,8 +191,8 @@ def _nodes(checked: Checked) -> Iterator[tuple[str, tuple[s.Name, ...]]]:
 
 
 def _alike(node: BlockNode, made: BlockNode) -> bool:
-    """Whether two nodes are one layer, but for the scale and shift that a search leaves out."""
+    """Whether two nodes are one layer, but for numbers, and a scale and shift that a search leaves out."""
     def attrs(node: BlockNode) -> dict[str, object]:
-        return {key: value for key, value in (node.attrs or {}).items() if key != "affine"}
+        return {key: value for key, value in (node.attrs or {}).items() if key not in ("affine", "constant")}
 
     return (node.kind, node.layer, node.type, attrs(node)) == (made.kind, made.layer, made.type, attrs(made))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from math import prod
@@ -17,6 +17,8 @@ from torch import Tensor
 
 from genolang.api import Network
 from genolang.diagnostics import Source
+from genolang.lang import syntax as s
+from genolang.lang.parser import parse
 from genolang.search.handover import names_of_answer, weights_of_answer
 from genolang.search.schemes import SchemeSpace
 from genolang.search.space import derive
@@ -155,9 +157,15 @@ def count_by_hand(checked: Checked, program: Program, most: int = 400) -> int | 
 
 
 def _without_order(text: str) -> str:
-    """The text with the edges of a cell in one order: theirs tells only how strong they are."""
-    return re.sub(r"(?<=edges \{\n).*?(?=\n  \})", lambda found: "\n".join(sorted(found[0].split("\n"))), text,
-                  flags=re.DOTALL)  # fmt: skip
+    """The text as a tree, with the edges of a cell in one order: theirs tells only how strong they are."""
+    def sorted_edges(item: s.Item) -> s.Item:
+        if not isinstance(item, s.Definition) or not isinstance(item.body, tuple):
+            return item
+        body = tuple(replace(st, edges=tuple(sorted(st.edges, key=repr))) if isinstance(st, s.Edges) else st
+                     for st in item.body)  # fmt: skip
+        return replace(item, body=body)
+
+    return repr(tuple(map(sorted_edges, parse(Source("answer.geno", text))[0].items)))
 
 
 def undecided_where_dropped(space: SchemeSpace, scheme: Sequence[int]) -> tuple[int, ...]:

@@ -1,0 +1,115 @@
+"""How answers are written where an alternative by itself would read as something else."""
+
+import pytest
+from search.tiny_space import checked_text
+
+from genolang.diagnostics import GenoError, Source
+from genolang.search.space import derive
+from genolang.search.writeback import discrete_text, recheck
+from genolang.semantics.check import check_source, expand_network
+
+HEAD = "geno 1\nimport std.ops, std.attention\n"
+
+
+def answer(text, *options, network="s"):
+    """The text with the given alternatives, in the order of the sets and their rows, and its network."""
+    checked = checked_text(HEAD + text)
+    program = expand_network(checked, network, {})
+    left = iter(options)
+    logits = {key: [[float(n == option) for n in range(len(c.options))] for option in [next(left) for _ in c.rows]]
+              for key, c in program.choices.items()}  # fmt: skip
+    written = discrete_text(checked, program, derive(program, logits))
+    recheck(checked, written)
+    return written, expand_network(checked_text(written), network, {})
+
+
+def network(parts, params=""):
+    return f"network s{params} {{\n  input image(1, 8, 8)\n  stem conv(3, 4)\n  {parts}\n  head global_avg_pool -> linear(3)\n}}\n"
+
+
+CHOICE = "choice sized(k=3, wide=2 * k, act=relu) = conv(k) | conv(wide - 1) -> act | se(r=k)\n"
+
+
+def test_a_parameter_of_a_choice_is_written_as_what_it_stands_for():
+    written, found = answer(CHOICE + network("body sized -> sized -> sized"), 0, 1, 2)
+    assert "conv(3) -> (conv(2 * 3 - 1) -> relu) -> se(r=3)" in written
+    assert found.choices == {}
+
+
+def test_an_argument_for_a_choices_parameter_is_for_it_and_others_go_to_the_alternatives():
+    text = "choice strided(k=3) = sep_conv(k) | conv(k)\n"
+    written, _ = answer(text + network("body strided(k=5) -> strided(stride=2, k=1) -> strided"), 0, 1, 0)
+    assert "sep_conv(5) -> conv(1, stride=2) -> sep_conv(3)" in written
+
+
+def test_a_given_parameter_stays_an_expression_of_its_place():
+    unit = "op unit(n) = relu -> sized(k=n + 2)\n"
+    written, _ = answer(CHOICE + unit + network("body unit(1)"), 1)
+    assert "conv(2 * (n + 2) - 1) -> relu" in written
+
+
+def test_uses_of_a_choice_with_other_arguments_are_one_set():
+    program = expand_network(checked_text(HEAD + CHOICE + network("body sized(k=5) -> sized")), None, {})
+    assert [len(c.rows) for c in program.choices.values()] == [2]
+
+
+def test_a_choice_is_no_argument_of_a_choice():
+    text = HEAD + "choice a = relu | tanh\nchoice b(f=relu) = conv(3) -> f | conv(3)\n" + network("body b(f=a)")
+    assert [d.code for d in check_source(Source("s.geno", text)).diagnostics] == ["G414"]
+
+
+def test_a_choices_parameter_without_a_value_is_asked_for():
+    text = HEAD + "choice b(k) = conv(k) | relu\n" + network("body b")
+    assert [d.code for d in check_source(Source("s.geno", text)).diagnostics] == ["G201"]
+
+
+STEPS = "choice steps = relu -> conv(3) | repeat(2, conv(3)) | (for k in [1, 3] : conv(k))\n"
+
+
+@pytest.mark.parametrize("option", [0, 1, 2])
+@pytest.mark.parametrize("parts", [
+    "stages steps", "stages steps -> relu", "stages relu -> steps", "stages if 1 < 2 then steps else relu",
+    "stages for n in [1, 2] : steps",
+])  # fmt: skip
+def test_an_alternative_of_several_steps_stays_one_stage(parts, option):
+    searched = expand_network(checked_text(HEAD + STEPS + network(parts)), None, {})
+    written, found = answer(STEPS + network(parts), option)
+    assert found.stages == searched.stages, written
+    assert {path[0] for path in found.block.leaves} <= {path[0] for path in searched.block.leaves}
+
+
+def test_a_networks_parameter_stays_one_stage():
+    written, found = answer(STEPS + network("stages f", "(f=steps)"), 0)
+    assert found.stages == 1 and "f=repeat(1, relu -> conv(3))" in written
+
+
+BLOCK = "op block = conv(3) -> slot place\n"
+
+
+def test_a_scheme_has_a_string_per_stage_where_every_stage_has_slots():
+    text = BLOCK + network("stages block -> repeat(2, block)").replace("network s", "network base")
+    written, _ = answer(text + "network s = base with se(r=2) at place where search\n", 1, 0, 1)
+    assert 'where ["1", "01"]' in written
+
+
+@pytest.mark.parametrize("parts", [
+    "stages block -> relu -> repeat(2, block)", "body block\n  stages block -> block",
+    "stages block\n  body block\n  stages block",
+])  # fmt: skip
+def test_a_scheme_is_one_string_where_a_stage_has_no_slot_or_a_slot_no_stage(parts):
+    text = BLOCK + network(parts).replace("network s", "network base")
+    text += "network s = base with se(r=2) at place where search\n"
+    program = expand_network(checked_text(HEAD + text), "s", {})
+    places = [place for plugged in program.plugs for place in plugged.open]
+    for bits in ("100", "010", "001"):
+        of = {key: [int(bit) for at, bit in zip(places, bits, strict=True) if at == key] for key in places}
+        written, found = answer(text, *(option for key in program.choices for option in of[key]), network="s")
+        assert f'where "{bits}"' in written or f'where ["{bits}"]' in written
+        connected = [path for path in found.block.leaves if "place" in path]
+        assert len(connected) == 2 and len({path[0] for path in connected}) == 1
+
+
+def test_an_answer_that_would_be_refused_is_not_written():
+    checked = checked_text(HEAD + network("body conv(3)"))
+    with pytest.raises(GenoError):
+        recheck(checked, "geno 1\nop a = b\n")
