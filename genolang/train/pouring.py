@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
+import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from genolang.diagnostics import GenoError, fail
+from genolang.lang.reading import open_plain
 from genolang.train.weights import opened
 
 Weights = Mapping[str, Tensor] | str | os.PathLike[str]
@@ -50,17 +54,48 @@ def pour(
         left_out = {name: tensor for name, tensor in entries.items() if "." not in name}
         entries = {name: entries[name] for name in _dealt(entries, deal) if name not in left_out}
     _require_fit(targets, entries)
+    # Everything that can fail comes before the first tensor that is written.
+    pairs = zip(targets.values(), entries.items(), strict=True)
+    ready = [(target, _converted(name, source, target)) for target, (name, source) in pairs]
     with torch.no_grad():
-        for target, source in zip(targets.values(), entries.values(), strict=True):
+        for target, source in ready:
             target.copy_(source)
     return left_out
 
 
+def _converted(name: str, source: Tensor, target: Tensor) -> Tensor:
+    """A tensor as the network keeps it. Error: G714 for one that is none of plain, finite numbers."""
+    floating = source.is_floating_point() or not target.is_floating_point()
+    kinds = ((source.layout is not torch.strided, "sparse"), (source.is_quantized, "quantized"),
+             (source.is_nested, "nested"), (source.is_meta and not target.is_meta, "without values"),
+             (source.is_complex(), "complex"),
+             (not floating, f"of {source.dtype}"))  # fmt: skip
+    for wrong, kind in kinds:
+        if wrong:
+            raise fail("G714", f"`{name}` is {kind}, and a network takes plain tensors of numbers",
+                       help="save it dense and in floating point" if kind != "without values" else None)
+    found = source.detach().to(target.dtype)
+    if found.is_floating_point() and not found.is_meta and not bool(torch.isfinite(found).all()):
+        what = "NaN" if bool(torch.isnan(found).any()) else "infinity"
+        raise fail("G714", f"`{name}` holds {what}: no network computes anything with that",
+                   help="take the weights of an earlier epoch")  # fmt: skip
+    return found
+
+
 def _read(path: Path) -> dict[str, Any]:
+    """What a file of weights holds under names; nothing in it is run."""
     try:
-        if path.suffix == ".safetensors":
-            return opened(path, path.read_bytes())
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with open_plain(path) as file:
+            if path.suffix == ".safetensors":
+                return opened(path, file.read())
+            if _is_compressed(file):
+                raise fail("G714", f"`{path}` is compressed, and torch saves no tensors so",
+                           help="unpack it, and give the file inside")
+            file.seek(0)
+            # What torch warns of, such as old forms of storage, is no concern of who gives the file.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found = torch.load(file, map_location="cpu", weights_only=True)
     except GenoError:
         raise
     except OSError as error:
@@ -68,13 +103,29 @@ def _read(path: Path) -> dict[str, Any]:
     except SafetensorError as error:
         raise fail("G714", f"`{path}` is not a safetensors file: {error}") from error
     except Exception as error:  # what a damaged file raises depends on where it is damaged
-        reason = str(error).split("\n")[0]
-        raise fail("G714", f"`{path}` is not a file of tensors that torch can read: {reason}") from error
+        raise _unreadable(path, str(error)) from None
     if isinstance(found, Mapping) and isinstance(found.get("state_dict"), Mapping):
         found = found["state_dict"]
     if not isinstance(found, Mapping):
         raise fail("G714", f"`{path}` holds no state dict but a value of type `{type(found).__name__}`")
     return dict(found)
+
+
+def _is_compressed(file: BinaryIO) -> bool:
+    """Whether a little file may unpack to anything at all: torch's own archives are not compressed."""
+    return zipfile.is_zipfile(file) and any(entry.compress_type for entry in zipfile.ZipFile(file).infolist())
+
+
+def _unreadable(path: Path, said: str) -> GenoError:
+    """G714, in our words where torch would advise to run what stands in the file."""
+    if "weights_only" not in said and "Weights only" not in said:
+        reason = said.split("\n")[0]
+        return fail("G714", f"`{path}` is not a file of tensors that torch can read: {reason}")
+    called = re.search(r"GLOBAL ([\w.]{1,80})", said)
+    calls = f": it calls `{called[1]}`" if called else ""
+    return fail("G714", f"`{path}` holds more than tensors, and nothing else is read{calls}",
+                notes=["nothing in it was run"],
+                help="ask whoever made it for the state dict alone, best as `.safetensors`")  # fmt: skip
 
 
 def _require_tensors(entries: Mapping[str, Any]) -> None:

@@ -1,4 +1,7 @@
 import json
+import os
+import warnings
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -200,6 +203,70 @@ def test_code_in_a_file_of_weights_never_runs(tmp_path: Path, monkeypatch: pytes
 def test_a_file_without_a_state_dict_is_refused(held: object, tmp_path: Path) -> None:
     torch.save(held, tmp_path / "weights.pt")
     assert "state dict" in message(lambda: pour(compiled(SMALL).module(), tmp_path / "weights.pt"))
+
+
+def kept(module: nn.Module) -> Callable[[], bool]:
+    """Whether a module's tensors are what they are now."""
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    return lambda: all(torch.equal(t, before[n]) for n, t in module.state_dict().items())
+
+
+def quantized(tensor: Tensor) -> Tensor:
+    scales, zeros = torch.ones(len(tensor)), torch.zeros(len(tensor), dtype=torch.int64)
+    return torch.quantize_per_channel(tensor.float(), scales, zeros, 0, torch.qint8)
+
+
+@pytest.mark.parametrize(("spoiled", "said"), [
+    (lambda t: t.to_sparse(), "sparse"), (lambda t: t.to("meta"), "without values"), (lambda t: t + 1j, "complex"),
+    (lambda t: t.int(), "of torch.int32"), (lambda t: t.bool(), "of torch.bool"), (quantized, "quantized"),
+    (lambda t: t * torch.nan, "NaN"), (lambda t: torch.full_like(t, torch.inf), "infinity"),
+    (lambda t: torch.full_like(t, 1e300, dtype=torch.float64), "infinity"),
+])  # fmt: skip
+@pytest.mark.parametrize("by_name", [True, False])
+@pytest.mark.parametrize("from_file", [True, False])
+def test_a_late_tensor_that_cannot_be_copied_leaves_all_others_alone(
+    spoiled: Callable[[Tensor], Tensor], said: str, by_name: bool, from_file: bool, tmp_path: Path
+) -> None:
+    module = compiled(SMALL).module()
+    unchanged = kept(module)
+    weights = {f"{'' if by_name else 'their.'}{n}": torch.ones_like(t) for n, t in module.state_dict().items()}
+    last = list(weights)[-2]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        weights[last] = spoiled(weights[last])
+        torch.save(weights, tmp_path / "weights.pt")
+    found = message(lambda: pour(module, tmp_path / "weights.pt" if from_file else weights))
+    assert said in found and f"`{last}`" in found and unchanged()
+
+
+@pytest.mark.parametrize("payload", [Payload(), print, Path("x")])
+def test_the_message_about_a_hostile_file_gives_no_dangerous_advice(payload: object, tmp_path: Path) -> None:
+    torch.save({"a.weight": payload}, tmp_path / "weights.pt")
+    with pytest.raises(GenoError) as caught:
+        pour(compiled(SMALL).module(), tmp_path / "weights.pt")
+    (found,) = caught.value.diagnostics
+    said = f"{found.message} {found.help} {found.notes}".lower()
+    assert found.code == "G714" and "holds more than tensors" in said and "nothing in it was run" in said
+    assert not any(word in said for word in ("weights_only", "weights only", "safe_globals", "trust"))
+
+
+def test_a_compressed_archive_is_not_unpacked(tmp_path: Path) -> None:
+    torch.save({"a.weight": torch.zeros(1 << 16)}, tmp_path / "weights.pt")
+    with zipfile.ZipFile(tmp_path / "weights.pt") as plain, zipfile.ZipFile(
+        tmp_path / "small.pt", "w", zipfile.ZIP_DEFLATED
+    ) as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    assert "compressed" in message(lambda: pour(compiled(SMALL).module(), tmp_path / "small.pt"))
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_pipe_is_no_file_of_weights(suffix: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / f"weights{suffix}")
+    for path in (tmp_path / f"weights{suffix}", tmp_path, Path("/dev/zero")):
+        with pytest.raises(GenoError) as caught:
+            pour(compiled(SMALL).module(), path)
+        assert caught.value.diagnostics[0].code == "G001"
 
 
 def test_a_training_run_can_begin_with_given_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
