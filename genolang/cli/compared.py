@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,11 @@ if TYPE_CHECKING:
 
 
 def write_comparison(
-    request: Request, checked: Checked, program: Program, settings: SearchSettings, result: Comparison,
-    run: RunFolder,
+    request: Request, checked: Checked, program: Program, given: Mapping[str, Any], settings: SearchSettings,
+    result: Comparison, run: RunFolder,
 ) -> dict[str, Any]:  # fmt: skip
     """Writes `found-METHOD.geno` for every method, `found.geno` for the best score, and metrics."""
     from genolang.search.comparison import REFERENCES
-    from genolang.search.writeback import discrete_text
 
     rows = [_row(answer, result) for answer in result.answers]
     for answer, row in zip(result.answers, rows, strict=True):
@@ -30,10 +30,9 @@ def write_comparison(
             continue
         header = [f"found by: {answer.method} seed {settings.seed}, supernet of {settings.epochs} epochs,"
                   f" score {answer.score:.4f}", *origin(request, checked, settings)]  # fmt: skip
-        text = discrete_text(checked, program, answer.genotype, header)
         names = [f"found-{answer.label}.geno", *(["found.geno"] if answer is result.best else [])]
         for name in names:
-            write_answer(Path(run.path) / name, checked, text)
+            write_answer(Path(run.path) / name, checked, program, answer.genotype, given, header)
         row["found"] = str(Path(run.path) / names[0])
     found = {
         "found": str(Path(run.path) / "found.geno"), "score": result.best.score,

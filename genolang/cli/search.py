@@ -105,13 +105,16 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     from genolang.cli import runs
     from genolang.cli.progress import ConsoleReporter
     from genolang.search.comparison import run_comparison
+    from genolang.search.reading import verify_space
     from genolang.search.requirements import Requirements
     from genolang.search.search import run_search
 
     request = runs.begun(request)
     ready = prepare(request)
     checked, program, settings = ready.checked, ready.program, ready.settings
-    Requirements(checked, program, ready.given).check()
+    if request.resume is None:
+        Requirements(checked, program, ready.given).check()
+        verify_space(checked, program, ready.given)
     with (
         runs.open_run(request, checked, ready.facts(request)) as run,
         runs.workers_for(request, run) as workers,
@@ -128,8 +131,8 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
             from genolang.cli.compared import write_comparison
 
             several = run_comparison(*asked, **common)
-            return write_comparison(request, checked, program, settings, several, run)
-        return _write(request, checked, program, settings, run_search(*asked, **common), run)
+            return write_comparison(request, checked, program, ready.given, settings, several, run)
+        return _write(request, ready, run_search(*asked, **common), run)
 
 
 def origin(request: Request, checked: Any, settings: Any) -> list[str]:
@@ -146,14 +149,18 @@ def origin(request: Request, checked: Any, settings: Any) -> list[str]:
     ]
 
 
-def write_answer(path: Path, checked: Any, text: str) -> None:
-    """Write an answer, checked again; one that has an error is kept beside it, and the error raised."""
+def write_answer(
+    path: Path, checked: Any, program: Any, genotype: Any, given: Any, header: list[str]
+) -> None:
+    """Write an answer's text, read again; one that has an error is kept beside it, and the error raised."""
     from genolang.diagnostics import GenoError
-    from genolang.search.writeback import recheck
+    from genolang.search.reading import verify
+    from genolang.search.writeback import discrete_text
     from genolang.train.files import write_text
 
+    text = discrete_text(checked, program, genotype, header)
     try:
-        recheck(checked, text)
+        verify(checked, program, genotype, given, text)
     except GenoError as error:
         rejected = path.with_suffix(".rejected.geno")
         first, rest = text.split("\n", 1)
@@ -164,13 +171,11 @@ def write_answer(path: Path, checked: Any, text: str) -> None:
     write_text(path, text)
 
 
-def _write(
-    request: Request, checked: Any, program: Any, settings: Any, result: Any, run: Any
-) -> dict[str, Any]:  # fmt: skip
+def _write(request: Request, ready: Prepared, result: Any, run: Any) -> dict[str, Any]:
     from genolang.search.space import describe_genotype
-    from genolang.search.writeback import discrete_text
     from genolang.semantics.methods import Method
 
+    checked, program, settings = ready.checked, ready.program, ready.settings
     found = Path(run.path) / "found.geno"
     method = Method(settings.method, settings.order, settings.sampling)
     trained = f"epoch {settings.epochs}" if settings.sampling is None else (
@@ -180,8 +185,7 @@ def _write(
     if result.baseline_random is not None:
         control = f"control: random genotypes, trained as long, score {result.baseline_random:.4f}"
         header.insert(2, control)
-    text = discrete_text(checked, program, result.genotype, header)
-    write_answer(found, checked, text)
+    write_answer(found, checked, program, result.genotype, ready.given, header)
     answer = {
         "found": str(found), "score": result.score, "baseline_random": result.baseline_random,
         "seconds": result.seconds, "run": str(run.path),

@@ -78,6 +78,7 @@ CODES: dict[str, str] = {
     "G420": "state-changes-shape",
     "G421": "choice-under-searching",
     "G422": "parameter-spread-and-given",
+    "G423": "answer-reads-differently",
     # G5: settings, limits, budgets
     "G501": "unknown-setting",
     "G502": "setting-twice",

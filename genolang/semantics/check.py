@@ -97,7 +97,7 @@ def _expand_networks(checked: Checked, bad: set[DefinitionRef]) -> None:
             continue
         if len(checked.diagnostics) >= limit("problems"):
             return
-        builder, program = _built(module, ref, {}, closed, budget)
+        builder, program = _built(module, ref, {}, _meanings(module, ref), closed, budget)
         builders.append(builder)
         new = [d for d in builder.expansion.diagnostics if d not in checked.diagnostics]
         checked.diagnostics += new
@@ -113,14 +113,11 @@ def _expand_networks(checked: Checked, bad: set[DefinitionRef]) -> None:
 
 
 def _built(
-    module: Module, ref: DefinitionRef, given: dict[str, Any],
+    module: Module, ref: DefinitionRef, given: dict[str, Any], meanings: tuple[bool, ...],
     closed: dict[bool, dict[object, Block]] | None = None, budget: Budget | None = None,
 ) -> tuple[NetworkBuilder, Program | None]:  # fmt: skip
-    """A network expanded as one that is searched, if it meets an open choice, else as one that is not.
-
-    A text may lead to a choice by name without using it: `if stride == 1 then a else choice_of_b`.
-    """
-    for open_ in (True, False) if searching(module, ref) else (False,):
+    """A network expanded with the first meaning of `searching` that leaves a choice open, else the last."""
+    for open_ in meanings:
         builder = NetworkBuilder(
             module, searching=open_, closed=None if closed is None else closed[open_], budget=budget
         )
@@ -128,6 +125,12 @@ def _built(
         if program is None or any(not choice.plug for choice in program.choices.values()):
             break
     return builder, program
+
+
+def _meanings(module: Module, ref: DefinitionRef) -> tuple[bool, ...]:
+    """What `searching` may mean in a network's text, which may lead to a choice by name without using it:
+    `if stride == 1 then a else choice_of_b`."""
+    return (True, False) if searching(module, ref) else (False,)
 
 
 def _spread_and_given(builders: list[NetworkBuilder]) -> list[Diagnostic]:
@@ -232,16 +235,20 @@ def find_network(module: Module, name: str | None) -> DefinitionRef:
     return complete[0]
 
 
-def expand_network(checked: Checked, name: str | None, given: Mapping[str, Any]) -> Program:
-    """A network at the given parameters, expanded. Raises GenoError with all its problems."""
+def expand_network(
+    checked: Checked, name: str | None, given: Mapping[str, Any], *, searching: bool | None = None
+) -> Program:
+    """A network at the given parameters, expanded; `searching` is what that word means there, by default
+    whether a choice is open. Raises GenoError with all its problems."""
     if not checked.ok:
         raise GenoError([d for d in checked.diagnostics if d.severity == "error"])
     ref = find_network(checked.module, name)
-    if not given and ref.name in checked.programs:
+    if not given and searching is None and ref.name in checked.programs:
         return checked.programs[ref.name]
-    builder = NetworkBuilder(checked.module, searching=searching(checked.module, ref))
+    builder = NetworkBuilder(checked.module, searching=bool(searching))
     values = {key: _value(builder, ref, key, value) for key, value in given.items()}
-    builder, program = _built(checked.module, ref, values)
+    meanings = _meanings(checked.module, ref) if searching is None else (searching,)
+    builder, program = _built(checked.module, ref, values, meanings)
     if program is None or builder.expansion.diagnostics:
         raise GenoError(builder.expansion.diagnostics)
     conflicts = _spread_and_given([builder])

@@ -13,6 +13,7 @@ from genolang.api import load
 from genolang.cli.main import main
 from genolang.cli.search import write_answer
 from genolang.diagnostics import GenoError
+from genolang.search.reading import verify_space
 from genolang.search.requirements import Requirements
 from genolang.search.space import derive, softmax
 from genolang.search.writeback import discrete_text, recheck
@@ -276,9 +277,30 @@ def one_hot(program, pair):
 def test_an_answer_that_does_not_check_is_kept_beside_with_the_reason(tmp_path):
     checked = checked_text(REQUIRED % "100")
     program = expand_network(checked, None, {})
-    text = discrete_text(checked, program, derive(program, one_hot(program, (0, 0))))
+    genotype = derive(program, one_hot(program, (0, 0)))
     with pytest.raises(GenoError, match="this does not hold"):
-        write_answer(tmp_path / "found.geno", checked, text)
+        write_answer(tmp_path / "found.geno", checked, program, genotype, {}, ["found by hand"])
     kept = (tmp_path / "found.rejected.geno").read_text()
     assert kept.startswith("geno 1\n# rejected: G212") and "stages unit(4, 3, 3)" in kept
     assert not (tmp_path / "found.geno").exists()
+
+
+CAPTURED = {
+    "a parameter": ("choice act = relu | tanh\nop unit(relu=tanh) = conv(3) -> act -> relu", "unit"),
+    "an operation by name": ("choice act = relu | tanh\nop unit {\n  relu = silu\n  return x -> act -> relu\n}", "unit"),
+}
+
+
+@pytest.mark.parametrize("name", CAPTURED)
+def test_an_alternative_that_would_be_read_as_something_else_is_refused_before_the_search(name, search, tmp_path):
+    definitions, used = CAPTURED[name]
+    text = f"geno 1\nimport std.ops\n{definitions}\n" + NETWORK.replace("cells 1 of a", f"body  {used}")
+    (said,) = json.loads(search(text, "--out", str(tmp_path / "run"), code=1))["diagnostics"]
+    assert said["code"] == "G423" and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("spec", ["darts/search", "ean/clutter", "apnas/clutter", "quickstart"])
+def test_every_alternative_of_a_shipped_search_can_be_written(spec):
+    loaded = load(spec)
+    name = {"ean/clutter": "se_search"}.get(spec)
+    verify_space(loaded.checked, expand_network(loaded.checked, name, {}), {})
