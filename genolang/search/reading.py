@@ -46,7 +46,8 @@ def verify_space(checked: Checked, program: Program, given: Mapping[str, Any]) -
         logits = {}
         for key, choice in program.choices.items():
             wanted = ways[key][min(number, len(ways[key]) - 1)]
-            logits[key] = [[float(option == wanted) for option in range(len(choice.options))]] * len(choice.rows)
+            row = [float(option == wanted) for option in range(len(choice.options))]
+            logits[key] = [row] * len(choice.rows)
         genotype = derive(program, logits)
         try:
             verify(checked, program, genotype, given, discrete_text(checked, program, genotype))
