@@ -1,6 +1,7 @@
-"""What a supernet's rewards are worth, with stored and with fresh batch-norm statistics, and EAN's controller.
+"""What a supernet's rewards are worth, with stored and with fresh batch-norm statistics; EAN's controller.
 
-    python -m benches.rewards benches/spaces/slots.geno --network searched --json benches/results/rewards-digits.json
+    python -m benches.rewards benches/spaces/slots.geno --network searched
+    python -m benches.rewards ean/clutter --network se_search --set width=4 --epochs 12 --no-search
 
 Under every seed a supernet is trained. A fixed set of random schemes is measured in it both ways: how far
 the accuracies lie apart, and how far two supernets agree on them (Pearson's r, Spearman's rho over every
