@@ -191,7 +191,8 @@ def _write(request: Request, ready: Prepared, result: Any, run: Any) -> dict[str
         "seconds": result.seconds, "run": str(run.path),
     }  # fmt: skip
     answer |= {"spread": result.spread, "references": [asdict(one) for one in result.references],
-               "verdicts": [one.to_json() for one in result.verdicts]}  # fmt: skip
+               "verdicts": [one.to_json() for one in result.verdicts],
+               "warnings": [asdict(one) for one in result.signs], "stopped": result.stopped}  # fmt: skip
     run.write_metrics({**answer, "seed": result.seed, "baseline": list(result.baseline),
                        "genotype": result.genotype.to_json()})  # fmt: skip
     summary = [f"{cell}\n" + "\n".join(f"  {line}" for line in lines)
@@ -203,5 +204,6 @@ def _write(request: Request, ready: Prepared, result: Any, run: Any) -> dict[str
         summary.append(f"random {result.baseline_random:.4f} (mean of {listed});"
                        f" the answer beats {better} of {len(result.baseline)}")  # fmt: skip
     summary += [one.sentence for one in result.verdicts]
+    summary += [f"warning: {one.text}" for one in result.signs]
     summary.append(f"wrote {found}")
     return answer | {"summary": summary}

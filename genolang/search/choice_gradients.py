@@ -91,7 +91,7 @@ def second_order(
         with fixed(logits):
             gradients = torch.autograd.grad(train_loss(), weights, materialize_grads=True)
         _step_virtually(weights, gradients, step)
-        with _statistics_kept(module):
+        with statistics_kept(module):
             loss = val_loss()
             both = torch.autograd.grad(loss, (*logits, *weights), materialize_grads=True)
         direct, v = both[: len(logits)], both[len(logits) :]
@@ -126,7 +126,7 @@ def _step_virtually(
 
 
 @contextmanager
-def _statistics_kept(module: nn.Module) -> Iterator[None]:
+def statistics_kept(module: nn.Module) -> Iterator[None]:
     """Undoes what the passes inside do to running statistics."""
     buffers = list(module.buffers())
     kept = [buffer.clone() for buffer in buffers]

@@ -57,6 +57,10 @@ class Sampler(Protocol):
         """The scheme that the sampler stands for; None for the one of the highest reward."""
         ...
 
+    def entropy(self) -> float | None:
+        """How open the decisions are, as a share of the most that there can be; None without any."""
+        ...
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Everything that was learnt: tensors, and facts as JSON."""
         ...
@@ -73,6 +77,9 @@ class Memoryless:
         return {}
 
     def answer(self) -> Scheme | None:
+        return None
+
+    def entropy(self) -> float | None:
         return None
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -118,9 +125,11 @@ class SampledSearch:
         found = loop.run_all(resume)
         module.select(None)
         records = tuple(SearchEpoch(**asdict(r), choices_loss=None, choices=()) for r in history)
+        left = loop.sampler.entropy()
         return Searched(space.logits(found), loop.evaluator.measure(found).accuracy, records,
                         seconds=loop.progress.seconds, evaluations=loop.evaluator.asked,
-                        schemes=len(loop.evaluator.known))
+                        schemes=len(loop.evaluator.known),
+                        entropy={} if left is None else {"controller": left})
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ import torch
 
 from genolang.diagnostics import GenoError, fail
 from genolang.search.halves import Halves
+from genolang.search.health import Sign, signs
 from genolang.search.references import (
     Reference,
     Rival,
@@ -60,6 +61,8 @@ class Trial:
     score: float
     val_accuracy: float
     history: tuple[SearchEpoch, ...]
+    entropy: Mapping[str, float] = field(default_factory=dict)
+    stopped: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,8 @@ class SearchResult:
     Scores are accuracies from 0 to 1. `baseline` holds those of the random genotypes and
     `baseline_random` their mean; `rank` is 1 plus the number of them that are better; the last two
     are None without a control. `references` are answers that take no search, `verdicts` whether the
-    found one beats each of them, and the mean of the random ones, by more than `spread`.
+    found one beats each of them, and the mean of the random ones, by more than `spread`; `signs`
+    that nothing was found, `stopped` why the winning search ended early.
     `val_accuracy` is the winning supernet's, `history` its epochs, `seconds` the wall-clock time of
     all epochs over all sittings, of all processes together.
     """
@@ -87,6 +91,8 @@ class SearchResult:
     references: tuple[Reference, ...]
     spread: float
     verdicts: tuple[Verdict, ...]
+    signs: tuple[Sign, ...]
+    stopped: str | None
 
 
 def run_search(
@@ -125,14 +131,16 @@ def run_search(
     best = max(trials, key=lambda trial: (trial.score, -trial.seed))
     baseline = job.control(random_answers)
     found = tuple(job.measured(rival) for rival in rivals)
-    images = len(Halves(settings, data, device).choices)
-    apart, said = verdicts(best.score, found, baseline, images)
+    labels = data.train_labels[Halves(settings, data, device).choices]
+    apart, said = verdicts(best.score, found, baseline, len(labels))
+    bad = signs(program, settings, best.genotype, best.entropy, best.score, best.val_accuracy, labels)
     return SearchResult(
         best.genotype, best.score, best.seed, baseline,
         baseline_random=sum(baseline) / len(baseline) if baseline else None,
         rank=1 + sum(score > best.score for score in baseline) if baseline else None,
         val_accuracy=best.val_accuracy, seconds=job.seconds, history=best.history,
         trials=tuple(trials), references=found, spread=apart, verdicts=said,
+        signs=bad, stopped=best.stopped,
     )
 
 
@@ -208,7 +216,7 @@ class Job:
         score = self.score(f"score-{seed}", genotype)
         accuracy = float(found["val_accuracy"])
         self.say(f"seed {seed}: score {score:.4f}, supernet {accuracy:.4f}")
-        return Trial(seed, genotype, score, accuracy, history)
+        return Trial(seed, genotype, score, accuracy, history, found.get("entropy", {}), found.get("stopped"))
 
     def offer(self, task: Task) -> None:
         """Lets a worker train the task, where there are any and nothing like it is known or on offer."""
@@ -280,6 +288,7 @@ class Job:
                 "schemes": searched.schemes,
                 "genotype": self.requirements.strongest(searched.logits).to_json(),
                 "val_accuracy": searched.val_accuracy,
+                "entropy": dict(searched.entropy), "stopped": searched.stopped,
                 "history": [record.to_json() for record in searched.history],
             }
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -65,7 +66,8 @@ class Searched:
 
     Of a sampled search they are the answer's, and `history` is the supernet's training; `seconds` is
     the time spent beyond it, `evaluations` how many schemes were asked for, `schemes` how many
-    different ones.
+    different ones. `entropy` is how open the choices are at the end, by choice set or as one number of a
+    controller, as a share of the most that there can be; `stopped` why the search ended early.
     """
 
     logits: Logits
@@ -74,6 +76,8 @@ class Searched:
     seconds: float = 0.0
     evaluations: int = 0
     schemes: int = 0
+    entropy: Mapping[str, float] = field(default_factory=dict)
+    stopped: str | None = None
 
 
 class Strategy(Protocol):
@@ -90,6 +94,11 @@ class Strategy(Protocol):
         resume: bool = False, reporter: Reporter | None = None, save_every_s: float = 60.0,
         program: Program | None = None, trained: bool = False,
     ) -> Searched: ...
+
+
+def openness(choices: Sequence[ChoiceSummary]) -> dict[str, float]:
+    """The entropy of each choice set as a share of the most that it can be."""
+    return {one.key: one.entropy / math.log(len(one.weights)) for one in choices if len(one.weights) > 1}
 
 
 def logits_of_choices(choices: Mapping[str, Tensor]) -> dict[str, list[list[float]]]:

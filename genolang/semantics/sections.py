@@ -25,6 +25,7 @@ from genolang.semantics.readers import (
 )
 from genolang.semantics.settings import (
     Augmentation,
+    Collapse,
     OptimizerSettings,
     RivalKind,
     Schedule,
@@ -148,6 +149,22 @@ def _statistics(expr: s.Expr) -> int:
     return 0 if name == "stored" else count(1, 1000)(given["batches"]) if given else FRESH_BATCHES
 
 
+def _collapse(expr: s.Expr) -> Collapse:
+    """`warn`, `stop(skips=2)`, `stop(eigenvalue=0.75, window=5)`, `regularise(dropout=0.4)`."""
+    taken: dict[str, dict[str, Read]] = {
+        "warn": {},
+        "stop": {"skips": count(1, 1000), "eigenvalue": real(0, 1, open_low=True), "window": count(1, 1000)},
+        "regularise": {"dropout": real(0, 0.99, open_low=True)},
+    }
+    name, call = callee(expr, taken, "answer to a collapse")
+    values = {key: taken[name][key](value) for key, value in arguments(call, tuple(taken[name])).items()}
+    if ("window" in values and "eigenvalue" not in values) or {"skips", "eigenvalue"} <= set(values):
+        raise fail("G503", "a search stops by the count of skips or by the eigenvalue, which has a window",
+                   call.span, help="`stop(skips=2)` or `stop(eigenvalue=0.75, window=5)`")  # fmt: skip
+    defaults: dict[str, dict[str, Any]] = {"stop": {"skips": 2}, "regularise": {"dropout": 0.4}}
+    return Collapse(**(values or defaults.get(name, {})))
+
+
 def _compared(expr: s.Expr) -> tuple[str, ...]:
     names = tuple(word(*get_args(RivalKind))(item) for item in items(expr))
     for name, item in zip(names, items(expr), strict=True):
@@ -184,7 +201,7 @@ SEARCH: dict[str, Read] = _SHARED | {
     "init": real(0, 10), "choices_start": count(0), "fresh_validation": flag,
     "unrolled_radius": real(0, 1, open_low=True), "seeds": count(1, 1000), "random": count(0, 1000),
     "score": _score, "score_epochs": count(1, 100_000), "connect": real(0, 1),
-    "statistics": _statistics, "compare": _compared,
+    "statistics": _statistics, "compare": _compared, "collapse": _collapse,
 }  # fmt: skip
 TRAIN: dict[str, Read] = _SHARED | {
     "task": word(*get_args(TaskKind)), "split": real(0, 0.95), "optimizer": optimizer,

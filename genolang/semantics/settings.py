@@ -80,6 +80,22 @@ class NetworkChoice:
 
 
 @record(frozen=True)
+class Collapse:
+    """What a differentiable search does about operations without weights that take over.
+
+    It stops as soon as a cell's answer has `skips` edges that hand on their input, 0 for never; or as the
+    dominant eigenvalue of the Hessian by the logits, averaged over `window` epochs, is more than
+    1 / `eigenvalue` times what it was as many epochs before, 0 for never; and drops skips with the
+    probability `dropout`, which falls over the epochs. In any case it warns at its end.
+    """
+
+    skips: int = 0
+    eigenvalue: float = 0.0
+    window: int = 5
+    dropout: float = 0.0
+
+
+@record(frozen=True)
 class TrainSettings:
     """Training a discrete network from scratch.
 
@@ -151,6 +167,7 @@ class SearchSettings:
     score_epochs: int | None = None
     connect: float = 0.5
     statistics: int = 0
+    collapse: Collapse = Collapse()
     precision: Literal["float32", "auto"] = "auto"
 
     def scoring(self) -> TrainSettings:

@@ -21,7 +21,7 @@ from genolang.semantics.methods import (
     with_budget,
 )
 from genolang.semantics.sections import search_settings
-from genolang.semantics.settings import SearchSettings
+from genolang.semantics.settings import Collapse, SearchSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "language.md").read_text("utf-8")
 
@@ -161,3 +161,39 @@ def test_other_statistics_are_refused(text, code):
 ])
 def test_a_search_measures_so_many_schemes(method, measured):
     assert measured_schemes(read(method).sampling) == measured
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("warn", Collapse()), ("stop", Collapse(skips=2)), ("stop(skips=3)", Collapse(skips=3)),
+    ("stop(eigenvalue=0.75)", Collapse(eigenvalue=0.75)), ("regularise", Collapse(dropout=0.4)),
+    ("stop(eigenvalue=0.5, window=3)", Collapse(eigenvalue=0.5, window=3)),
+    ("regularise(dropout=0.7)", Collapse(dropout=0.7)),
+])
+def test_a_collapse_is_met_as_told(text, expected):
+    assert settings(f"collapse {text}").collapse == expected
+    assert settings("").collapse == Collapse()
+
+
+@pytest.mark.parametrize("text, code", [
+    ("stop(skips=0)", "G503"), ("stop(window=3)", "G503"), ("stop(skips=2, eigenvalue=0.75)", "G503"),
+    ("stop(eigenvalue=1.5)", "G503"), ("regularise(dropout=1)", "G503"), ("regularise(skips=2)", "G501"),
+    ("warn(2)", "G501"), ("stopp", "G504"),
+])
+def test_other_answers_to_a_collapse_are_refused(text, code):
+    with pytest.raises(GenoError) as error:
+        settings(f"collapse {text}")
+    assert [d.code for d in error.value.diagnostics] == [code]
+
+
+@pytest.mark.parametrize("text, expected", [
+    ("[]", ()), ("cheapest", ("cheapest",)), ("[dearest, every_second]", ("dearest", "every_second")),
+])
+def test_what_an_answer_is_compared_with(text, expected):
+    assert settings(f"compare {text}").compare == expected
+
+
+@pytest.mark.parametrize("text, code", [("[cheap]", "G503"), ("[dearest, dearest]", "G502"), ("3", "G503")])
+def test_nothing_else_can_be_compared(text, code):
+    with pytest.raises(GenoError) as error:
+        settings(f"compare {text}")
+    assert [d.code for d in error.value.diagnostics] == [code]

@@ -93,7 +93,7 @@ def _scores(run: Run) -> list[str]:
         rows.append((f"{len(control)} at random", list(control.values()), False))
     rows += [(text, [score], False) for text, score in _references(run.metrics or {})]
     said = f"<figure>{score_chart('score', rows)}</figure>"
-    sentences = [f"<p>{safe(sentence)}</p>" for sentence in _verdicts(run.metrics or {})]
+    sentences = [f"<p>{safe(sentence)}</p>" for sentence in _sentences(run.metrics or {})]
     if best is None or not control:
         return ["<h2>Scores</h2>", said, *sentences]
     mean = sum(control.values()) / len(control)
@@ -109,10 +109,14 @@ def _references(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
     return [(str(one.get("text", "")), one["score"]) for one in found if isinstance(one.get("score"), float)]
 
 
-def _verdicts(metrics: Mapping[str, Any]) -> list[str]:
-    """The sentences on what the answer beats."""
-    found = [one for one in _list(metrics, "verdicts") if isinstance(one, dict)]
-    return [str(one["sentence"]) for one in found if "sentence" in one]
+def _sentences(metrics: Mapping[str, Any]) -> list[str]:
+    """What the answer beats, and the signs that the search found nothing."""
+    said = [str(one["sentence"]) for one in _list(metrics, "verdicts")
+            if isinstance(one, dict) and "sentence" in one]  # fmt: skip
+    stopped = metrics.get("stopped")
+    said += [f"The search ended early: {stopped}."] if isinstance(stopped, str) else []
+    return said + [f"Warning: {one['text']}." for one in _list(metrics, "warnings")
+                   if isinstance(one, dict) and "text" in one]  # fmt: skip
 
 
 def _list(metrics: Mapping[str, Any], key: str) -> list[Any]:

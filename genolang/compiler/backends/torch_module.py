@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from genolang.compiler.backends.answering import Quick
+from genolang.compiler.backends.choices import Choices, Weights
 from genolang.compiler.backends.fused_layers import MixedSums, make_fused
-from genolang.compiler.backends.planned import planned_result
 from genolang.compiler.backends.selection import (
     ABSENT,
     Instructions,
@@ -28,68 +27,16 @@ from genolang.compiler.backends.torch_layers import Dropout, DropPath, make_leaf
 from genolang.compiler.backends.torch_mix import mix_function
 from genolang.compiler.ir import Graph, Node
 from genolang.compiler.ir.fused import Fused, MixedSum
-from genolang.diagnostics import did_you_mean, fail
+from genolang.diagnostics import fail
 from genolang.kernels import dispatch
 from genolang.kernels.cpu.inference import takes
 from genolang.primitives import MapType
 from genolang.semantics.program import ChoiceSet, Mix, Path
 
-Weights = tuple[Tensor, ...]
 Run = tuple[tuple[Step, ...], tuple[int, ...]]
 
 # Selections whose steps a graph keeps: a cell of few rows keeps all of them, random ones do not pile up.
 _SELECTIONS = 64
-
-
-class Choices(MutableMapping[str, Tensor]):
-    """The logits of a supernet: one leaf tensor (decisions, alternatives) per choice set.
-
-    They are not parameters and not in the state dict. Setting copies the values in place. Errors: KeyError
-    for an unknown name, GenoError G415 for a wrong shape.
-    """
-
-    def __init__(self, sets: Mapping[str, ChoiceSet]) -> None:
-        self.sets = sets
-        self.tensors = {
-            key: torch.zeros(len(s.rows), len(s.options), requires_grad=True) for key, s in sets.items()
-        }
-
-    def __getitem__(self, key: str) -> Tensor:
-        if key not in self.tensors:
-            raise KeyError(f"no choice set {key!r}; {did_you_mean(key, self.tensors) or ''}".strip())
-        return self.tensors[key]
-
-    def __setitem__(self, key: str, value: Tensor) -> None:
-        target = self[key]
-        value = torch.as_tensor(value)
-        if value.shape != target.shape:
-            raise fail("G415", f"the logits of `{key}` are {tuple(target.shape)}, not {tuple(value.shape)}")
-        with torch.no_grad():
-            target.copy_(value)
-
-    def __delitem__(self, key: str) -> None:
-        raise TypeError("a choice set cannot be removed")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.tensors)
-
-    def __len__(self) -> int:
-        return len(self.tensors)
-
-    def apply(self, change: Callable[[Tensor], Tensor]) -> None:
-        for key, tensor in self.tensors.items():
-            values = tensor.detach()
-            moved = change(values)
-            # An optimizer may hold the tensor: it is replaced only where it has to be.
-            if moved is not values:
-                self.tensors[key] = moved.requires_grad_()
-
-    def weights(self) -> dict[str, Weights]:
-        """The softmax weights of every set, as one flat tuple of scalars each."""
-        return {key: _softmax(t).flatten().unbind() for key, t in self.tensors.items()}
-
-
-_softmax = planned_result(lambda logits: F.softmax(logits, -1))
 
 
 class Container(nn.Module):
@@ -215,7 +162,7 @@ class NetworkModule(GraphModule):
     def answer(self, *arguments: Any, quick: bool = False) -> Any:
         """What `forward` returns; `quick` where layers may take their maps without a question."""
         (image,) = arguments
-        weights = self.choices.weights() if len(self.choices) else {}
+        weights = self.choices.weights(self.training) if len(self.choices) else {}
         two = self.training and len(self._current.outputs) == 2
         steps, outputs = self._runs[-1 if two else 0]
         values = self.run(steps, (image,), weights, quick)

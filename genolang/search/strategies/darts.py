@@ -31,16 +31,19 @@ from genolang.search.choice_gradients import (
     second_order,
     virtual_step,
 )
+from genolang.search.collapse import Watch, curvature
 from genolang.search.halves import Halves
 from genolang.search.normalising import fresh_accuracy
+from genolang.search.progress import Progress, lost
 from genolang.search.strategy import (
     Searched,
     SearchEpoch,
     logits_of_choices,
+    openness,
     summarise,
 )
 from genolang.semantics.program import Program
-from genolang.semantics.settings import SearchSettings
+from genolang.semantics.settings import Collapse, SearchSettings
 from genolang.train.batches import Batches, generator_for
 from genolang.train.datasets import Dataset
 from genolang.train.evaluate import answer_of, correct_answers, evaluate
@@ -60,20 +63,6 @@ if TYPE_CHECKING:
 Batch = tuple[Tensor, Tensor]
 
 
-@dataclass(slots=True)
-class _Progress:
-    """Where the search stands, in numbers that JSON keeps exactly; the sums are the epoch's."""
-
-    epoch: int = 0
-    step: int = 0
-    loss_sum: float = 0.0
-    choices_loss_sum: float = 0.0
-    correct: float = 0.0
-    images: int = 0
-    seconds: float = 0.0
-    history: list[SearchEpoch] = field(default_factory=list)
-
-
 def search_one(
     module: NetworkModule, settings: SearchSettings, data: Dataset, run: RunFolder | None = None,
     *, seed: int, device: torch.device, phase: str = "search", resume: bool = False,
@@ -88,7 +77,7 @@ def search_one(
     """
     module.to(device)
     loop = _Loop(module, settings, Halves(settings, data, device), seed, device, phase, run,
-                 reporter or SilentReporter(), save_every_s)
+                 reporter or SilentReporter(), save_every_s, program)
     told = loop.restore() if resume else []
     # The caller's generators are left as they were.
     with (
@@ -100,11 +89,10 @@ def search_one(
             loop.run_epochs(interrupt)
         finally:
             loop.recordings.close()
-        history = tuple(loop.progress.history)
-        accuracy = fresh_accuracy(settings, module, loop.halves, seed)
-    accuracy = history[-1].val_accuracy if accuracy is None else accuracy
-    assert accuracy is not None
-    return Searched(logits_of_choices(module.choices), accuracy, history)
+        accuracy = loop.finish()
+    progress = loop.progress
+    return Searched(logits_of_choices(module.choices), accuracy, tuple(progress.history),
+                    entropy=openness(summarise(module)), stopped=progress.stopped)
 
 
 @dataclass(slots=True)
@@ -118,6 +106,7 @@ class _Loop:
     run: RunFolder | None
     reporter: Reporter
     save_every_s: float
+    program: Program | None
     train: Batches = field(init=False)
     val: Batches = field(init=False)
     weights: list[Tensor] = field(init=False)
@@ -129,7 +118,8 @@ class _Loop:
     for_choices: Work = field(init=False)
     for_weights: Work = field(init=False)
     answer: Work = field(init=False)
-    progress: _Progress = field(default_factory=_Progress)
+    progress: Progress = field(default_factory=Progress)
+    watch: Watch | None = None
     # Per step the number of images and, on the device, losses and the number of right answers.
     unread: list[tuple[int, Tensor]] = field(default_factory=list)
     loss_limit: float = math.inf
@@ -151,6 +141,9 @@ class _Loop:
             # Scaled losses would have to be carried through every gradient by the logits.
             self.precision = Precision(self.device, "float32")
         self.module.set_drop_path(0.0)
+        if settings.collapse != Collapse():
+            assert self.program is not None, "cells are those of a program"
+            self.watch = Watch(settings, self.program, self.module.choices)
         # The passes of a second-order step would need their memory beside that of the recordings.
         self.recordings = Recordings(self.device, self.module.captured and settings.order == 1)
         work, kept = self.recordings.work, list(self.module.buffers())
@@ -160,10 +153,12 @@ class _Loop:
 
     def run_epochs(self, interrupt: Interrupt) -> None:
         progress, epochs, steps = self.progress, self.settings.epochs, len(self.train)
-        while progress.epoch < epochs:
+        while progress.epoch < epochs and progress.stopped is None:
             with interrupt.deferred():
                 self.reporter.epoch_started(self.phase, progress.epoch, epochs)
             self.module.train()
+            if self.watch is not None:
+                self.watch.begin_epoch(progress.epoch)
             while progress.step < steps:
                 self._step()
                 interrupt.tell(self.reporter, self.recordings.news())
@@ -182,6 +177,8 @@ class _Loop:
                 self.reporter.epoch_done(record)
                 for line in record.choices:
                     self.reporter.message(str(line))
+                if progress.stopped is not None:
+                    self.reporter.message(f"the search ends here: {progress.stopped}")
             self._stop_if(interrupt)
 
     def _step(self) -> None:
@@ -326,10 +323,29 @@ class _Loop:
         progress.epoch, progress.step = progress.epoch + 1, 0
         progress.loss_sum = progress.choices_loss_sum = progress.correct = 0.0
         progress.images = 0
+        logits = logits_of_choices(self.module.choices)
         if self.run is not None:
-            logits = logits_of_choices(self.module.choices)
             self.run.append(self.phase, {**record.to_json(), "logits": logits})
+        if moved and self.watch is not None:
+            self.watch.end_epoch(progress, logits, self._curvature)
         return record
+
+    def _curvature(self) -> float:
+        """The dominant eigenvalue on a validation batch of its own."""
+        epoch = self.progress.epoch
+        loss = self._exact_loss(self.val.random_batch(epoch, len(self.train)))
+        generator = generator_for(self.seed, "eigenvalue", epoch)
+        return curvature(loss, self.module, self.weights, self.logits, generator)
+
+    def finish(self) -> float:
+        """Takes the logits that are the answer; the accuracy of the mixture with them."""
+        earlier = self.watch is not None and self.watch.take(self.progress)
+        accuracy = fresh_accuracy(self.settings, self.module, self.halves, self.seed)
+        if accuracy is None and earlier:
+            accuracy = evaluate(self.module, self.halves.measured()).accuracy
+        accuracy = self.progress.history[-1].val_accuracy if accuracy is None else accuracy
+        assert accuracy is not None
+        return accuracy
 
     def _seconds(self) -> float:
         return self.progress.seconds + time.monotonic() - self.started
@@ -371,11 +387,11 @@ class _Loop:
         unpack_state("choices_optimizer", checkpoint.tensors, self.choices_optimizer)
         stored: dict[str, Any] = checkpoint.meta["progress"]
         history = [SearchEpoch.from_json(record) for record in stored.pop("history")]
-        self.progress = _Progress(**stored, history=history)
+        self.progress = Progress(**stored, history=history)
         self.started = self.saved = time.monotonic()
         told = [f"`{path}` is damaged: going on from the one before it"
                 for path in checkpoint.damaged]
-        if self.progress.epoch < self.settings.epochs:
+        if self.progress.epoch < self.settings.epochs and self.progress.stopped is None:
             told.append(
                 f"going on in epoch {self.progress.epoch + 1} of {self.settings.epochs} "
                 f"after step {self.progress.step} of {len(self.train)}"
@@ -390,13 +406,4 @@ class _Loop:
         return hashlib.sha256(facts.encode()).hexdigest()
 
     def _lost(self, code: str, what: str) -> GenoError:
-        progress, notes = self.progress, []
-        last = None if self.run is None else self.run.last_checkpoint(self.phase)
-        if self.run is not None and last is not None:
-            notes.append(f"the last good checkpoint is `{last}`")
-            notes.append(f"`{self.run.resume_command}` goes on from it, with the same settings")
-        return fail(
-            code, f"{what} in epoch {progress.epoch + 1} of {self.settings.epochs} of `{self.phase}`,"
-            f" by step {progress.step} of {len(self.train)}",
-            help="search again with a lower `lr` of `weights`, or with `clip` set", notes=notes,
-        )
+        return lost(code, what, self.progress, self.settings.epochs, len(self.train), self.phase, self.run)

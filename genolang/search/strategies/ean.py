@@ -8,6 +8,7 @@ rewards that are stored; its tanh of the logits is never reached, so there is no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
@@ -93,6 +94,12 @@ class EanSampler:
         with torch.no_grad():
             likeliest = self.log_probabilities().argmax(1).tolist()
         return self._scheme(likeliest, generator_for(self.seed, "ean", "answer"))
+
+    def entropy(self) -> float | None:
+        with torch.no_grad():
+            logs = self.log_probabilities()
+        most = sum(math.log(way) for way in self._ways)
+        return float(torch.special.entr(logs.exp()).sum()) / most if most else None
 
     def _scheme(self, places: list[int], generator: torch.Generator) -> Scheme:
         options = (row.options[place] for row, place in zip(self.space.rows, places, strict=True))

@@ -6,6 +6,7 @@ before, logits C tanh(h / T). `genolang.semantics.methods.EnasSettings` says whe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -106,6 +107,12 @@ class EnasSampler:
         with torch.no_grad():
             (scheme,) = self.walk(None, 1, likeliest=True)[2]
         return self.space.legal(scheme, generator_for(self.seed, "enas", "answer"))
+
+    def entropy(self) -> float | None:
+        most = sum(math.log(len(row.options)) for row in self.space.rows)
+        with torch.no_grad():
+            found = self.walk(None, 64, generator_for(self.seed, "enas", "entropy"))[1]
+        return float(found.mean()) / most if most else None
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = pack_state("controller", self.controller) | pack_state("optimizer", self.optimizer)

@@ -69,6 +69,9 @@ class GeneticSampler:
     def answer(self) -> Scheme | None:
         return None
 
+    def entropy(self) -> float | None:
+        return None
+
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {}, {"population": [[reward, list(scheme)] for reward, scheme in self.population]}
 
