@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from genolang.compiler.backends.planned import planned
 from genolang.compiler.backends.torch_attention import make_attention
+from genolang.kernels.cpu import norms
 from genolang.primitives import padding, pair
 from genolang.semantics.program import Leaf
 
@@ -23,9 +24,10 @@ class BatchNorm(nn.BatchNorm2d):
     State dicts that do have `num_batches_tracked` load all the same.
     """
 
-    def __init__(self, channels: int, attrs: Attrs) -> None:
+    def __init__(self, channels: int, attrs: Attrs, *, plain: bool = False) -> None:
         super().__init__(channels, attrs["eps"], attrs["momentum"], attrs["affine"])
         self.num_batches_tracked: Tensor | None = None
+        self.plain = plain
 
     def forward(self, input: Tensor) -> Tensor:
         if input.is_meta and self.training:
@@ -36,6 +38,10 @@ class BatchNorm(nn.BatchNorm2d):
             raise ValueError(
                 "batch norm cannot train on a single value per channel: use a batch of two or more"
             )
+        if self.training and not self.plain and norms.takes(input):
+            assert self.running_mean is not None and self.running_var is not None
+            kept = self.running_mean, self.running_var
+            return norms.batch_norm(input, self.weight, self.bias, kept, self.momentum or 0.0, self.eps)
         return torch.batch_norm(
             input, self.weight, self.bias, self.running_mean, self.running_var, self.training,
             self.momentum or 0.0, self.eps, torch.backends.cudnn.enabled,
@@ -168,4 +174,4 @@ def make_leaf(leaf: Leaf, *, plain: bool = False) -> nn.Module:
     if leaf.layer == "relative_attention":
         return make_attention(leaf, plain)
     assert leaf.layer == "batch_norm", leaf.layer
-    return BatchNorm(x.C, attrs)
+    return BatchNorm(x.C, attrs, plain=plain)

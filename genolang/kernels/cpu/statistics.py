@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from genolang.kernels.cpu.maps import last
 from genolang.kernels.cpu.moments import Statistics
+from genolang.kernels.cpu.norms import by_statistics, follow, gradients, moments
 
 
 def normalised(x: Tensor, kept: Sequence[Statistics]) -> Tensor:
@@ -25,14 +25,11 @@ def normalised(x: Tensor, kept: Sequence[Statistics]) -> Tensor:
 class _Normalised(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, kept: tuple[Statistics, ...], eps: float) -> Tensor:
-        y, mean, rstd = torch.native_batch_norm(x, None, None, None, None, True, 0.0, eps)
-        count = x.numel() // x.shape[1]
-        variance = (rstd.pow(-2) - eps).clamp_(min=0).mul_(count / max(count - 1, 1))
+        mean, variance = moments(x)
         for statistics in kept:
-            statistics.mean.lerp_(mean, statistics.momentum)
-            statistics.variance.lerp_(variance, statistics.momentum)
-        ctx.save_for_backward(y, rstd)
-        ctx.eps = eps
+            follow((statistics.mean, statistics.variance), mean, variance, statistics.momentum, x)
+        y = by_statistics(x, None, None, mean, variance, eps)
+        ctx.save_for_backward(y, torch.rsqrt(variance + eps))
         return y
 
     @staticmethod
@@ -41,7 +38,5 @@ class _Normalised(torch.autograd.Function):
         y, rstd = ctx.saved_tensors
         # A batch norm of what is normalised already, with the old deviation as its scale.
         zero, one = torch.zeros_like(rstd), torch.ones_like(rstd)
-        to_x, _, _ = torch.ops.aten.native_batch_norm_backward(
-            last(gradient), y, rstd, None, None, zero, one, True, ctx.eps, [True, False, False]
-        )
+        to_x, _, _ = gradients(gradient, y, rstd, zero, one, (True, False, False))
         return to_x, None, None

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from genolang.kernels.cpu.norms import by_statistics, follow, gradients, moments, takes
 from genolang.kernels.maps import layout
 from genolang.kernels.mixed_sum.norms import Norms
 
@@ -36,6 +37,11 @@ def forward(xs: Sequence[Tensor], weights: Tensor, norms: Norms) -> tuple[Tensor
         elif x.dtype == wide and x.numel() >= LARGE and x.is_contiguous():
             mean, rstd, centred = _centre(x, norms, index)
             total.addcmul_(centred, _over_maps(rstd), value=weight)
+        elif takes(x):
+            mean, variance = moments(x)
+            rstd = torch.rsqrt(variance + norms.eps)
+            _follow(x, norms, index, mean, variance)
+            total.add_(by_statistics(x, None, None, mean, variance, norms.eps), alpha=weight)
         else:
             kept = norms.means[index], norms.variances[index]
             y, mean, rstd = torch.native_batch_norm(x, None, None, *kept, True, norms.momentum, norms.eps)
@@ -55,17 +61,15 @@ def backward(
 ) -> tuple[list[Tensor | None], Tensor]:
     """Gradients to the maps that need one, and to the weights."""
     means, rstds = statistics
+    grad = grad.contiguous(memory_format=layout(xs[0]))
     # The kernel for channels_last reads past strides: the affine weights must lie in a row.
     scales = weights.to(means.dtype)[:, None].repeat(1, means.shape[1])
     found: list[Tensor | None] = []
-    to_weights = []
+    to_weights: list[Tensor] = []
     for x, mean, rstd, scale, batch, need in zip(xs, means, rstds, scales, by_batch, needs, strict=True):
-        if batch:
-            place = (None, None, mean, rstd, True, 0.0)
-        else:
-            place = (mean, rstd.pow(-2), None, None, False, 0.0)
-        to_x, to_scale, _ = aten.native_batch_norm_backward(grad, x, scale, *place, [need, True, False])
-        found.append(to_x if need else None)
+        to_x, to_scale, _ = gradients(grad, x, scale, mean, rstd, (need, True, False), by_batch=batch)
+        assert to_scale is not None
+        found.append(to_x)
         to_weights.append(to_scale)
     return found, torch.stack(to_weights).sum(1).to(weights.dtype)
 
@@ -90,8 +94,12 @@ def _centre(x: Tensor, norms: Norms, index: int) -> tuple[Tensor, Tensor, Tensor
     squares = aten.native_batch_norm_backward(
         centred, centred, one, zero, one, None, None, False, 0.0, [False, True, False]
     )[1]
+    variance = squares / size
+    _follow(x, norms, index, mean, variance)
+    return mean, torch.rsqrt(variance + norms.eps), centred
+
+
+def _follow(x: Tensor, norms: Norms, index: int, mean: Tensor, variance: Tensor) -> None:
     kept_mean, kept_variance = norms.means[index], norms.variances[index]
     if kept_mean is not None and kept_variance is not None:
-        kept_mean.lerp_(mean.to(kept_mean.dtype), norms.momentum)
-        kept_variance.lerp_((squares / (size - 1)).to(kept_variance.dtype), norms.momentum)
-    return mean, torch.rsqrt(squares / size + norms.eps), centred
+        follow((kept_mean, kept_variance), mean, variance, norms.momentum, x)
