@@ -121,7 +121,7 @@ class CellBody:
             assert frame.edge is not None
             return on_edge(known, frame.edge)
         op = self.applier.evaluate(edge.operation, frame)
-        if is_movable(op):
+        if is_movable(op, frame.home, frame.edge):
             self.operations[id(edge)] = op
         return op
 

@@ -236,11 +236,14 @@ def is_local(value: Any) -> bool:
     return any(isinstance(part, (SharedOp, MapValue)) for part in parts(value))
 
 
-def is_movable(value: Any) -> TypeGuard[Op]:
-    """Whether an operation is the same on every edge, but for the edge that its own choices name."""
+def is_movable(value: Any, definition: str, edge: tuple[str, str] | None) -> TypeGuard[Op]:
+    """Whether an operation on an edge of a definition is the same on every edge, but for the edge that its
+    own choices name. A choice that was handed to the definition belongs to no edge, or to one elsewhere."""
     if not is_op(value):
         return False
     stages = value.stages if isinstance(value, PipeOp) else (value,)
+    if any(isinstance(op, ChoiceOp) and (op.definition, op.edge) != (definition, edge) for op in stages):
+        return False
     inner = [o for op in stages for o in (op.options if isinstance(op, ChoiceOp) else (op,))]
     return not any(isinstance(part, (ChoiceOp, SharedOp, MapValue)) for op in inner for part in parts(op))
 

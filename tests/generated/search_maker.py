@@ -46,6 +46,7 @@ class Maker:
         self.cell_args: list[str] = []
         self.network_args: list[str] = []
         self.plugs: list[str] = []
+        self.placed: list[str] = []
         self.count = 0
 
     # Draws; the first of several is the simplest.
@@ -187,7 +188,9 @@ class Maker:
         cells = f"{self.number(1, 2)} of a"
         if self.has("two_cells"):
             self.cell("b")
-            cells = "2 of a, b at 1"
+            self.placed.append("b at 2")
+        if self.placed:
+            cells = ", ".join(["3 of a", *self.placed])
         parts = [f"  {part}" for part in self.parts]
         at = self.number(0, len(parts))
         # Slots have to come with the body that they stand in.

@@ -79,6 +79,19 @@ def cell_parameter(m: Maker) -> None:
     m.uses[:] = ["f", m.one(["f -> relu", m.operation])]
 
 
+def given_to_cell(m: Maker) -> None:
+    """A choice that a cell is given from outside belongs to no edge of the cell."""
+    cell, graph = m.name("filled"), m.name("graph")
+    edge = m.one(["f", "f -> relu", f"f -> {m.operation}"])
+    m.definitions.append(f"cell {cell}(p, q, f=relu, channels=4) {{\n  nodes n1, n2\n  edges earlier -> each : {edge}\n"
+                         "  return n1 + n2\n}")  # fmt: skip
+    m.definitions.append(f"op {graph}(f=conv(1)) {{\n  inputs p = x, q = x -> tanh\n  nodes n1, n2\n"
+                         f"  edges earlier -> each : {edge}\n  return n2\n}}")  # fmt: skip
+    m.parts.append(f"body {graph}({m.operation})")
+    m.placed += [f"{cell}(f={m.operation}) at 0", f"{cell}(f={m.one(['relu', m.operation, m.in_place()])}) at 1"]
+    m.uses += [f"{graph}({m.operation})", f"{graph}(f={m.in_place()})", graph]
+
+
 def network_parameter(m: Maker) -> None:
     m.network_args.append(f"g={m.one([m.operation, m.in_place()])}")
     m.parts += ["body g", m.one(["body relu -> g", "body g -> g"])]
@@ -215,6 +228,7 @@ FEATURES: dict[str, Callable[[Maker], None] | None] = {
     "masks": masks, "imported": imported, "imported_as": imported_as, "unused": unused, "default": default,
     "plugged_graph": plugged_graph, "slots": slots, "argument": argument, "nested": nested,
     "inside_with_argument": inside_with_argument, "network_parameter": network_parameter,
+    "given_to_cell": given_to_cell,
     # Last, since it says what the edges hold.
     "cell_parameter": cell_parameter,
 }  # fmt: skip

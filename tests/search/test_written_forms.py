@@ -113,3 +113,12 @@ def test_an_answer_that_would_be_refused_is_not_written():
     checked = checked_text(HEAD + network("body conv(3)"))
     with pytest.raises(GenoError):
         recheck(checked, "geno 1\nop a = b\n")
+
+
+def test_a_choice_that_a_cell_is_given_is_one_decision_for_all_its_edges():
+    cell = "cell a(p, q, f=relu) {\n  nodes n1, n2\n  edges earlier -> each : f -> tanh\n  return n1 + n2\n}\n"
+    text = "choice o = skip | conv(3)\n" + cell + network("cells 3 of a(f=o), a(f=o | relu) at 1").replace("o | relu", "skip | relu")
+    program = expand_network(checked_text(HEAD + text), None, {})
+    assert [[place.edge for place in c.rows] for c in program.choices.values()] == [[None], [None]]
+    written, _ = answer(text, *([1] * 2))
+    assert "cells  3 of a(f=conv(3)), a(f=relu) at 1" in written
