@@ -59,10 +59,16 @@ def read_about(folder: Path) -> About:
     if known != FORMAT and stated is None:
         raise fail("G704", f"`{folder}` is a run of another genolang: its format is {known!r}, not {FORMAT}",
                    help="go on with the genolang that began it, or start a new run")  # fmt: skip
-    if stated != json_digest(body):
+    words, facts = body.get("command"), body.get("facts")
+    whole = _texts(words) and isinstance(facts, dict) and _texts(list(facts.values()))
+    if not whole or stated != json_digest({"format": FORMAT, "command": words, "facts": facts}):
         raise fail("G705", f"`{path}` does not match its checksum",
                    help="restore the file from a copy, or start a new run")  # fmt: skip
-    return About(tuple(body["command"]), body["facts"])
+    return About(tuple(words), facts)
+
+
+def _texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
 def no_run(folder: Path) -> GenoError:

@@ -84,7 +84,7 @@ class JournalFile:
             seen += entry["phase"] == phase
             if entry["phase"] != phase or seen <= kept:
                 entries.append(entry)
-        self._check = _write(path, entries)
+        self._check = write_journal(self._folder, entries)
         self._lines[phase] = kept
 
 
@@ -113,13 +113,13 @@ def _checksum(body: str, before: str) -> str:
     return hashlib.sha256((before + body).encode()).hexdigest()[:_DIGITS]
 
 
-def _write(path: Path, entries: Iterable[Mapping[str, object]]) -> str:
+def write_journal(folder: Path, entries: Iterable[Mapping[str, object]]) -> str:
     """Replaces the journal by one of these entries; the checksum of its last line."""
     lines, check = [], _BEFORE_ALL
     for entry in entries:
         line, check = _sealed(entry, check)
         lines.append(line)
-    write_atomically(path, "".join(lines).encode())
+    write_atomically(folder / NAME, "".join(lines).encode())
     return check
 
 

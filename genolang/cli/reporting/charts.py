@@ -117,7 +117,7 @@ def nice_ticks(low: float, high: float) -> list[float]:
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough * (1 - 1e-9))
     start, end = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(number * step, 12) for number in range(start, end + 1)]
+    return [float(f"{number * step:.12g}") for number in range(start, end + 1)]
 
 
 def _whole_ticks(first: float, last: float) -> list[float]:

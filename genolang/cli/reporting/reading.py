@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ RESULTS = "results"
 # What is no measure of an epoch or step.
 _ASIDE = frozenset(("phase", "epoch", "step", "seconds"))
 Point = tuple[float, float]
+LARGEST = 1e300
+"""No measure is as large; what a chart computes of such numbers is still finite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,12 @@ class Phase:
         """Every measure by its name, counted from 1; of several in one step it is the mean."""
         found: dict[str, list[Point]] = {}
         for entry in self.entries:
-            at = entry.get(self.unit)
+            at = _number(entry.get(self.unit))
             metrics = entry.get("metrics")
             measures = {**entry, **metrics} if isinstance(metrics, dict) else entry
             for name, value in measures.items():
                 number = _number(value)
-                if name not in _ASIDE and number is not None and isinstance(at, int):
+                if name not in _ASIDE and number is not None and at is not None:
                     found.setdefault(name, []).append((at + 1, number))
         return found
 
@@ -49,10 +50,14 @@ class Phase:
         """By choice set, the mean weight of every alternative over the epochs."""
         found: dict[str, dict[str, list[Point]]] = {}
         for entry in self.entries:
-            for summary in entry.get("choices") or ():
-                for option, weight in summary["weights"]:
-                    curves = found.setdefault(summary["key"], {})
-                    curves.setdefault(option, []).append((entry["epoch"] + 1, weight))
+            at = _number(entry.get("epoch"))
+            for summary in _items(entry.get("choices")):
+                known = summary if at is not None and isinstance(summary, dict) else {}
+                for pair in map(_items, _items(known.get("weights"))):
+                    weight = _number(pair[1]) if len(pair) == 2 else None
+                    if at is not None and weight is not None:
+                        curves = found.setdefault(str(known.get("key")), {})
+                        curves.setdefault(str(pair[0]), []).append((at + 1, weight))
         return found
 
 
@@ -103,19 +108,24 @@ def read_run(path: Path) -> Run:
 
 def _place(phase: str) -> tuple[bool, bool, list[tuple[int, str]]]:
     """Supernets, searches, scores, by their numbers: journals have them as they happened to be trained."""
-    parts = [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"([0-9]+)", phase)]
+    parts = [(len(part.lstrip("0")), part.lstrip("0")) if part.isdecimal() else (-1, part)
+             for part in re.split(r"([0-9]+)", phase)]  # fmt: skip
     return phase.startswith("score"), "supernet" not in phase, parts
 
 
 def _number(value: object) -> float | None:
-    """A finite number, or the mean of some."""
+    """A number that can be drawn, or the mean of some."""
     if isinstance(value, list) and value:
         numbers = [_number(item) for item in value]
         known = [number for number in numbers if number is not None]
         return sum(known) / len(known) if len(known) == len(numbers) else None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
         return None
-    return float(value)
+    return float(value) if abs(value) > 1 / LARGEST else 0.0
+
+
+def _items(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
 
 
 def _json(path: Path) -> dict[str, Any] | None:
