@@ -201,7 +201,7 @@ class _Comparison:
         increments[firsts[genotypes["none"]]] = Increment(0.0, 0.0, 0.0)
         return {
             "plain_seconds": seconds, "batch": BATCH, "device": str(job.device),
-            "increments": {name: asdict(increments[firsts[g]]) for name, g in genotypes.items()},
+            "time_increments": {name: asdict(increments[firsts[g]]) for name, g in genotypes.items()},
         }
 
     def answer(self, name: str, genotype: Genotype, score: float, program: Program) -> Answer:
@@ -209,7 +209,7 @@ class _Comparison:
         history = sum(record["seconds"] for record in found.get("history", ()))
         return Answer(
             name, str(self.methods[name]) if name in self.methods else self.words[name], genotype, score,
-            found.get("val_accuracy"), Increment(**self.job.finished[TIMING]["increments"][name]),
+            found.get("val_accuracy"), Increment(**self.job.finished[TIMING]["time_increments"][name]),
             sum(bits.count("1") for bits in schemes(self.job.program, genotype).values()),
             program.params, program.block.macs[0],
             found.get("seconds", 0.0) + history, found.get("evaluations", 0), found.get("schemes", 0),

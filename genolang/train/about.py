@@ -56,7 +56,7 @@ def read_about(folder: Path) -> About:
         known = body["format"]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise no_run(folder) from None
-    if known != FORMAT and stated is None:
+    if known != FORMAT:
         raise fail("G704", f"`{folder}` is a run of another genolang: its format is {known!r}, not {FORMAT}",
                    help="go on with the genolang that began it, or start a new run")  # fmt: skip
     words, facts = body.get("command"), body.get("facts")

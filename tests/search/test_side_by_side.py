@@ -1,4 +1,3 @@
-import json
 import os
 import random
 import signal
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from search.side_worker import Patient, job_in, opened, run_in, workers_in
+from search.timeless import assert_same_runs
 
 from genolang.diagnostics import GenoError
 from genolang.search.workers import Task
@@ -22,35 +22,9 @@ from genolang.train.run_folder import read_journal
 PATHS = os.pathsep.join(path for path in sys.path if path)
 
 
-def timeless(value):
-    if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items() if key != "seconds"}
-    return [timeless(item) for item in value] if isinstance(value, list) else value
-
-
-def lines(folder):
-    """Per phase, its lines in their order; with other processes all searches end before the first score."""
-    found = {}
-    for entry in read_journal(folder):
-        found.setdefault(entry["phase"], []).append(json.dumps(timeless(entry)))
-    return found | {"results": sorted(found["results"])}
-
-
 def plain(result):
     trials = tuple(replace(trial, history=()) for trial in result.trials)
     return replace(result, seconds=0.0, history=(), trials=trials)
-
-
-def same_files(folder, expected):
-    """Whether two runs journalled and kept the same, bit for bit; times apart."""
-    assert lines(folder) == lines(expected)
-    assert not list(folder.rglob(".*.tmp"))
-    kept = [{path.name for path in (run / "checkpoints").iterdir()} for run in (folder, expected)]
-    phases = [{name.rpartition("-")[0] for name in names} for names in kept]
-    assert phases[0] == phases[1]
-    for phase in phases[0]:
-        one, other = (load_checkpoint(run / "checkpoints", phase).tensors for run in (folder, expected))
-        assert one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +58,7 @@ def workers_of(process):
 def test_several_processes_come_to_the_same_run_as_one(tmp_path, alone):
     reporter = Patient(tmp_path)
     assert plain(run_in(tmp_path, 3, reporter=reporter)) == alone[1]
-    same_files(tmp_path, alone[0])
+    assert_same_runs(tmp_path, alone[0])
     theirs = {text.split()[0] for text in reporter.messages if " epoch " in text}
     assert theirs and not theirs & reporter.phases
 
@@ -97,7 +71,7 @@ def test_a_killed_worker_is_gone_on_for(tmp_path, alone):
     reporter = Begun(tmp_path, kill)
     assert plain(run_in(tmp_path, 2, reporter=reporter)) == alone[1]
     assert reporter.done and [text for text in reporter.messages if "its process has ended (-9)" in text]
-    same_files(tmp_path, alone[0])
+    assert_same_runs(tmp_path, alone[0])
 
 
 def test_an_interrupted_run_lets_its_workers_save_and_goes_on_to_the_same_end(tmp_path, alone):
@@ -106,7 +80,7 @@ def test_an_interrupted_run_lets_its_workers_save_and_goes_on_to_the_same_end(tm
     assert error.value.diagnostics[0].code == "G710"
     assert workers_of(os.getpid()) == []
     assert plain(run_in(tmp_path, 2)) == alone[1]
-    same_files(tmp_path, alone[0])
+    assert_same_runs(tmp_path, alone[0])
 
 
 def test_a_run_that_waits_for_a_worker_can_be_interrupted(tmp_path):
@@ -141,7 +115,7 @@ def test_what_goes_wrong_in_a_worker_is_the_same_diagnostic(tmp_path):
 
 def test_a_worker_that_cannot_begin_is_done_without(tmp_path, alone):
     assert plain(run_in(tmp_path, 2, module="search.no_such_module")) == alone[1]
-    same_files(tmp_path, alone[0])
+    assert_same_runs(tmp_path, alone[0])
 
 
 def sitting(folder):
@@ -177,7 +151,7 @@ def check_killed(folder, alone, kills, seed):
     count = sum(killed(folder, draw) for _ in range(kills))
     # The folder is locked until a killed run's worker has ended, and that is soon.
     assert plain(run_in(folder, 1)) == alone[1]
-    same_files(folder, alone[0])
+    assert_same_runs(folder, alone[0])
     return count
 
 
