@@ -27,4 +27,8 @@ def open_plain(path: str | os.PathLike[str]) -> BinaryIO:
 def read_plain(path: str | os.PathLike[str], most: int) -> bytes:
     """The bytes of a regular file, or the first `most` + 1 of a longer one. Errors: as of `open_plain`."""
     with open_plain(path) as file:
-        return file.read(most + 1)
+        # What is asked for is set aside at once, so no more than there is.
+        size = min(os.fstat(file.fileno()).st_size, most)
+        content = file.read(size + 1)
+        # Longer than it says: it has just grown, or is of a kind that has no size.
+        return content + file.read(most + 1 - len(content)) if len(content) > size else content

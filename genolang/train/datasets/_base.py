@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from genolang.diagnostics import fail
+from genolang.lang.reading import read_plain
 from genolang.semantics.settings import TaskKind
 from genolang.train.lazy import Images
 
 TEST_SHARE = 0.2
 MAX_BYTES = 1 << 34
+AT_ONCE = 1 << 24
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,17 +92,19 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     means: list[float] = []
     stds: list[float] = []
     for channel in range(images.shape[1]):
-        values = images[:, channel]
+        # Part by part: without a wider copy of the whole set.
+        values = torch.split(images[:, channel].reshape(-1), AT_ONCE)
         if images.dtype == torch.uint8:
-            # Through a histogram: exact, and without a float copy of the whole set.
-            histogram = torch.bincount(values.reshape(-1).int(), minlength=256).double()
+            counts = [torch.bincount(part.int(), minlength=256) for part in values]
+            histogram = torch.stack(counts).sum(0).double()
             levels = torch.arange(256, dtype=torch.float64) / 255
             total = histogram.sum()
             mean = (levels * histogram).sum() / total
             variance = ((levels - mean) ** 2 * histogram).sum() / total
         else:
-            wide = values.double()
-            mean, variance = wide.mean(), wide.var(correction=0)
+            count = sum(map(len, values))
+            mean = torch.stack([part.double().sum() for part in values]).sum() / count
+            variance = torch.stack([((part.double() - mean) ** 2).sum() for part in values]).sum() / count
         std = math.sqrt(float(variance))
         means.append(float(mean))
         stds.append(std if std > 1e-8 else 1.0)
@@ -144,8 +148,7 @@ def read_bytes(path: Path, limit: int) -> bytes:
     if not path.is_file():
         found = "a folder" if path.is_dir() else "nothing" if not path.exists() else "no plain file"
         raise fail("G602", f"{path}: expected a file, found {found}")
-    with path.open("rb") as file:
-        content = file.read(limit + 1)
+    content = read_plain(path, limit)
     if len(content) > limit:
         raise fail("G606", f"{path}: expected at most {limit} bytes, found more")
     if not content:

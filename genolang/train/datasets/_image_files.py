@@ -30,6 +30,10 @@ MAX_LAZY_SIDE = 10_000
 _GREY = ("1", "L", "LA")
 _COLOUR = ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr")
 
+_ORIENTATION = 0x0112
+# Of every orientation, whether rows and whether columns run backwards (once they have changed places).
+_BACKWARDS = ((0, 0), (0, 1), (1, 1), (1, 0), (0, 0), (0, 1), (1, 1), (1, 0))
+
 Pixels = NDArray[np.uint8]
 T = TypeVar("T")
 
@@ -51,7 +55,8 @@ def image_names(folder: Path) -> list[str]:
 def image_shape(path: Path, most: int) -> tuple[int, int, int]:
     """(1 or 3, H, W) by the head of a file, of `most` pixels a side. Errors: those of `read_image`."""
     def shape_of(_: Path, image: Image) -> tuple[int, int, int]:
-        return (1 if image.mode in _GREY else 3), image.height, image.width
+        sides = (image.width, image.height) if _orientation(image) > 4 else (image.height, image.width)
+        return (1 if image.mode in _GREY else 3), *sides
 
     return _decode(path, shape_of, most)
 
@@ -163,13 +168,33 @@ def _pixels(path: Path, image: Image, channels: int | None = None) -> Pixels:
     if image.mode not in _GREY and channels == 1:
         raise fail("G605", f"{path}: expected grey as the other images, found colour",
                    help="make all images grey or all colour")
-    if channels == 1 or (channels is None and image.mode in _GREY):
-        return np.array(image.convert("L"), dtype=np.uint8)[None]
-    return np.array(image.convert("RGB"), dtype=np.uint8).transpose(2, 0, 1)
+    grey = channels == 1 or (channels is None and image.mode in _GREY)
+    pixels = np.array(image.convert("L" if grey else "RGB"), dtype=np.uint8)
+    return _upright(image, pixels[None] if grey else pixels.transpose(2, 0, 1))
 
 
 def _numbers(path: Path, image: Image) -> Pixels:
     if image.mode not in ("1", "L", "P"):
         raise fail("G606", f"{path}: expected a mask of class numbers, grey or with a palette, "
                    f"found the mode {image.mode}")
-    return np.array(image, dtype=np.uint8)[None]
+    return _upright(image, np.array(image, dtype=np.uint8)[None])
+
+
+def _orientation(image: Image) -> int:
+    """How the camera was held, as EXIF counts it from 1; metadata that cannot be read say nothing."""
+    try:
+        found = image.getexif().get(_ORIENTATION)
+    except Exception:  # what damaged metadata raise depends on where they are damaged
+        return 1
+    return found if isinstance(found, int) and 1 <= found <= 8 else 1
+
+
+def _upright(image: Image, pixels: Pixels) -> Pixels:
+    """Pixels (C, H, W) as a viewer shows them: turned as the metadata say."""
+    number = _orientation(image) - 1
+    # From 5 on rows and columns change places; then either may run backwards.
+    if number >= 4:
+        pixels = pixels.transpose(0, 2, 1)
+    rows, columns = _BACKWARDS[number]
+    turned = pixels[:, :: -1 if rows else 1, :: -1 if columns else 1]
+    return np.ascontiguousarray(turned) if number else pixels

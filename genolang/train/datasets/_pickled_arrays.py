@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import pickletools
 import struct
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,10 +24,13 @@ from numpy.typing import NDArray
 from genolang.diagnostics import GenoError, fail
 from genolang.train.datasets._base import read_bytes
 
-MAX_FILE = 1 << 30
-MAX_OPERATIONS = 5_000_000
-# Each may copy what the file holds once, so many of them would let a small file fill the memory.
+# CIFAR-100 has 155 megabytes, and half as many again where bytes are written as text.
+MAX_FILE = 1 << 28
+MAX_OPERATIONS = 2_000_000
 MAX_BUILT = 64
+# How many bytes of text and of arrays may be made of a file: so many times its size, and so many more.
+MOST_MADE = 2
+ALWAYS_MADE = 1 << 20
 
 _NAMES = {
     "numpy.core.multiarray _reconstruct": "array",
@@ -66,7 +70,7 @@ def read_pickled_arrays(path: Path) -> dict[str, Any]:
     anything but such a dictionary.
     """
     content = read_bytes(path, MAX_FILE)
-    machine = _Machine()
+    machine = _Machine(MOST_MADE * len(content) + ALWAYS_MADE)
     try:
         # The last operation of every whole pickle; without it the file was cut off.
         stopped = False
@@ -83,6 +87,8 @@ def read_pickled_arrays(path: Path) -> dict[str, Any]:
         return _dictionary(machine.stack)
     except _RefusedError as refused:
         raise _not_ours(path, str(refused)) from refused
+    except MemoryError as error:
+        raise _not_ours(path, "more than fits into memory") from error
     except (ValueError, struct.error, OverflowError, IndexError) as error:
         raise _cut_or_foreign(path, content, error) from error
 
@@ -121,15 +127,25 @@ def _dictionary(stack: list[Any]) -> dict[str, Any]:
 class _Machine:
     """The stack of a pickle, its marks and its memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.made = 0
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memory: dict[int, Any] = {}
         self.built = 0
 
+    def make(self, size: int) -> None:
+        """Counts bytes that come to be beside those of the file, before they are made."""
+        self.made += size
+        if self.made > self.most:
+            raise _RefusedError("more to be made of it than it holds")
+
     def step(self, name: str, argument: Any) -> None:
         """Does one operation of the short list; raises _RefusedError for every other."""
         if name in _PUSHES:
+            if isinstance(argument, str | bytes):
+                self.make(sys.getsizeof(argument) if len(argument) > 1000 else 0)
             self.stack.append(_PUSHES[name](argument))
         elif name in ("BINPUT", "LONG_BINPUT"):
             self.memory[argument] = self.stack[-1]
@@ -198,6 +214,7 @@ class _Machine:
             case "dtype", (b"u1" | "u1", 0 | 1, 0 | 1):
                 self.stack.append(_Type())
             case "encode", (str(text), b"latin1" | "latin1"):
+                self.make(len(text))
                 self.stack.append(text.encode("latin-1"))
             case _:
                 raise _RefusedError(f"an unknown use of {name.means}")

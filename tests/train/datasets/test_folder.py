@@ -6,8 +6,10 @@ import torch
 from train.refused import refused
 
 from genolang.train.datasets import load_data
+from genolang.train.datasets._image_files import image_shape, read_image, read_images
 
 Image = pytest.importorskip("PIL.Image")
+ImageOps = pytest.importorskip("PIL.ImageOps")
 
 
 def write(path, seed=0, size=(5, 7), mode="RGB"):
@@ -46,6 +48,31 @@ def test_train_and_test_folders_are_taken_as_they_are(tmp_path):
     assert np.array_equal(data.test_images[:, 0].numpy(), np.stack(list(test.values())))
     assert data.train_labels.tolist() == [0, 0, 0, 1, 1, 1]
     assert data.mean[0] == pytest.approx(np.stack(list(train.values())).mean() / 255)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_an_image_stands_as_its_camera_was_held(tmp_path, orientation, suffix):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{suffix}"
+    Image.fromarray(pixels).save(path, exif=exif)
+    with Image.open(path) as image:
+        shown = ImageOps.exif_transpose(image) if 1 <= orientation <= 8 else image
+        expected = np.array(shown.convert("RGB")).transpose(2, 0, 1)
+    assert image_shape(path, 4096) == expected.shape
+    assert np.array_equal(read_image(path, 3).numpy(), expected)
+    assert np.array_equal(read_images(tmp_path, [path])[0].numpy(), expected)
+
+
+def test_damaged_metadata_turn_nothing(tmp_path):
+    pixels = write(tmp_path / "a.png")
+    for number in range(40):
+        exif = bytearray(b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0")
+        exif[number % len(exif)] = 0xFF
+        Image.fromarray(pixels).save(tmp_path / "b.png", exif=bytes(exif[: max(4, number)]))
+        assert sorted(read_image(tmp_path / "b.png", 3).shape) == [3, 5, 7]
 
 
 def test_a_train_folder_alone_is_split(tmp_path):

@@ -7,7 +7,8 @@ import pytest
 import torch
 from train.refused import refused
 
-from genolang.train.datasets import load_data
+from genolang.train.datasets import _base, load_data, npz
+from genolang.train.datasets._base import channel_statistics
 
 DRAW = np.random.default_rng(0)
 X = DRAW.integers(0, 256, (12, 5, 7, 3)).astype(np.uint8)
@@ -152,6 +153,56 @@ def test_a_header_that_asks_for_more_memory_than_there_is_is_refused(path):
         archive.writestr("y.npy", header.getvalue())
     with refused("G606", path):
         load_data(f"npz:{path}")
+
+
+def header(shape, descr="|u1"):
+    written = io.BytesIO()
+    np.lib.format.write_array_header_1_0(written, {"descr": descr, "fortran_order": False, "shape": shape})
+    return written.getvalue()
+
+
+@pytest.mark.parametrize("content", [
+    header((3, 4, 4)).replace(b"(3, 4, 4)", b"(True, 4)") + bytes(48), header((-1, 4, 4)) + bytes(48),
+    header((3, 4, 4)) + bytes(47), header((3, 4, 4)) + bytes(49), header((3, 4, 4)).replace(b"(3, 4, 4)", b"[3, 4, 4]"),
+    header((3, 4, 4)).replace(b"'|u1'", b"'|O1'"), header((3, 4, 4)).replace(b"(3, 4, 4)", b"(((((((( "),
+    b"\x93NUMPY\x09\x00" + header((3, 4, 4))[8:], header((2,), "|u9"), b"\x93NUMPY", b"no array",
+])  # fmt: skip
+def test_a_header_that_says_nonsense_is_refused(path, content):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", content)
+        archive.writestr("y.npy", header((3,)) + b"012")
+    with refused("G606", path):
+        load_data(f"npz:{path}")
+
+
+def test_the_shape_of_truths_is_refused(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", header((True, True, True)) + b"1")
+        archive.writestr("y.npy", header((1,)) + b"0")
+    with refused("G606", path, "True"):
+        load_data(f"npz:{path}")
+
+
+def test_a_small_file_does_not_unpack_to_much(path, monkeypatch):
+    monkeypatch.setattr(npz, "ALWAYS_UNPACKED", 1 << 16)
+    np.savez_compressed(path, x=np.zeros((200, 100, 100), np.uint8), y=np.arange(200) % 2)
+    with refused("G606", path, "200 times its size"):
+        load_data(f"npz:{path}")
+    draw = np.random.default_rng(0)
+    np.savez_compressed(path, x=draw.integers(0, 9, (200, 100, 100)).astype(np.uint8), y=np.arange(200) % 2)
+    assert load_data(f"npz:{path}").image_shape == (1, 100, 100)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.float32])
+def test_statistics_are_the_same_part_by_part(dtype, monkeypatch):
+    images = torch.from_numpy(X.transpose(0, 3, 1, 2).copy()).to(dtype)
+    whole = channel_statistics(images)
+    monkeypatch.setattr(_base, "AT_ONCE", 11)
+    for first, second in zip(whole, channel_statistics(images), strict=True):
+        assert first == pytest.approx(second, rel=1e-12)
+    scale = 255 if dtype == torch.uint8 else 1
+    assert whole[0] == pytest.approx(X.mean((0, 1, 2)) / scale)
+    assert whole[1] == pytest.approx(X.std((0, 1, 2)) / scale)
 
 
 def test_a_folder_is_no_npz_file(tmp_path):

@@ -3,6 +3,7 @@ import datetime
 import os
 import pickle
 import random
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -167,6 +168,35 @@ def test_a_small_file_cannot_ask_for_much_memory(path):
     path.write_bytes(b"\x80\x02" + encode.rstrip(b"0") + b"]" + b"h\x01h\x02h\x03\x86R" * 65 + b".")
     with refused("G606", f"more than {_pickled_arrays.MAX_BUILT}"):
         read_pickled_arrays(path)
+
+
+def shared_encode(count, text):
+    """A pickle that turns one text into bytes many times."""
+    size = len(text).to_bytes(4, "little")
+    first = b"c_codecs\nencode\nq\x01X" + size + text + b"q\x02X\x06\x00\x00\x00latin1q\x03\x86R"
+    again = b"h\x01h\x02h\x03\x86R"
+    items = (b"U\x02" + f"{number:02}".encode() + (again if number else first) for number in range(count))
+    return b"\x80\x02}(" + b"".join(items) + b"u."
+
+
+def test_no_more_is_made_of_a_file_than_twice_its_size(path):
+    text = b"a" * 3_000_000
+    path.write_bytes(shared_encode(1, text))
+    assert read_pickled_arrays(path) == {"00": text}
+    path.write_bytes(shared_encode(60, text))
+    tracemalloc.start()
+    with refused("G606", "more to be made of it than it holds"):
+        read_pickled_arrays(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 6 * len(text)
+
+
+def test_an_array_written_as_text_is_within_what_may_be_made(path):
+    data = np.random.default_rng(0).integers(0, 256, (400, 3072)).astype(np.uint8)
+    for protocol in (2, 3):
+        found = read(path, {"data": data, "labels": list(range(400))}, protocol) if protocol else None
+        assert np.array_equal(found["data"], data)
 
 
 def test_work_and_size_are_limited(path, monkeypatch):
