@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,9 +40,11 @@ def write_comparison(
         "best": result.best.label, "methods": rows, "supernet_seconds": result.supernet_seconds,
         "plain_seconds": result.plain_seconds, "seconds": result.seconds, "run": str(run.path),
         "spread": result.spread, "verdicts": [one.to_json() for one in result.verdicts],
+        "warnings": [asdict(one) for one in result.signs],
     }  # fmt: skip
     run.write_metrics({**found, "seed": settings.seed})
-    said = [*(one.sentence for one in result.verdicts), f"wrote {found['found']}, and one per method"]
+    said = [*(one.sentence for one in result.verdicts),
+            *(f"warning: {one.text}" for one in result.signs), f"wrote {found['found']}, and one per method"]
     return found | {"summary": [*table(rows, result.slots), *said]}
 
 

@@ -12,9 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 
 from genolang.diagnostics import fail
 from genolang.search.halves import Halves
+from genolang.search.health import Sign, signs
 from genolang.search.references import Reference, Verdict, describe, verdicts
 from genolang.search.schemes import SchemeSpace
 from genolang.search.score import fresh_module
@@ -72,14 +74,15 @@ class Answer:
 class Comparison:
     """The methods' answers in the order of the settings, then the references.
 
-    `verdicts` say whether the best answer beats the references by more than `spread`. `slots` is how
-    many there are, `plain_seconds` the time of a timed pass with none connected, `supernet_seconds`
-    that of the training that all methods share.
+    `verdicts` say whether the best answer beats the references by more than `spread`, `signs` that a
+    method found nothing. `slots` is how many there are, `plain_seconds` the time of a timed pass with
+    none connected, `supernet_seconds` that of the training that all methods share.
     """
 
     answers: tuple[Answer, ...]
     spread: float
     verdicts: tuple[Verdict, ...]
+    signs: tuple[Sign, ...]
     slots: int
     plain_seconds: float
     supernet_seconds: float
@@ -163,9 +166,27 @@ class _Comparison:
         plain_seconds = float(job.finished[TIMING]["plain_seconds"])
         rivals = [Reference(a.label, a.method, a.score, a.params, a.macs)
                   for a in answers if a.label in REFERENCES]  # fmt: skip
-        images = len(Halves(job.settings, job.data, job.device).choices)
-        apart, said = verdicts(best_of(answers).score, rivals, (), images)
-        return Comparison(answers, apart, said, len(self.space.plugs), plain_seconds, shared, spent)
+        apart, said = verdicts(best_of(answers).score, rivals, (), len(self.labels))
+        return Comparison(
+            answers, apart, said, self.signs(answers), len(self.space.plugs), plain_seconds, shared, spent
+        )
+
+    def signs(self, answers: Sequence[Answer]) -> tuple[Sign, ...]:
+        """What speaks against each method's answer, by the method's name."""
+        found: list[Sign] = []
+        for answer in answers:
+            entry = self.job.finished.get(f"search-{answer.label}")
+            if entry is not None:
+                bad = signs(self.job.program, self.settings_of(answer.label), answer.genotype,
+                            entry.get("entropy", {}), answer.score, entry["val_accuracy"], self.labels)
+                found += [Sign(one.kind, f"{answer.method}: {one.text}") for one in bad]
+        return tuple(found)
+
+    @property
+    def labels(self) -> Tensor:
+        """Those of the images that measure answers."""
+        job = self.job
+        return job.data.train_labels[Halves(job.settings, job.data, job.device).choices]
 
     def settings_of(self, name: str) -> SearchSettings:
         """The settings of one method under the common budget.

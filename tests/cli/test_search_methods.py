@@ -48,6 +48,21 @@ def test_the_specs_method_and_one_from_the_command_line(files):
     assert command[command.index("--method") + 1] == "random(evaluations=3)"
 
 
+def test_the_answer_is_compared_and_warned_of_alike_on_the_console_and_in_the_metrics(files):
+    where = ("--set", "connect=0", "--set", "split=1/2", "--set", "random=2")
+    shown = search(files, *where, "--out", str(files / "a")).splitlines()
+    found = json.loads(search(files, *where, "--resume", str(files / "a"), "--json"))
+    metrics = json.loads((files / "a" / "metrics.json").read_text())
+    keys = ("spread", "references", "verdicts", "warnings", "stopped", "baseline_random", "score")
+    assert {key: found[key] for key in keys} == {key: metrics[key] for key in keys}
+    assert [one["name"] for one in found["references"]] == ["cheapest", "dearest", "every_second"]
+    assert [one["name"] for one in found["verdicts"]] == ["cheapest", "dearest", "every_second", "random"]
+    assert [line for line in shown if line.startswith("The answer")] == [one["sentence"] for one in found["verdicts"]]
+    # One epoch on two dozen images is no training.
+    assert {"chance"} <= {one["kind"] for one in found["warnings"]}
+    assert [line for line in shown if line.startswith("warning: ")] == [f"warning: {one['text']}" for one in found["warnings"]]
+
+
 def test_all_methods_print_a_table_and_write_a_spec_each(files):
     several = "all(evaluations=4, methods=[random, heuristic(every=3), darts])"
     search(files, "--method", several, "--out", str(files / "a"))
@@ -57,6 +72,8 @@ def test_all_methods_print_a_table_and_write_a_spec_each(files):
         "method", "random", "heuristic(every=3)", "darts(order=1)", "no", "every"]
     assert "accuracy" in lines[0] and "time increment" in lines[0] and "2/6" in lines[2]
     again = json.loads(search(files, "--method", several, "--resume", str(files / "a"), "--json"))
+    assert [one["name"] for one in again["verdicts"]] == ["none", "full"]
+    assert any(one["text"].startswith("darts(order=1): ") for one in again["warnings"])
     assert [row["label"] for row in again["methods"]] == ["random", "heuristic-every-3", "darts", "none", "full"]
     assert again["methods"][0]["evaluations"] == 4 and again["score"] == max(
         row["score"] for row in again["methods"][:3])
