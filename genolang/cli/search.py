@@ -158,7 +158,7 @@ def write_answer(
     from genolang.search.writeback import discrete_text
     from genolang.train.files import write_text
 
-    text = discrete_text(checked, program, genotype, header)
+    text = discrete_text(checked, program, genotype, header, given=given)
     try:
         verify(checked, program, genotype, given, text)
     except GenoError as error:

@@ -50,7 +50,7 @@ def verify_space(checked: Checked, program: Program, given: Mapping[str, Any]) -
             logits[key] = [row] * len(choice.rows)
         genotype = derive(program, logits)
         try:
-            verify(checked, program, genotype, given, discrete_text(checked, program, genotype))
+            verify(checked, program, genotype, given, discrete_text(checked, program, genotype, given=given))
         except GenoError as error:
             if any(d.code != "G212" for d in error.diagnostics):
                 raise

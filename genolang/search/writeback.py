@@ -13,6 +13,7 @@ from typing import Any
 from genolang.diagnostics import GenoError, Source, Span, fail
 from genolang.lang import syntax as s
 from genolang.lang.formatter import format_file, format_source
+from genolang.search.given import placed, with_given
 from genolang.search.space import ChosenEdge, Genotype, schemes
 from genolang.semantics.check import Checked, check_source, expand_network
 from genolang.semantics.modules import LIBRARY, Module
@@ -24,12 +25,14 @@ Edge = tuple[str, str]
 
 def discrete_text(
     checked: Checked, program: Program, genotype: Genotype, header: Sequence[str] = (),
-    notes: Mapping[tuple[str, int], str] | None = None,
+    notes: Mapping[tuple[str, int], str] | None = None, given: Mapping[str, Any] | None = None,
 ) -> str:  # fmt: skip
     """The user's spec with the answer in place of its choices, formatted.
 
-    `header` becomes comment lines under the version; `notes` trailing comments of kept edges by
-    (cell, edge number). Error: G416 where a choice stands in an imported file.
+    A scheme of slots has as many bits as the network that was searched has slots: then the network takes
+    the values `given` to its parameters by itself. `header` becomes comment lines under the version;
+    `notes` trailing comments of kept edges by (cell, edge number). Error: G416 where a choice stands in an
+    imported file.
     """
     _refuse_foreign_choices(checked.module, program)
     writer = _Writer(program, genotype, notes or {})
@@ -37,6 +40,12 @@ def discrete_text(
         writer.definition(item) if isinstance(item, s.Definition) else item
         for item in checked.module.file.items
     )
+    if given and writer.schemes:
+        items = tuple(
+            with_given(item, checked.module, given)
+            if isinstance(item, s.Definition) and item.name.id == program.name else item
+            for item in items
+        )
     items = _with_imports(checked.module, writer.used, items)
     text = format_file(replace(checked.module.file, items=items), notes=writer.comments)
     if header:
@@ -50,7 +59,7 @@ def discrete_program(
     network: str | None = None,
 ) -> Program:  # fmt: skip
     """The answer's network, or another one of the file: its text checked and expanded like any other."""
-    text = discrete_text(checked, program, genotype)
+    text = discrete_text(checked, program, genotype, given=given)
     found = check_source(Source(checked.module.source.name, text), checked.module.path)
     return expand_network(found, network or program.name, given)
 
@@ -173,7 +182,7 @@ class _Writer:
             if (edge, way) in self.answers:
                 return self.answer(edge, way, span, defaults)
             if isinstance(node, s.Name) and node.id in defaults and (edge, way) in self.spread:
-                return _placed(self.rewrite(defaults[node.id], edge, way, -1, {}), span)
+                return placed(self.rewrite(defaults[node.id], edge, way, -1, {}), span)
         changes = {}
         for field in fields(node):
             value = getattr(node, field.name)
@@ -189,7 +198,7 @@ class _Writer:
         place = self.program.place(decision)
         chosen = self.rewrite(place.options[option], edge, way, option, defaults)
         self.used.append(place.options[option])
-        made: s.Expr = _placed(place.with_arguments(chosen), span)
+        made: s.Expr = placed(place.with_arguments(chosen), span)
         if edge is None and (span.start, span.end) in self.alone and _has_steps(made):
             once = s.Number(span, 1, "1"), made
             return s.Call(span, s.Name(span, "repeat"), tuple(s.Arg(span, None, value) for value in once))
@@ -228,16 +237,6 @@ def _has_steps(expr: s.Expr) -> bool:
         return _has_steps(expr.then) or _has_steps(expr.otherwise)
     repeats = isinstance(expr, s.Call) and isinstance(expr.callee, s.Name) and expr.callee.id == "repeat"
     return repeats or isinstance(expr, s.Pipeline | s.For)
-
-
-def _placed(node: Any, span: Any) -> Any:
-    """A parsed option at the place of the choice, so that comments keep their neighbours."""
-    if isinstance(node, tuple):
-        return tuple(_placed(item, span) for item in node)
-    if not isinstance(node, s.Node):
-        return node
-    changes = {f.name: _placed(getattr(node, f.name), span) for f in fields(node) if f.name != "span"}
-    return replace(node, span=span, **changes)
 
 
 def _with_imports(

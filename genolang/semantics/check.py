@@ -257,7 +257,7 @@ def expand_network(
     return program
 
 
-def _takes_text(ref: DefinitionRef, key: str) -> bool:
+def takes_text(ref: DefinitionRef, key: str) -> bool:
     """Whether a network, or one that it stands for, has text as a parameter's default."""
     networks = (found.syntax for found in reach(ref) if found.kind == "network")
     return any(p.name == key and isinstance(p.default, s.String) for n in networks for p in n.params)
@@ -274,7 +274,7 @@ def _value(builder: NetworkBuilder, ref: DefinitionRef, key: str, value: Any) ->
         raise fail("G205", f"`{key}` is a number, true, false or text, not {type(value).__name__}")
     source = Source(f"--set {key}", value)
     expr = parse_expression(source)
-    if isinstance(expr, s.Name) and _takes_text(ref, key):
+    if isinstance(expr, s.Name) and takes_text(ref, key):
         return expr.id
     frame = Frame(ref.name, ref.module, Builder(ref.name), Scope(), {}, (), None, None)
     found = builder.applier.evaluate(expr, frame)

@@ -109,6 +109,28 @@ def test_a_scheme_is_one_string_where_a_stage_has_no_slot_or_a_slot_no_stage(par
         assert len(connected) == 2 and len({path[0] for path in connected}) == 1
 
 
+@pytest.mark.parametrize(("given", "said"), [
+    ({"depth": "2"}, 'network s(width=2, kind="plain") = middle(low=1, depth=2)'),
+    ({"depth": 1, "width": "1 + 1", "bare": True},
+     'network s(width=1 + 1, kind="plain") = middle(low=1, depth=1, bare=true)'),
+    ({"kind": "other", "name": "odd", "depth": "2"},
+     'network s(width=2, kind="other") = middle(low=1, name="odd", depth=2)'),
+])  # fmt: skip
+def test_an_answer_of_slots_keeps_what_the_search_was_given(given, said):
+    parts = "stages repeat(depth, block)\n  body if bare then relu else identity"
+    text = BLOCK + network(parts, '(depth=3, bare=false, name="even")').replace("network s", "network base")
+    text += "network middle(low=0) = base(depth=low + 2)\n"
+    text += 'network s(width=2, kind="plain") = middle(1) with se(r=width) at place where search\n'
+    checked = checked_text(HEAD + text)
+    program = expand_network(checked, "s", given)
+    logits = {key: [[0.0, 1.0]] * len(c.rows) for key, c in program.choices.items()}
+    written = discrete_text(checked, program, derive(program, logits), given=given)
+    recheck(checked, written)
+    assert said in " ".join(written.split())
+    found = expand_network(checked_text(written), "s", {})
+    assert (found.stages, found.choices) == (program.stages, {}) and found.stages == int(given["depth"])
+
+
 def test_an_answer_that_would_be_refused_is_not_written():
     checked = checked_text(HEAD + network("body conv(3)"))
     with pytest.raises(GenoError):
