@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -115,3 +117,15 @@ def outputs(module: nn.Module, image: Tensor) -> list[Tensor]:
     """The logits and, in training with an auxiliary head, those of the head."""
     found = module(image)
     return list(found) if isinstance(found, tuple) else [found]
+
+
+def four_photographs(root: Path) -> str:
+    """A folder of four photographs of different sizes in two classes, as data."""
+    image = pytest.importorskip("PIL.Image")
+    for number in range(4):
+        path = root / "train" / "ab"[number % 2] / f"{number}.JPEG"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.effect_noise((230 + 9 * number, 240), 80).convert("RGB").save(path)
+    if not (root / "val").exists():
+        (root / "val").symlink_to(root / "train")
+    return f"folder:{root}"

@@ -205,5 +205,19 @@ def _write(request: Request, ready: Prepared, result: Any, run: Any) -> dict[str
                        f" the answer beats {better} of {len(result.baseline)}")  # fmt: skip
     summary += [one.sentence for one in result.verdicts]
     summary += [f"warning: {one.text}" for one in result.signs]
-    summary.append(f"wrote {found}")
+    summary.append(f"wrote {found}; train it: {_training(checked, program, found)}")
     return answer | {"summary": summary}
+
+
+def _training(checked: Any, program: Any, found: Any) -> str:
+    """The command that trains an answer as its file says."""
+    import shlex
+
+    from genolang.semantics.check import is_complete
+    from genolang.semantics.sections import train_settings
+
+    words = ["genoc", "train", str(found)]
+    complete = [r for r in checked.module.definitions.values() if r.kind == "network" and is_complete(r)]
+    if train_settings(checked.module.sections("train"), {}).network is None and len(complete) > 1:
+        words += ["--network", program.name]
+    return shlex.join(words)

@@ -1,4 +1,5 @@
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -94,3 +95,17 @@ def test_a_method_needs_no_section_in_the_spec(files):
     assert "G508" in search(files, "--json", code=1)
     search(files, "--method", "random(evaluations=2)", "--set", "epochs=1", "--set", "batch=8",
            "--set", "score_epochs=1", "--set", "random=0", "--out", str(files / "a"))
+
+
+def test_a_search_says_how_its_answer_is_trained(files):
+    shown = search(files, "--method", "random(evaluations=1)", "--out", str(files / "a")).splitlines()[-1]
+    found = files / "a" / "found.geno"
+    command = f"genoc train {found} --network slots" if len(load(str(found)).networks) > 1 else f"genoc train {found}"
+    assert shown == f"wrote {found}; train it: {command}"
+    words = [*shlex.split(command)[1:], "--data", f"npz:{files / 'data.npz'}", "--threads", "1", "--set", "epochs=1"]
+    assert CliRunner().invoke(main, [*words, "--out", str(files / "b")]).exit_code == 0
+    # A section that names the network needs no option.
+    spec = files / "slots.geno"
+    spec.write_text(spec.read_text() + "train { network slots }\n")
+    shown = search(files, "--method", "random(evaluations=1)", "--out", str(files / "c")).splitlines()[-1]
+    assert shown.endswith(f"train it: genoc train {files / 'c' / 'found.geno'}")

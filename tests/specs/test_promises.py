@@ -21,6 +21,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file
+from shipped import four_photographs
 
 from genolang.api import Spec, load
 from genolang.cli.main import main
@@ -95,7 +96,7 @@ class Stage:
     def data(self, name: str, classes: int) -> str:
         kind = name.partition(":")[0]
         if kind == "folder":
-            return self.photographs()
+            return four_photographs(self.path / "photographs")
         if kind in ("digit_segments", "digit_counts"):
             return self.drawn(kind)
         shape = SHAPES["cifar" if kind.startswith("cifar") else kind]
@@ -106,18 +107,6 @@ class Stage:
             labels = np.arange(classes)
             np.savez(file, x_train=images, y_train=labels, x_test=images, y_test=labels)
         return f"npz:{file}"
-
-    def photographs(self) -> str:
-        """Four photographs of different sizes in two classes."""
-        image = pytest.importorskip("PIL.Image")
-        root = self.path / "photographs"
-        for number in range(4):
-            path = root / "train" / "ab"[number % 2] / f"{number}.JPEG"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            image.effect_noise((230 + 9 * number, 240), 80).convert("RGB").save(path)
-        if not (root / "val").exists():
-            (root / "val").symlink_to(root / "train")
-        return f"folder:{root}"
 
     def drawn(self, kind: str) -> str:
         """Ten grey images with a mask or with points each."""

@@ -1,4 +1,4 @@
-"""Every `train` and `search` section that ships: legal, made for its networks, and a step of it runs.
+"""Every `train` and `search` section that ships: legal, made for its networks, and a step of training runs.
 
 The step is that of the recipe (its optimiser, its changes of images, its loss) in small: two images a batch,
 narrow networks where they have such parameters, the published resolution, a supernet in place of its answer.
@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 import torch
-from shipped import SMALL
+from shipped import SMALL, four_photographs
 
 from genolang.api import Spec, load
 from genolang.compiler import driver
 from genolang.diagnostics import GenoError
-from genolang.search.search import run_search
 from genolang.search.space import random_genotype
 from genolang.search.writeback import discrete_program
 from genolang.semantics.modules import LIBRARY
@@ -109,15 +108,7 @@ def test_the_data_of_a_recipe_fits_its_networks(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Four photographs of different sizes in two classes."""
-    image = pytest.importorskip("PIL.Image")
-    root = tmp_path_factory.mktemp("photographs")
-    for number in range(4):
-        path = root / "train" / "ab"[number % 2] / f"{number}.JPEG"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.effect_noise((230 + 9 * number, 240), 80).convert("RGB").save(path)
-    (root / "val").symlink_to(root / "train")
-    return f"folder:{root}"
+    return four_photographs(tmp_path_factory.mktemp("photographs"))
 
 
 def four_images(settings: TrainSettings | SearchSettings, program: Program, photographs: str) -> Dataset:
@@ -163,17 +154,3 @@ def test_a_training_step_of_every_recipe_runs(name: str, photographs: str) -> No
     result = train_network(module, settings, four_images(settings, program, photographs), seed=0, device=CPU)
     assert result.epochs == 1 and result.history[0].train_loss > 0
     assert any(not torch.equal(before[key], tensor) for key, tensor in module.state_dict().items())
-
-
-@pytest.mark.parametrize("name", SEARCHED)
-def test_a_search_step_of_every_recipe_runs(name: str, photographs: str) -> None:
-    program, given = narrow(name, True)
-    settings = searching(name)
-    few = {key: 1 for key in ("steps", "samples", "evaluations") if hasattr(settings.sampling, key)}
-    settings = replace(
-        settings, epochs=1, batch=2, seeds=1, random=0, score_epochs=1, choices_start=0, split=0.5,
-        sampling=settings.sampling and replace(settings.sampling, **few),
-    )
-    data = four_images(settings, program, photographs)
-    result = run_search(spec_of(name).checked, program.name, given, settings, data, seed=0, device=CPU)
-    assert 0 <= result.score <= 1
