@@ -38,7 +38,7 @@ from genolang.semantics.check import Checked, expand_network
 from genolang.semantics.program import Program
 from genolang.semantics.settings import SearchSettings
 from genolang.semantics.space import count_genotypes
-from genolang.train.datasets import Dataset
+from genolang.train.datasets import Dataset, digests
 from genolang.train.interrupt import interrupted, interruptible
 from genolang.train.loop import SAVE_EVERY_S
 from genolang.train.reporter import Reporter, SilentReporter
@@ -406,9 +406,8 @@ class Job:
             self.reporter.message(text)
 
     def _fingerprint(self) -> str:
-        labels = hashlib.sha256(self.data.train_labels.numpy().tobytes()).hexdigest()
-        text = self.checked.module.source.text
-        facts = (self.settings, self.program.name, sorted(self.given.items()), labels, text)
+        text, data = self.checked.module.source.text, sorted(digests(self.data).items())
+        facts = (self.settings, self.program.name, sorted(self.given.items()), data, text)
         return hashlib.sha256(repr(facts).encode()).hexdigest()
 
 

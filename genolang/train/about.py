@@ -18,7 +18,7 @@ from genolang.train.files import json_digest, read_regular, write_json
 
 NAME = "run.json"
 FORMAT = 2
-SAID = frozenset(("processor", "GPU", "sizes of image files"))
+SAID = frozenset(("processor", "GPU"))
 
 Facts = Mapping[str, str]
 _DIGEST = re.compile(r"[0-9a-f]{64}")

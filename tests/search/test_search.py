@@ -26,9 +26,9 @@ from genolang.semantics.space import count_genotypes
 from genolang.train.run_folder import RunFolder, read_journal
 
 
-def run(folder=None, *, text=TEXT, settings=SETTINGS, seed=3, **options):
+def run(folder=None, *, text=TEXT, settings=SETTINGS, seed=3, data=None, **options):
     checked = checked_text(text)
-    return run_search(checked, None, {}, settings, small_digits(), folder, seed=seed, device=CPU,
+    return run_search(checked, None, {}, settings, data or small_digits(), folder, seed=seed, device=CPU,
                       **options)
 
 
@@ -236,8 +236,15 @@ def test_a_finished_run_is_read_back_without_training(tmp_path, monkeypatch):
         assert run(folder, resume=True) == expected
 
 
+def other_image():
+    data = small_digits()
+    images = data.train_images.clone()
+    images[7, 0, 3, 3] += 1
+    return replace(data, train_images=images)
+
+
 @pytest.mark.parametrize("change", [{"seed": 4}, {"text": SMALL},
-                                    {"settings": replace(SETTINGS, random=3)}])
+                                    {"settings": replace(SETTINGS, random=3)}, {"data": other_image()}])
 def test_resuming_another_search_is_refused(tmp_path, change):
     with RunFolder.create(tmp_path, "", COMMAND) as folder:
         run(folder)
