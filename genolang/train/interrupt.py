@@ -65,10 +65,12 @@ def interruptible() -> Iterator[Interrupt]:
         put_back()
 
 
-def interrupted(resume_command: str | None) -> GenoError:
-    """G710, whose help is the command that goes on; None where no run folder was given."""
+def interrupted(resume_command: str | None, *, at_once: bool = False) -> GenoError:
+    """G710, whose help is the command that goes on; None where no run folder was given.
+
+    A run that is stopped `at_once` goes on from what was saved before.
+    """
     if resume_command is None:
         return fail("G710", "interrupted, and nothing is kept", help="give a folder with `--out`")
-    return fail(
-        "G710", "interrupted; everything up to here is saved", help=f"go on with `{resume_command}`"
-    )
+    saved = "what was saved before is kept" if at_once else "everything up to here is saved"
+    return fail("G710", f"interrupted; {saved}", help=f"go on with `{resume_command}`")

@@ -39,6 +39,7 @@ from genolang.train.files import (
     write_atomically,
     write_json,
 )
+from genolang.train.interrupt import interrupted
 from genolang.train.journal import Journal, JournalFile, drop_torn_line, read_journal
 from genolang.train.weights import sealed
 
@@ -138,6 +139,9 @@ class RunFolder:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+        if isinstance(error, KeyboardInterrupt):
+            # A second Ctrl-C, or one between two phases, where nothing had to be brought to its end.
+            raise interrupted(self.resume_command, at_once=True) from None
 
     def close(self) -> None:
         """Lets others write to the folder."""

@@ -131,6 +131,13 @@ def test_resuming_clears_away_temporary_files(run):
         assert not list(run.path.glob("*.tmp")) and not list(run.path.glob(".*.tmp"))
 
 
+def test_ctrl_c_between_two_phases_names_the_command_that_goes_on(tmp_path):
+    with pytest.raises(GenoError) as error, RunFolder.create(tmp_path, "geno 1\n", COMMAND) as run:
+        raise KeyboardInterrupt
+    assert code(error) == "G710" and run.resume_command in error.value.diagnostics[0].help
+    RunFolder.resume(tmp_path).close()
+
+
 def three_lines(run):
     for number in range(3):
         run.append("train", {"epoch": number, "score": 0.5 + number / 8})
