@@ -14,6 +14,15 @@ def layout(x: Tensor) -> torch.memory_format:
     return torch.channels_last if last else torch.contiguous_format
 
 
+def regular(x: Tensor) -> Tensor:
+    """One image with its channels last at the distance from a next one that this layout has: torch's batch
+    norm takes it for the other layout elsewhere, and reads wrong numbers."""
+    if x.shape[0] != 1 or x.stride(0) == x.numel() or layout(x) != torch.channels_last:
+        return x
+    rows = x.permute(0, 2, 3, 1).flatten(0, 1)
+    return rows.unflatten(0, (1, -1)).permute(0, 3, 1, 2)
+
+
 def maps_like(x: Tensor, count: int, memory_format: torch.memory_format | None = None) -> Tensor:
     """An uninitialised buffer (count, B, C, H, W) of maps in the layout of x, or in the given one."""
     if (memory_format or layout(x)) != torch.channels_last:

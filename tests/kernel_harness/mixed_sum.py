@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+from exactness import as_exact, distance
 from torch import Tensor, nn
 
 from genolang.kernels.mixed_sum import mixed_sum
@@ -113,13 +114,6 @@ def results(function: Callable[[Inputs], Tensor], inputs: Inputs) -> dict[str, T
     return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
-def distance(found: Tensor, exact: Tensor) -> float:
-    """Largest difference relative to the largest magnitude (to 1 where that is smaller)."""
-    assert found.shape == exact.shape
-    scale = exact.abs().max().clamp(min=1e-30) if exact.numel() else torch.ones(())
-    return float(((found.double() - exact).abs().max() if exact.numel() else torch.zeros(())) / scale)
-
-
 def agrees(case: Case, use: str | None, limit: float, seed: int = 0) -> None:
     """Everything within a relative distance of the float64 result of the written-out sum."""
     found, exact = results(ours(use), build(case, seed)), results(written_out, exactly(build(case, seed)))
@@ -128,16 +122,20 @@ def agrees(case: Case, use: str | None, limit: float, seed: int = 0) -> None:
     assert all(d <= limit for d in far.values()), far
 
 
-def agrees_as_well(case: Case, use: str | None, factor: float) -> None:
-    """At most `factor` times as far from float64 as the written-out sum in the same dtype (and 1e-5)."""
-    found, plain = results(ours(use), build(case)), results(written_out, build(case))
-    exact = results(written_out, exactly(build(case)))
-    worse = {
-        name: (mine, theirs)
-        for name in exact
-        if (mine := distance(found[name], exact[name])) > factor * (theirs := distance(plain[name], exact[name])) + 1e-5
-    }
-    assert not worse, worse
+def agrees_as_well(case: Case, use: str | None, factor: float = 10.0) -> None:
+    """At most `factor` times as far from float64 as the written-out sum in the same dtype, over three draws: a
+    sum may be exact by chance. Modules on maps with their channels last are less exact in torch: the other
+    layout is what counts as plain."""
+    plainly = replace(case, layout="contiguous") if case.layout == "channels_last" else case
+    found, plain, exact = (
+        {name: torch.stack([draw[name] for draw in draws]) for name in draws[0]}
+        for draws in (
+            [results(ours(use), build(case, seed)) for seed in range(3)],
+            [results(written_out, build(plainly, seed)) for seed in range(3)],
+            [results(written_out, exactly(build(case, seed))) for seed in range(3)],
+        )
+    )
+    as_exact(found, plain, exact, factor)
 
 
 NAMED: Sequence[Case] = (

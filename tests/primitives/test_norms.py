@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,3 +63,35 @@ def test_pad_space_puts_zeros_around_a_map(x: MapType, before: Any, after: Any) 
     assert torch.equal(inside, map_of(x))
     inside.zero_()
     assert not found.any()
+
+
+def alone(like: Tensor) -> Tensor:
+    """One image with its channels last, at a distance from a next one that no layout has."""
+    C, W = like.shape[1], like.shape[3]
+    return torch.empty(like.numel(), dtype=like.dtype).as_strided(like.shape, (C, 1, W * C, C)).copy_(like)
+
+
+def gradients(norm: nn.Module, x: Tensor, g: Tensor) -> list[Tensor]:
+    x = x.detach().requires_grad_()
+    return [*torch.autograd.grad(norm(x), (x, *norm.parameters()), g)]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("size", [(6, 7), (1, 7), (19, 23)])
+def test_one_image_whose_strides_are_of_no_layout_gets_its_gradients(
+    size: tuple[int, int], dtype: torch.dtype, training: bool
+) -> None:
+    x, g = (torch.randn(1, 5, *size, dtype=dtype) for _ in range(2))
+    norm = layer("batch_norm", attributes("batch_norm", affine=True), MapType(5, *size)).to(dtype).train(training)
+    wanted = gradients(norm, x, g)
+    for map_ in (x, alone(x), x.contiguous(memory_format=torch.channels_last)):
+        for found, there in zip(gradients(norm, map_, alone(g)), wanted, strict=True):
+            torch.testing.assert_close(found, there, rtol=1e-4, atol=1e-4)
+
+
+def test_torch_s_own_batch_norm_gets_them_wrong_or_this_may_go() -> None:
+    x, g = (torch.randn(1, 5, 6, 7, dtype=torch.float64) for _ in range(2))
+    norm = nn.BatchNorm2d(5).double()
+    first, *_ = gradients(norm, x, g)
+    assert not torch.allclose(gradients(norm, x, alone(g))[0], first)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from genolang.compiler.backends.planned import planned
 from genolang.compiler.backends.torch_attention import make_attention
 from genolang.kernels.cpu import norms
+from genolang.kernels.maps import layout, regular
 from genolang.primitives import padding, pair
 from genolang.semantics.program import Leaf
 
@@ -42,10 +43,15 @@ class BatchNorm(nn.BatchNorm2d):
             assert self.running_mean is not None and self.running_var is not None
             kept = self.running_mean, self.running_var
             return norms.batch_norm(input, self.weight, self.bias, kept, self.momentum or 0.0, self.eps)
-        return torch.batch_norm(
-            input, self.weight, self.bias, self.running_mean, self.running_var, self.training,
-            self.momentum or 0.0, self.eps, torch.backends.cudnn.enabled,
+        alone = input.shape[0] == 1 and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        y = torch.batch_norm(
+            regular(input) if alone else input, self.weight, self.bias, self.running_mean, self.running_var,
+            self.training, self.momentum or 0.0, self.eps, torch.backends.cudnn.enabled,
         )  # fmt: skip
+        if alone and y.requires_grad and layout(input) == torch.contiguous_format:
+            # torch 2.13 takes the gradient of one image for laid out as the map where its strides are others.
+            y.register_hook(Tensor.contiguous)  # type: ignore[no-untyped-call]
+        return y
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # A variance may not fit into half precision where its map does.

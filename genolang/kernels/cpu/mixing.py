@@ -10,7 +10,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from genolang.kernels.cpu.maps import last, matrix, unmatrix
-from genolang.kernels.cpu.moments import Folded, Statistics, fold, stacked, unfold
+from genolang.kernels.cpu.moments import (
+    Folded,
+    Statistics,
+    centred_product,
+    fold,
+    stacked,
+    through_result,
+    unfold,
+)
 
 # The library's scalar product adds float32 numbers one after the other: it gets pieces.
 _PIECE = 2**18
@@ -45,10 +53,15 @@ class _Mixed(torch.autograd.Function):
             pixels = [matrix(x) for x in maps]
             found = fold(pixels, means, stacked(weights), kept)
             small = [found.seen, found.rstds]
-            scaled = (shares[:folded, None] * found.rstds)[:, :, None] * found.weights
+            scales = shares[:folded, None] * found.rstds
+            scaled = scales[:, :, None] * found.weights
+            scaled[list(found.cancelled)] = 0
             total = pixels[0].mm(scaled[0].t())
             for z, weight in zip(pixels[1:], scaled[1:], strict=True):
                 total.addmm_(z, weight.t())
+            for index in found.cancelled:
+                total += centred_product(pixels[index], found.weights[index]).mul_(scales[index])
+            ctx.cancelled = found.cancelled
             result = unmatrix(total, maps[0])
         else:
             result = plain[0].mul(numbers[0])
@@ -80,6 +93,11 @@ class _Mixed(torch.autograd.Function):
                 unmatrix(centred.mm(a).addmm_(z, b), gradient)
                 for z, a, b in zip(pixels, direct, own, strict=True)
             ]
+            for index in ctx.cancelled:
+                all_weights[index], to_scales[index], to_map = through_result(
+                    centred, pixels[index], found.weights[index], found.rstds[index], scales[index]
+                )
+                to_maps[index] = unmatrix(to_map, gradient)
             to_weights = [w[:, :, None, None] for w in all_weights]
             to_shares.append(to_scales.sum(1))
         needed = ctx.needs_input_grad[3 + folded : 3 + count]

@@ -34,11 +34,16 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What the batch tells of T convolutions (T, O, C): weights times S, and 1 / deviation (T, O)."""
+    """What the batch tells of T convolutions (T, O, C): weights times S, and 1 / deviation (T, O).
+
+    Of those that are `cancelled`, channels that are much alike go against each other: only their results
+    themselves, before any scale, are as exact as layer by layer.
+    """
 
     weights: Tensor
     seen: Tensor
     rstds: Tensor
+    cancelled: tuple[int, ...] = ()
 
 
 def fold(
@@ -48,24 +53,43 @@ def fold(
     count = pixels[0].shape[0]
     second = torch.stack([z.t().mm(z) for z in pixels]).div_(count)
     seen = torch.bmm(weights, second)
-    variances = _variances(pixels, weights, second, seen)
+    variances, cancelled = _variances(pixels, weights, second, seen)
     outer = torch.bmm(weights, torch.stack([*means])[:, :, None])[:, :, 0]
     unbiased = variances * (count / max(count - 1, 1))
     for statistics, mean, variance in zip(kept, outer, unbiased, strict=True):
         statistics.mean.lerp_(mean, statistics.momentum)
         statistics.variance.lerp_(variance, statistics.momentum)
     eps = variances.new_tensor([statistics.eps for statistics in kept])
-    return Folded(weights, seen, torch.rsqrt(variances + eps[:, None]))
+    return Folded(weights, seen, torch.rsqrt(variances + eps[:, None]), cancelled)
 
 
-def _variances(pixels: Sequence[Tensor], weights: Tensor, second: Tensor, seen: Tensor) -> Tensor:
-    """What the convolutions' results vary by, (T, O)."""
+def _variances(
+    pixels: Sequence[Tensor], weights: Tensor, second: Tensor, seen: Tensor
+) -> tuple[Tensor, tuple[int, ...]]:
+    """What the convolutions' results vary by, (T, O), and which of them are cancelled."""
     found = (seen * weights).sum(2)
     apart = torch.bmm(weights.square(), second.diagonal(dim1=1, dim2=2)[:, :, None])[:, :, 0]
-    # Channels that are much alike can cancel in the sum, and its rounding with them does not.
-    for index in (found < CANCELLED * apart).any(1).nonzero().flatten().tolist():
-        found[index] = pixels[index].mm(weights[index].t()).square_().mean(0)
-    return found.clamp_(min=0)
+    cancelled = tuple((found < CANCELLED * apart).any(1).nonzero().flatten().tolist())
+    for index in cancelled:
+        found[index] = centred_product(pixels[index], weights[index]).square_().mean(0)
+    return found.clamp_(min=0), cancelled
+
+
+def centred_product(pixels: Tensor, weights: Tensor) -> Tensor:
+    """The result (pixels, O) of a cancelled convolution: beside it the map's own mean is no longer small."""
+    result = pixels.mm(weights.t())
+    return result.sub_(result.mean(0))
+
+
+def through_result(
+    gradient: Tensor, pixels: Tensor, weights: Tensor, rstds: Tensor, scales: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of a cancelled convolution (O, C), to its weights, its scales (O,) and its map, from the
+    centred gradient behind the norm."""
+    result = centred_product(pixels, weights).mul_(rstds)
+    to_scales = (gradient * result).sum(0)
+    direct = torch.addcmul(gradient, result, to_scales / -gradient.shape[0]).mul_(scales * rstds)
+    return direct.t().mm(pixels), to_scales, direct.mm(weights)
 
 
 def unfold(
@@ -117,6 +141,10 @@ class _NormConv(torch.autograd.Function):
         folded = fold(pixels.chunk(count, 1), means, weights, kept)
         scales = torch.stack(affine[::2]) if affine else torch.ones_like(folded.rstds)
         y = _products(pixels, (scales * folded.rstds)[:, :, None] * weights)
+        for index in folded.cancelled:
+            z = pixels.chunk(count, 1)[index]
+            scale = (scales * folded.rstds)[index]
+            y.chunk(count, 1)[index].copy_(centred_product(z, weights[index]).mul_(scale))
         if affine:
             y.add_(torch.cat(affine[1::2]))
         if relu:
@@ -124,7 +152,7 @@ class _NormConv(torch.autograd.Function):
         y_map = unmatrix(y, x)
         kernels = tensors[2 * count : 3 * count]
         ctx.save_for_backward(x, folded.seen, folded.rstds, scales, *kernels, *([y_map] if relu else []))
-        ctx.count, ctx.affine = count, bool(affine)
+        ctx.count, ctx.affine, ctx.cancelled = count, bool(affine), folded.cancelled
         return slices(y_map, count)
 
     @staticmethod
@@ -147,6 +175,12 @@ class _NormConv(torch.autograd.Function):
         )
         to_pixels = _products(g, by_gradient.transpose(1, 2))
         _add_products(to_pixels, pixels, by_map)
+        for index in ctx.cancelled:
+            behind, z = parts[index]
+            to_weights[index], to_scales[index], to_map = through_result(
+                behind, z, kernels[index].flatten(1), rstds[index], scales[index]
+            )
+            to_pixels.chunk(count, 1)[index].copy_(to_map)
         to_maps = slices(unmatrix(to_pixels, x), count)
         to_affine: list[Tensor] = []
         if ctx.affine:

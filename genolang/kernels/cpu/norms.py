@@ -16,11 +16,13 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from genolang.kernels.cpu.maps import matrix
-from genolang.kernels.maps import layout
+from genolang.kernels.maps import layout, regular
 
 aten = torch.ops.aten
 # Pixels of a piece: so many ATen adds as exactly as it needs to; and fewer than these are not worth it.
 MOST, FEWEST = 256, 16
+# Pixels up to which ATen's batch norm is as good.
+FEW = 64
 # From so many variances on a mean's square is large: what it is rounded by shows in them.
 FAR = 1e3
 
@@ -31,7 +33,7 @@ def takes(x: Tensor) -> bool:
         x.dtype == torch.float32
         and x.device.type == "cpu"
         and x.dim() == 4
-        and x.numel() > MOST * x.shape[1]
+        and x.numel() > FEW * x.shape[1]
         and layout(x) == torch.channels_last
         and type(x) is Tensor
         and not torch.compiler.is_compiling()
@@ -86,7 +88,7 @@ def moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and biased variance of every channel."""
     pieces = _pieces(x)
     mean, variance = _merged(x, pieces)
-    if pieces > 1 and bool((mean.square() > FAR * variance).any()):
+    if _loose(x) and bool((mean.square() > FAR * variance).any()):
         rest, variance = _merged(x - mean[:, None, None], pieces)
         mean = mean + rest
     return mean, variance
@@ -108,7 +110,7 @@ def gradients(
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
     """To a batch norm's map, scale and shift, where they are needed; mean and reciprocal deviation are the
     batch's own, or kept ones."""
-    gradient = gradient.contiguous(memory_format=layout(x))
+    x, gradient = regular(x), regular(gradient.contiguous(memory_format=layout(x)))
     pieces = _pieces(x)
     if pieces == 1:
         statistics = (None, None, mean, rstd) if by_batch else (mean, rstd.pow(-2), None, None)
@@ -136,11 +138,14 @@ def gradients(
     return to_x, to_scale if needs[1] else None, to_shift if needs[2] else None
 
 
+def _loose(x: Tensor) -> bool:
+    """Whether ATen adds a map's pixels one after the other."""
+    return x.dtype == torch.float32 and layout(x) == torch.channels_last
+
+
 def _pieces(x: Tensor) -> int:
     """How many pieces the pixels of a map go into."""
-    if x.dtype != torch.float32 or layout(x) != torch.channels_last:
-        return 1
-    return _divided(x.numel() // x.shape[1])
+    return _divided(x.numel() // x.shape[1]) if _loose(x) else 1
 
 
 @lru_cache(1024)

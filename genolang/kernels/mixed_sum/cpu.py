@@ -37,11 +37,11 @@ def forward(xs: Sequence[Tensor], weights: Tensor, norms: Norms) -> tuple[Tensor
         elif x.dtype == wide and x.numel() >= LARGE and x.is_contiguous():
             mean, rstd, centred = _centre(x, norms, index)
             total.addcmul_(centred, _over_maps(rstd), value=weight)
-        elif takes(x):
-            mean, variance = moments(x)
+        elif takes(whole := x.to(wide)):
+            mean, variance = moments(whole)
             rstd = torch.rsqrt(variance + norms.eps)
             _follow(x, norms, index, mean, variance)
-            total.add_(by_statistics(x, None, None, mean, variance, norms.eps), alpha=weight)
+            total.add_(by_statistics(whole, None, None, mean, variance, norms.eps), alpha=weight)
         else:
             kept = norms.means[index], norms.variances[index]
             y, mean, rstd = torch.native_batch_norm(x, None, None, *kept, True, norms.momentum, norms.eps)

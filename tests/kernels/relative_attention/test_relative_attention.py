@@ -4,10 +4,10 @@ import pytest
 import torch
 from kernel_harness.relative_attention import (
     Case,
+    absolutely,
     agrees,
     agrees_as_well,
     build,
-    distance,
     exactly,
     ours,
     results,
@@ -69,7 +69,7 @@ def test_the_exported_form_is_the_attention_of_all_pairs(case: Case) -> None:
     inputs = build(case)
     found = results(exported.relative_attention, inputs)
     for name, there in results(written_out, exactly(inputs)).items():
-        assert distance(found[name], there) < 1e-12, name
+        assert absolutely(found[name], there) < 1e-12, name
 
 
 @pytest.mark.parametrize("size", [(7, 7), (17, 19)])
@@ -136,7 +136,7 @@ def test_the_gradient_of_the_result_may_lie_anyhow_in_memory(expanded: bool) -> 
     else:
         inputs.grad = inputs.grad.transpose(2, 3).contiguous().transpose(2, 3)
     found, exact = results(ours("cpu"), inputs), results(written_out, exactly(inputs))
-    assert all(distance(found[name], exact[name]) < 1e-12 for name in exact)
+    assert all(absolutely(found[name], exact[name]) < 1e-12 for name in exact)
 
 
 def test_logits_of_hundreds_do_not_overflow() -> None:
@@ -164,7 +164,7 @@ def test_at_32x32_memory_stays_below_a_third_of_what_materialised_logits_take() 
     found = results(ours("cpu"), inputs)
     materialised = ours("reference")
     for name, there in results(materialised, inputs).items():
-        assert distance(found[name], there.double()) < 1e-5, name
+        assert absolutely(found[name], there.double()) < 1e-5, name
     tiled, whole = (
         peak_bytes(lambda f=f: results(f, inputs), torch.device("cpu")) for f in (ours("cpu"), materialised)
     )
