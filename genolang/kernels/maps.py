@@ -20,7 +20,7 @@ def regular(x: Tensor) -> Tensor:
     if x.shape[0] != 1 or x.stride(0) == x.numel() or layout(x) != torch.channels_last:
         return x
     rows = x.permute(0, 2, 3, 1).flatten(0, 1)
-    return rows.unflatten(0, (1, -1)).permute(0, 3, 1, 2)
+    return torch.unflatten(rows, 0, (1, -1)).permute(0, 3, 1, 2)
 
 
 def maps_like(x: Tensor, count: int, memory_format: torch.memory_format | None = None) -> Tensor:
