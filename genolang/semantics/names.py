@@ -36,6 +36,8 @@ _PLACES = {
     " named values",
     **dict.fromkeys(("op", "attention", "cell"), "that belongs into a `network`"),
 }
+# What stands once in a definition.
+_ONCE = ("input", "inputs", "nodes", "keep", "cells")
 _STATEMENT_WORDS = {
     s.Return: "return", s.Inputs: "inputs", s.Nodes: "nodes", s.Edges: "edges", s.Keep: "keep",
     s.Cells: "cells", s.Auxiliary: "auxiliary",
@@ -172,7 +174,7 @@ class _DefinitionCheck:
         allowed = _ALLOWED.get(definition.kind, ())
         assigned: dict[str, Span] = {}
         returned = False
-        once: dict[type, Span] = {}
+        once: dict[str, Span] = {}
         for statement in body:
             if not isinstance(statement, allowed):
                 word = _STATEMENT_WORDS.get(type(statement)) or getattr(statement, "keyword", "a name")
@@ -183,11 +185,12 @@ class _DefinitionCheck:
                 self.report("G110", "nothing after `return` is looked at", statement.span,
                             severity="warning", help="remove it")  # fmt: skip
                 break
-            if isinstance(statement, (s.Nodes, s.Keep, s.Cells, s.Inputs)):
-                if type(statement) in once:
-                    self.report("G412", f"`{_STATEMENT_WORDS[type(statement)]}` stands once", statement.span,
-                                labels=(Label(once[type(statement)], "first here"),))  # fmt: skip
-                once[type(statement)] = statement.span
+            word = _STATEMENT_WORDS.get(type(statement)) or getattr(statement, "keyword", "")
+            if word in _ONCE:
+                if word in once:
+                    self.report("G412", f"`{word}` stands once", statement.span,
+                                labels=(Label(once[word], "first here"),))  # fmt: skip
+                once[word] = statement.span
             self._statement(statement, known, assigned)
             returned = isinstance(statement, s.Return)
         if not returned and definition.kind != "network":

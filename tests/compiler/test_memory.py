@@ -149,6 +149,29 @@ network tiny() {{
             assert_planned(network, batch, fused=fused)
 
 
+@pytest.mark.parametrize("size", [(9, 7), (1, 5), (1, 1)])
+def test_a_plan_counts_maps_that_are_put_together_or_kept_as_slices(size: tuple[int, int]) -> None:
+    rows, columns = size
+    network = compiled(f"""geno 1
+import std.ops
+op once = relu -> conv(3, groups=C) -> conv(1) -> batch_norm(affine=false)
+cell searched(prev, channels=6) {{
+  inputs s = prev -> conv(1, channels)
+  nodes  n1, n2, n3
+  edges  earlier -> each : (max_pool(3) | once | sep_conv(3))
+  return concat(n1, n2, n3)
+}}
+network n {{
+  input image(3, {rows}, {columns})
+  stem  conv(3, 6)
+  cells 2 of searched
+  head  global_avg_pool -> linear(2)
+}}
+""")
+    for batch in (2, 5):
+        assert network.plan(batch).activation_bytes == saved(network.module(), torch.randn(batch, 3, *size))
+
+
 @pytest.mark.parametrize("words", [
     "batch_norm -> conv(3)", "conv(3, groups=3) -> batch_norm", "gate -> conv(3)", "operation -> conv(3)",
     "conv(3, groups=3) -> conv(1, 4) -> batch_norm -> relu", "global_avg_pool -> linear(3)",

@@ -52,7 +52,10 @@ def in_one_cell(w: Writing, x: MapType, parts: list[str]) -> MapType:
     name = w.name("cell_")
     nodes = [f"n{n}" for n in range(1, w.number(1, 3) + 1)]
     edges = []
-    for number, node in enumerate(nodes):
+    pattern = w.whether()
+    if pattern:
+        edges.append(f"earlier -> each : {edge(w, inner, inner)}")
+    for number, node in enumerate([] if pattern else nodes):
         starts = ["s", *nodes[:number]]
         edges += [f"{s} -> {node} : {edge(w, inner, inner)}" for s in starts if s == starts[-1] or w.whether()]
     end = w.one([f"concat({', '.join(nodes)})", " + ".join(nodes)])

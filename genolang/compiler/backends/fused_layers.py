@@ -30,7 +30,8 @@ from genolang.compiler.ir.fused import (
     WholeWindow,
 )
 from genolang.compiler.ir.matched import Matched
-from genolang.kernels.cpu.depthwise import depthwise
+from genolang.kernels.cpu.depthwise import alike, depthwise
+from genolang.kernels.cpu.maps import are_slices, slices
 from genolang.kernels.cpu.masking import masked
 from genolang.kernels.cpu.mixing import mixed
 from genolang.kernels.cpu.moments import Statistics, norm_conv
@@ -118,12 +119,19 @@ class DepthwiseConvs:
         return maps if len(maps) > 1 else maps * len(self.convs)
 
     def planned(self, maps: tuple[Tensor, ...]) -> list[Any]:
-        results: list[Any] = []
+        """Those with equal windows are slices of one map, which stays while one of them is kept."""
+        results: list[Any] = [None] * len(self.convs)
+        each = self.each(maps)
+        for members in alike(self.windows).values():
+            some, x = [self.convs[m] for m in members], each[members[0]]
+            shape = Size((x.shape[0], len(some) * x.shape[1], *some[0].size(x)))
+            inputs = [each[m] for m in members] if len(maps) > 1 else [x]
+            y = planned(shape, *inputs, some[0].weight, saved=tuple(inputs), last=True)
+            for member, part in zip(members, slices(y, len(some)), strict=True):
+                results[member] = part
         centre = bool(self.norms) and by_batch(self.norms)
-        for conv, x in zip(self.convs, self.each(maps), strict=True):
-            y = conv(x)
-            results.append(Centred(y, x.new_empty(x.shape[1]) if centre else None) if self.norms else y)
-        return results
+        means = maps[0].new_empty(maps[0].shape[1]) if centre else None
+        return [Centred(y, means) for y in results] if self.norms else results
 
 
 class WholeWindows:
@@ -171,7 +179,7 @@ class NormConvs:
             results = [n(c(x)) for c, n, x in zip(self.convs, self.norms, each, strict=True)]
             results = [torch.relu(y) for y in results] if self.relu else results
         elif maps[0].is_meta:
-            results = [*map(self.planned, self.convs, maps)]
+            results = self.planned(maps)
         else:
             _check_count(maps[0])
             affine = [(n.weight, n.bias) for n in self.norms if n.affine]
@@ -185,13 +193,16 @@ class NormConvs:
         """Whether all batch norms are in one mode."""
         return all(norm.training == self.norms[0].training for norm in self.norms)
 
-    def planned(self, conv: Any, x: Tensor) -> Tensor:
-        B, C, H, W = x.shape
-        out = conv.out_channels
-        return planned(
-            Size((B, out, H, W)), x, conv.weight, saved=(x,), extra=out * C + 2 * out,
-            save_result=self.relu,
+    def planned(self, maps: list[Tensor]) -> list[Tensor]:
+        """All go in as one map, a copy where they are no slices of one, and come out as slices of one."""
+        B, C, H, W = maps[0].shape
+        count, out = len(maps), self.convs[0].out_channels
+        copied = 0 if count == 1 or are_slices(maps) else count * maps[0].numel()
+        y = planned(
+            Size((B, count * out, H, W)), *maps, self.convs[0].weight, saved=() if copied else tuple(maps),
+            extra=copied + count * (out * C + 2 * out), save_result=self.relu, last=True,
         )  # fmt: skip
+        return [*slices(y, count)]
 
 
 class NormalisedOnce:
@@ -338,7 +349,8 @@ class MixedSums:
             norms, kept = [None] * len(norms), []
         training, momentum, eps = alike.pop() if kept else (False, 0.1, 1e-5)
         if found[0].is_meta:
-            extra = len(which) + (2 * found[0].shape[1] * len(kept) if training else 0)
+            # The weights, and a mean and a deviation of each term, be it normalised or not.
+            extra = len(which) * (1 + 2 * found[0].shape[1])
             return planned(found[0].shape, *found, shares[0], saved=tuple(found), extra=extra)
         return mixed_sum(
             found, torch.stack([shares[t] for t in which]),

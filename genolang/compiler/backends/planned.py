@@ -19,11 +19,11 @@ class _Planned(torch.autograd.Function):
     @staticmethod
     def forward(
         ctx: Any, shape: Size, saved: tuple[Tensor | None, ...], extra: int, save_result: bool,
-        first: Tensor, *rest: Tensor | None,
+        last: bool, first: Tensor, *rest: Tensor | None,
     ) -> Tensor:  # fmt: skip
         # Not `new_empty`, which torch computes in Python there.
         empty = partial(torch.empty, dtype=first.dtype, device="meta")
-        result = empty(shape)
+        result = empty(shape, memory_format=torch.channels_last) if last else empty(shape)
         kept = [*saved, empty(extra)] if extra else [*saved]
         ctx.save_for_backward(*kept, *([result] if save_result else []))
         return result
@@ -35,11 +35,12 @@ class _Planned(torch.autograd.Function):
 
 def planned(
     shape: Size, *inputs: Tensor | None, saved: tuple[Tensor | None, ...] = (), extra: int = 0,
-    save_result: bool = False,
+    save_result: bool = False, last: bool = False,
 ) -> Tensor:  # fmt: skip
     """A result of a shape on the meta device; backward would need `saved`, `extra` numbers more and,
-    where `save_result` says so, the result. An image has no gradient: weights are among the inputs."""
-    found: Tensor = _Planned.apply(shape, saved, extra, save_result, *inputs)  # type: ignore[no-untyped-call]
+    where `save_result` says so, the result. An image has no gradient: weights are among the inputs.
+    Whether the channels are `last` in memory counts where results are slices of one map."""
+    found: Tensor = _Planned.apply(shape, saved, extra, save_result, last, *inputs)  # type: ignore[no-untyped-call]
     return found
 
 

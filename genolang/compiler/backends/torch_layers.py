@@ -86,14 +86,17 @@ class Conv2d(nn.Conv2d):
         return super().forward(x)
 
     def planned(self, x: Tensor) -> Tensor:
+        shape = Size((x.shape[0], self.out_channels, *self.size(x)))
+        return planned(shape, x, self.weight, saved=(x, self.weight))
+
+    def size(self, x: Tensor) -> list[int]:
+        """Height and width of the result."""
         assert not isinstance(self.padding, str)
         reach = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True)]
-        size = [
+        return [
             (n + 2 * p - r) // s + 1
             for n, p, r, s in zip(x.shape[2:], self.padding, reach, self.stride, strict=True)
         ]
-        shape = Size((x.shape[0], self.out_channels, *size))
-        return planned(shape, x, self.weight, saved=(x, self.weight))
 
 
 class Linear(nn.Linear):

@@ -26,7 +26,8 @@ def depthwise(
     return found[: len(windows)], found[len(windows) :]
 
 
-def _alike(windows: Iterable[Window]) -> dict[Window, list[int]]:
+def alike(windows: Iterable[Window]) -> dict[Window, list[int]]:
+    """The places of each window."""
     found: dict[Window, list[int]] = {}
     for index, window in enumerate(windows):
         found.setdefault(window, []).append(index)
@@ -61,7 +62,7 @@ class _Depthwise(torch.autograd.Function):
         results: list[Tensor] = [*weights]
         means: list[Tensor] = [*weights] if centre else []
         sources = _Sources(maps)
-        for window, members in _alike(windows).items():
+        for window, members in alike(windows).items():
             x, inner = sources.read(members, window)
             weight = weights[members[0]] if len(members) == 1 else torch.cat([weights[m] for m in members])
             y = last(convolve(x, weight, inner))
@@ -88,7 +89,7 @@ class _Depthwise(torch.autograd.Function):
         to_weights: list[Tensor | None] = [None] * len(weights)
         sources = _Sources(maps)
         live = [window if gradients[index] is not None else None for index, window in enumerate(ctx.windows)]
-        for window, members in _alike(w for w in ctx.windows).items():
+        for window, members in alike(w for w in ctx.windows).items():
             members = [m for m in members if live[m] is not None]
             if not members:
                 continue

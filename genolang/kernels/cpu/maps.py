@@ -19,9 +19,13 @@ def pixels_merge(x: Tensor) -> bool:
     """Whether the pixels of (B, C, H, W) lie at one distance from each other."""
     B, _, H, W = x.shape
     images, _, rows, columns = x.stride()
-    return (W == 1 or H == 1 or rows == W * columns) and (
-        B == 1 or images == H * (rows if H > 1 else W * columns)
-    )
+    expected = None
+    for size, step in ((W, columns), (H, rows), (B, images)):
+        if size > 1:
+            if expected is not None and step != expected:
+                return False
+            expected = size * step
+    return True
 
 
 def matrix(x: Tensor) -> Tensor:
@@ -39,17 +43,26 @@ def joined(maps: Sequence[Tensor]) -> Tensor:
     """The maps side by side in the channels; without a copy where they are slices that lie so."""
     if len(maps) == 1:
         return last(maps[0])
+    if not are_slices(maps):
+        return torch.cat([last(x) for x in maps], 1)
     first = maps[0]
     B, C, H, W = first.shape
-    strides = (H * W * C * len(maps), 1, W * C * len(maps), C * len(maps))
-    start = first.storage_offset()
-    aligned = all(
-        x.shape == first.shape and x.stride() == strides and x.storage_offset() == start + index * C
+    C *= len(maps)
+    return first.as_strided((B, C, H, W), (H * W * C, 1, W * C, C), first.storage_offset())
+
+
+def are_slices(maps: Sequence[Tensor]) -> bool:
+    """Whether the maps lie side by side in one, in channels_last order."""
+    first = maps[0]
+    _, C, H, W = first.shape
+    wide = C * len(maps)
+    strides = [(n, s) for n, s in enumerate((H * W * wide, 1, W * wide, wide)) if first.shape[n] > 1]
+    start, storage = first.storage_offset(), first.untyped_storage()._cdata
+    return all(
+        x.shape == first.shape and all(x.stride(n) == s for n, s in strides)
+        and x.storage_offset() == start + index * C and x.untyped_storage()._cdata == storage
         for index, x in enumerate(maps)
-    )
-    if aligned and len({x.untyped_storage().data_ptr() for x in maps}) == 1:
-        return first.as_strided((B, C * len(maps), H, W), strides, start)
-    return torch.cat([last(x) for x in maps], 1)
+    )  # fmt: skip
 
 
 def slices(x: Tensor, count: int) -> tuple[Tensor, ...]:
