@@ -189,6 +189,25 @@ def test_a_file_in_a_folder_that_is_not_there_cannot_be_written(tmp_path: Path) 
         assert done.exit_code == 1 and "G709" in done.stderr
 
 
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("body", ["c + tanh", "c + unit", "c -> unit -> (relu | unit)", "unit -> twice"])
+def test_choices_in_sums_and_slots_with_numbers_are_drawn(body: str, form: str, tmp_path: Path) -> None:
+    spec = tmp_path / "a.geno"
+    spec.write_text(f"""geno 1
+choice c = relu | tanh
+op unit = conv(3) -> slot stem_0
+op twice = (conv(1) -> slot slot_0) + relu
+network base {{
+  input image(2, 8, 8)
+  body  {body} -> twice -> unit
+  head  global_avg_pool -> linear(2)
+}}
+network n = base with conv(1) at slot_0 with relu -> conv(1) at stem_0 shared per network
+""")
+    done = run(spec, "--network", "n", "--format", form)
+    assert done.exit_code == 0 and "twice" in done.stdout
+
+
 def test_a_wrong_program_is_not_drawn(tmp_path: Path) -> None:
     spec = tmp_path / "a.geno"
     spec.write_text("geno 1\nop a = nothing_there\n")

@@ -18,6 +18,11 @@ from generated.specs import specs
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from genolang.cli.drawing.gather import gather
+from genolang.cli.show import FORMATS, render
+from genolang.diagnostics import Source
+from genolang.semantics.check import check_source
+
 SHORT, AT_ONCE = 30, 50
 LONG_S = float(os.environ.get("SOAK_SECONDS", "600"))
 CALM = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False)
@@ -83,7 +88,15 @@ def plan(text: str, batch: int, training: bool) -> None:
         assert case.network.plan(batch).activation_bytes == real
 
 
-FORMS: tuple[Form, ...] = (fused, selected, inference, source, plan)
+def drawn(text: str, batch: int, training: bool) -> None:
+    """In every format, whatever stands in the spec."""
+    checked = check_source(Source("spec.geno", text))
+    pictures = gather(checked, None, {}, None, (4, 6, 6))
+    for form in FORMATS:
+        assert render(pictures, form, "spec")
+
+
+FORMS: tuple[Form, ...] = (fused, selected, inference, source, plan, drawn)
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -106,6 +106,7 @@ CASES = [
     (cell("edges earlier -> each : operation(2)"), "G406", "2", "operation(stride=2)"),
     (network("cells 3 of sep_conv(3), skip"), "G413", "skip", "1/3, 2/3"),
     (network("cells 3 of sep_conv(3) at 1/3"), "G413", "sep_conv(3) at 1/3", "without `at`"),
+    (network("input image(6, 8, 8)"), "G412", "input image(6, 8, 8)", "`input` stands once"),
     ("network n {\n  stem relu\n}", "G410", "stem relu", "input image(3, 32, 32)"),
     # sections
     ("train {\n  epoch 5\n}", "G501", "epoch 5", "did you mean `epochs`?"),

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from genolang.cli.drawing.blocks import layer_text
+from genolang.cli.drawing.blocks import node_label
 from genolang.cli.drawing.picture import Direction, Edge, Group, Line, Node, Picture, short
 from genolang.lang import syntax as s
 from genolang.lang.printer import print_expression
@@ -134,7 +134,7 @@ class _Chain:
             return None
         same = [st for st in self.statements if _keyword(st) == match[1]]
         number = int(match[2] or 1)
-        return same[number - 1] if number <= len(same) else None
+        return same[number - 1] if 1 <= number <= len(same) else None
 
     def params(self) -> dict[int, int]:
         """Learnable parameters by box; shared weights count where they are first used."""
@@ -170,7 +170,7 @@ class _Chain:
             kind = "cell"
             label += f" x{len(box.nodes)}" if len(box.nodes) > 1 else ""
         elif box.what is not None:
-            names = [layer_text(self.program.block, self.nodes[i]) for i in box.nodes]
+            names = [node_label(self.program.block, self.nodes[i]) for i in box.nodes]
             label, tip = (names[0] if len(names) == 1 else "layers"), " -> ".join(names)
         if isinstance(statement, s.Auxiliary):
             details.append(f"weight {self.program.auxiliary_weight:g}")
