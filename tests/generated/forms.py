@@ -132,9 +132,18 @@ def differences(found: Results, expected: Results, tolerance: float) -> list[str
 
 
 def nudged(module: Any, image: Tensor, share: float = 1e-13) -> tuple[Any, Tensor]:
-    """The same but for the last digits of all weights and of the image."""
+    """The same but for the last digits of all weights, of the image and of what layers compute: a map that
+    is constant need not be so to the last digit in another form."""
     module = copy.deepcopy(module)
     generator = torch.Generator().manual_seed(5)
+
+    def rounded(layer: nn.Module, maps: Any, result: Tensor) -> Tensor:
+        noise = torch.randn(result.shape, generator=generator, dtype=torch.float64)
+        return result + share * float(result.detach().abs().max().clamp(min=1)) * noise
+
+    for layer in module.modules():
+        if next(layer.parameters(recurse=False), None) is not None or isinstance(layer, nn.BatchNorm2d):
+            layer.register_forward_hook(rounded)
     with torch.no_grad():
         for tensor in (*module.parameters(), *module.choices.values()):
             tensor.mul_(1 + share * torch.randn(tensor.shape, generator=generator, dtype=torch.float64))
@@ -160,8 +169,8 @@ class Case:
     def known(self) -> Results | None:
         """What the plain form computes; None where that is nothing to go by.
 
-        That is: torch refuses to normalise a single value, or the last digits of weights and image alone
-        (a maximum of two that are nearly alike, a division by nearly nothing) change the result that much.
+        That is: torch refuses to normalise a single value, or last digits alone (a maximum of two that are
+        nearly alike, a division by nearly nothing) change the result that much.
         """
         try:
             expected = self.result()
