@@ -118,8 +118,9 @@ def _through_rows(g: Tensor, left: Tensor, scale: Tensor, stretch: Tensor) -> Te
     # What the backward of a group norm of one channel a group computes, for a mean of 0.
     rows = batch, channels, height * width
     found: Tensor = aten.native_group_norm_backward(
-        g.reshape(rows), (_maps(stretch, left) * left).view(rows), torch.zeros_like(scale), scale, None,
-        *rows[:2], rows[2], channels, [True, False, False],
+        # A view of a map with its channels last would do for `reshape`, and not for ATen.
+        g.contiguous().view(rows), (_maps(stretch, left) * left).view(rows), torch.zeros_like(scale),
+        scale, None, *rows[:2], rows[2], channels, [True, False, False],
     )[0]  # fmt: skip
     return found.view(left.shape)
 

@@ -187,3 +187,17 @@ def test_a_constant_map_is_standardised_to_nothing(
     d = g * t / 4
     assert torch.equal(out, 1.5 * t)
     assert torch.allclose(m.grad, (d - d.mean((2, 3), keepdim=True)) / 1e-5, rtol=1e-4, atol=1)
+
+
+@pytest.mark.parametrize("there", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("here", [torch.contiguous_format, torch.channels_last])
+def test_a_gradient_may_lie_in_another_order_than_its_map(here: torch.memory_format, there: torch.memory_format) -> None:
+    draws = torch.Generator().manual_seed(0)
+    x, g = (torch.randn(2, 6, 5, 4, generator=draws, dtype=torch.float64) for _ in range(2))
+    for gate in ("spatial", "channel", "mixed"):
+        gradients = []
+        for use in ("cpu", "reference"):
+            leaf = x.contiguous(memory_format=here).requires_grad_()
+            masked(leaf, leaf * 2, gate=gate, residual=False, use=use).backward(g.contiguous(memory_format=there))
+            gradients.append(leaf.grad)
+        torch.testing.assert_close(*gradients, rtol=1e-12, atol=1e-12)
