@@ -41,6 +41,8 @@ def answer(*words: str) -> dict[str, Any]:
 def test_json_holds_the_plan_and_nothing_is_written_unasked(tmp_path: Path) -> None:
     found = answer("quickstart", *SMALL)
     planned = json.loads(run("quickstart", *SMALL, "--json", command=plan).stdout)
+    # What its search would pass is the matter of a plan alone.
+    del planned["statistics"]
     assert {key: found[key] for key in planned} == planned
     assert found["artifacts"] == []
     assert set(found) == {*planned, "kernels", "artifacts"}
