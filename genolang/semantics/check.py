@@ -163,7 +163,6 @@ def _try_alone(
     One that does not may be made for the maps of this file, as those that an answer leaves out are:
     it must take one of the maps of the file's networks.
     """
-    trials = list(dict.fromkeys([TRIAL, *_maps(checked.programs.values())]))[:TRIALS]
     for ref in checked.module.definitions.values():
         complete = is_complete(ref) and ref.map_params == ["x"]
         if ref.kind != "attention" or not complete or ref.name in expanded or bad & reach(ref):
@@ -171,10 +170,10 @@ def _try_alone(
         if len(checked.diagnostics) >= limit("problems") or budget.left < 0:
             return
         builder = _try(checked.module, ref, TRIAL, budget)
-        if builder.expansion.diagnostics and any(
-            not _try(checked.module, ref, trial, budget).expansion.diagnostics for trial in trials[1:]
-        ):
-            continue
+        if builder.expansion.diagnostics:
+            maps = list(dict.fromkeys([TRIAL, *_maps(checked.programs.values())]))[1:TRIALS]
+            if any(not _try(checked.module, ref, map, budget).expansion.diagnostics for map in maps):
+                continue
         # A network that has a mistake may use it, and may have said the same.
         said = {(d.code, d.span) for d in checked.diagnostics}
         unused = "no network here uses `{}`, so it" if ref not in failed else "`{}`"

@@ -182,8 +182,11 @@ class Evaluator:
 
     def eval_if(self, expr: s.If, frame: Frame) -> Any:
         taken = self.condition(expr.condition, frame)
-        if self.expansion.searching and "searching" in names_of(expr.condition):
-            for branch in (expr.then, expr.otherwise):
+        if self.expansion.searching and id(expr) not in self.expansion.conditions:
+            # Looked at once, as texts live as long as their expansion.
+            self.expansion.conditions.add(id(expr))
+            branches = (expr.then, expr.otherwise) if "searching" in names_of(expr.condition) else ()
+            for branch in branches:
                 if "searching" not in frame.names and holds_choice(frame.module, branch):
                     raise problem(
                         frame, "G421", "a choice stands in a branch on `searching`", branch.span,

@@ -130,6 +130,8 @@ class Expansion:
         # Parameters with choices on edges: those that stand for their default there, those given.
         self.spread: dict[tuple[DefinitionRef, str], Span] = {}
         self.given: dict[tuple[DefinitionRef, str], Span] = {}
+        # The texts of `if` that were looked at for choices under `searching`.
+        self.conditions: set[int] = set()
         self.plugs = Plugs()
 
     def report(self, error: GenoError) -> None:
