@@ -19,6 +19,7 @@ network n(k=4) {
   body  gate
   head  global_avg_pool -> linear(10)
 }
+train { data digits  epochs 1  batch 512 }
 """
 LONG = "a" * 300
 PATHS = ("", ".", "..", "/", "//", "/.", LONG, f"{LONG}/{LONG}.geno", "a" * 5000, "b/" * 3000, "\udcff\udcfe", "fifo",
@@ -35,7 +36,7 @@ DATA = ("digits", "npz:", "npz:fifo", "npz:binary", "cifar10:", "cifar10:file", 
         "segments:loop", f"npz:{LONG}", "npz:/dev/zero", "npz:\0", "nothing", ":", "")  # fmt: skip
 FORMATS = ("darts", "nasbench201", "ean", "x")
 # Of an argument or an option's value: what may stand there.
-KINDS = {"path": PATHS, "word": WORDS, "data": DATA, "format": FORMATS, "pass": ("fuse", "", ",", "x", "fuse,zeros")}
+KINDS = {"path": PATHS, "word": WORDS, "data": DATA, "format": FORMATS, "pass": ("", ",", "x", "fuse,x")}
 JSON = ("--json",)
 RUNS = ("--network word", "--data data", "--out path", "--seed word", "--resume path", "--device word",
         "--threads word", "--without pass", "--set word", "--json")  # fmt: skip
