@@ -27,8 +27,11 @@ PATHS = ("", ".", "..", "/", "//", "/.", LONG, f"{LONG}/{LONG}.geno", "a" * 5000
          "dangling", "not/there.geno", "spec.geno", "./spec.geno", "plain.geno", "~", "~nobody/x", "-", " ", "\n", "ü→",
          "*", "specs", "specs/", "specs/.geno", ".geno", "darts/v2.geno", "binary", "empty", "new.html", "new.svg",
          "folder/new.svg", "quickstart", "run", "w.pt")  # fmt: skip
-# What would run for long.
-UNSHIPPED = tuple(path for path in PATHS if path not in ("quickstart", "darts/v2.geno"))
+# What `genoc new` may write to, and what may be run: none of the two is in the other, so nothing runs for long.
+OURS = ("spec.geno", "./spec.geno", "plain.geno")
+TARGETS = tuple(path for path in PATHS if path not in OURS)
+RUNNABLE = ("", ".", "..", "/", "//", LONG, "a" * 5000, "\udcff\udcfe", "fifo", "/dev/zero", "/dev/null",
+            "file/x.html", "folder", "folder/", "~nobody/x", *OURS)  # fmt: skip
 WORDS = ("", "x", "C", "n", "se", "std", "std.", ".std", "core", "core.conv", "repeat", "G001", "g1", "0", "-1", "1e99",
          "9" * 5000, LONG, "\udcff", "specs", "/", "relu(", "conv(3)", "n=", "k=3", "k=1e15", "k=x", "k=\"", "=", "k",
          "epochs=0", "epochs=1e9", "x\0y", "ü", "None", "|nor_conv_3x3~0|", "001,100,111", "Genotype()")  # fmt: skip
@@ -84,8 +87,8 @@ def furnish(folder: Path) -> None:
 
 def command_line(random_: random.Random) -> list[str]:
     command, (arguments, options) = random_.choice(list(COMMANDS.items()))
-    paths = PATHS if command.split()[0] not in ("search", "train", "study", "bench") else UNSHIPPED
-    kinds = {**KINDS, "path": paths}
+    running = command.split()[0] in ("search", "train", "study", "bench")
+    kinds = {**KINDS, "path": RUNNABLE if running else TARGETS if "--force" in options else PATHS}
     words = [*command.split(), *(random_.choice(kinds[kind]) for kind in arguments.split())]
     for option in random_.sample(options, random_.randint(0, min(4, len(options)))):
         name, _, kind = option.partition(" ")
