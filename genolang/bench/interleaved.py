@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from genolang.train.files import write_json
+from genolang.train.files import make_folder, write_json
 
 # Seconds by phase of one round.
 Timed = Callable[[], Mapping[str, float]]
@@ -80,7 +80,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 def write_results(path: Path, about: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
     """The one form in which results are kept: the environment in which they were begun, and rows."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_json(path, {"environment": about, "rows": rows})
 
 

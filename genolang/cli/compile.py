@@ -177,14 +177,11 @@ def _weights(network: Network, module: NetworkModule, values: Mapping[str, str])
 
 def write(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     """Write files, each whole or not at all; their paths. Error: G709."""
-    from genolang.train.files import cannot_write, write_atomically
+    from genolang.train.files import make_folder, write_atomically
 
     paths = []
     for name, content in files.items():
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise cannot_write(folder, error) from None
+        make_folder(folder)
         write_atomically(folder / name, content)
         paths.append(str(folder / name))
     return paths

@@ -39,6 +39,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise cannot_write(path, error) from error
 
 
+def make_folder(path: Path) -> None:
+    """Makes a folder with those around it, where it is not there yet. Error: G709."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise cannot_write(path, error) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Replaces a text file atomically."""
     write_atomically(path, text.encode("utf-8"))

@@ -66,6 +66,12 @@ def test_what_cannot_be_written_is_said(target: str) -> None:
     assert Path("null.svg").is_symlink() and not list(Path().glob(".*tmp"))
 
 
+@pytest.mark.parametrize("words", [["compile", "spec.geno", "-o", "file/x"],
+                                   ["bench", "plain.geno", "--network", "n", "--small", "--rounds", "2", "-o", "file/x.json"]])  # fmt: skip
+def test_a_folder_that_cannot_be_made_is_said(words: list[str]) -> None:
+    assert ends_in(run(*words), "G709", 1)
+
+
 def test_a_name_as_long_as_names_can_be_is_written() -> None:
     name = "a" * 250 + ".geno"
     assert run("new", name).exit_code == 0 and run("check", name).exit_code == 0

@@ -71,7 +71,7 @@ COMMANDS: dict[str, tuple[str, tuple[str, ...]]] = {
 def furnish(folder: Path) -> None:
     """The files that the command lines name, in the folder in which they run."""
     (folder / "spec.geno").write_text(SPEC)
-    (folder / "plain.geno").write_text(SPEC.replace("identity | relu", "identity"))
+    (folder / "plain.geno").write_text(SPEC.replace("choice gate = identity | relu", "op gate = relu"))
     (folder / "file").write_text("text\n")
     (folder / "binary").write_bytes(bytes(range(256)))
     (folder / "w.pt").write_bytes(b"PK\x03\x04" + bytes(90))
