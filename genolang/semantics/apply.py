@@ -30,6 +30,7 @@ from genolang.semantics.values import (
     SharedOp,
     SlotOp,
     describe,
+    has_choice,
     is_local,
     is_op,
 )
@@ -277,8 +278,9 @@ class Applier(CallEvaluator):
                 if param.default is not None:
                     self.expansion.given.setdefault((ref, param.name), span)
             elif param.default is not None:
-                frame.names[param.name] = self.evaluate(param.default, frame)
-                frame.defaults[param.name] = ref, param.default, frame
+                value = frame.names[param.name] = self.evaluate(param.default, frame)
+                if is_op(value) and has_choice(value):
+                    frame.defaults = {**(frame.defaults or {}), param.name: (ref, param.default, frame)}
             else:
                 raise problem(
                     frame, "G201", f"`{ref.name}` needs `{param.name}`", span,

@@ -35,13 +35,16 @@ class ChoiceEvaluator(Evaluator):
         body, definition = ref.syntax.body, ref.syntax
         known = (ref, tuple((name, type(value), value) for name, value, _ in extra))
         names = [p.name for p in ref.value_params]
-        given = {name: (value, arg) for name, value, arg in extra if name in names}
-        extra = tuple(item for item in extra if item[0] not in given)
         options: Any = body.options if isinstance(body, s.Alternatives) else (body,)
-        words = {name: arg.value for name, (_, arg) in given.items()}
-        for param in ref.value_params:
-            words.setdefault(param.name, _put_in(param.default, words))
-        written = tuple(_put_in(option, words) for option in options) if names else options
+        given: dict[str, tuple[Any, s.Arg]] = {}
+        written = options
+        if names:
+            given = {name: (value, arg) for name, value, arg in extra if name in names}
+            extra = tuple(item for item in extra if item[0] not in given)
+            words = {name: arg.value for name, (_, arg) in given.items()}
+            for param in ref.value_params:
+                words.setdefault(param.name, _put_in(param.default, words))
+            written = tuple(_put_in(option, words) for option in options)
         ready = self.expansion.options.get(known) if _hashable(known) else None
         combine = definition.combine.id if definition.combine is not None else "sum"
         if ready is not None:
@@ -70,9 +73,9 @@ class ChoiceEvaluator(Evaluator):
         span: Span,
     ) -> ChoiceOp:  # fmt: skip
         ops = []
-        way = Within(frame.home, frame.way(span), -1)
+        home, way = frame.home, frame.way(span)
         for number, option in enumerate(options):
-            op = self.evaluate(option, replace(inner, within=replace(way, option=number)))
+            op = self.evaluate(option, inner.standing_in(Within(home, way, number)))
             if not is_op(op):
                 raise problem(inner, "G205", f"an alternative is an operation, not {describe(op)}",
                               option.span)  # fmt: skip

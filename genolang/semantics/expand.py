@@ -30,7 +30,6 @@ from genolang.semantics.values import (
     PrimitiveOp,
     SlotOp,
     describe,
-    has_choice,
     is_number,
     is_op,
     size_of,
@@ -100,7 +99,7 @@ class Evaluator:
 
     def spread(self, expr: s.Name, value: Any, frame: Frame) -> Any:
         """A name on an edge: choices of a parameter's default are decided for each edge apart."""
-        if expr.id not in frame.defaults or not (is_op(value) and has_choice(value)):
+        if frame.defaults is None or expr.id not in frame.defaults:
             return value
         ref, default, bound = frame.defaults[expr.id]
         self.expansion.spread.setdefault((ref, expr.id), expr.span)
@@ -327,8 +326,10 @@ class Evaluator:
             if len(items) != len(expr.names):
                 raise problem(frame, "G205", f"{len(expr.names)} names for {len(items)} values", expr.span)
             names = frame.names | {n.id: v for n, v in zip(expr.names, items, strict=True)}
-            named = {n.id for n in expr.names}
-            defaults = {name: bound for name, bound in frame.defaults.items() if name not in named}
+            defaults = frame.defaults
+            if defaults is not None:
+                named = {n.id for n in expr.names}
+                defaults = {name: bound for name, bound in defaults.items() if name not in named}
             inner = Frame(frame.definition, frame.module, frame.builder, frame.scope, names,
                           frame.uses, frame.main, frame.edge, frame.within, defaults)  # fmt: skip
             op = self.evaluate(expr.body, inner)

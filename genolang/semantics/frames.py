@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from genolang.diagnostics import Diagnostic, GenoError, Label, Span, fail
 from genolang.lang.limits import limit, limit_note
@@ -25,8 +25,7 @@ class Use:
     span: Span
 
 
-@record(frozen=True)
-class Within:
+class Within(NamedTuple):
     """What is evaluated stands in for other words: those of `definition` at the end of the way, in
     which `option` is the alternative that is being looked at, if it is one."""
 
@@ -37,8 +36,8 @@ class Within:
 
 @dataclass(slots=True, eq=False)
 class Frame:
-    """One definition being expanded. `defaults` has the parameters that were not given, each with the
-    frame in which its default stands."""
+    """One definition being expanded. `defaults` has the parameters that were not given and have choices
+    for default, each with the frame in which its default stands."""
 
     definition: str
     module: Module
@@ -49,7 +48,7 @@ class Frame:
     main: MapValue | None = None
     edge: tuple[str, str] | None = None
     within: Within | None = None
-    defaults: dict[str, tuple[DefinitionRef, Expr, Frame]] = field(default_factory=dict)
+    defaults: dict[str, tuple[DefinitionRef, Expr, Frame]] | None = None
 
     def way(self, span: Span) -> Way:
         """The way to words of this text."""
@@ -65,7 +64,11 @@ class Frame:
 
     def inside(self, span: Span, option: int = -1) -> Frame:
         """The same frame, for what stands in for these words."""
-        return replace(self, within=Within(self.home, self.way(span), option))
+        return self.standing_in(Within(self.home, self.way(span), option))
+
+    def standing_in(self, within: Within) -> Frame:
+        return Frame(self.definition, self.module, self.builder, self.scope, self.names, self.uses, self.main,
+                     self.edge, within, self.defaults)  # fmt: skip
 
     def under(self, word: str, edge: tuple[str, str] | None = None) -> Frame:
         """The same frame, its weights named under a word, perhaps on another edge."""
