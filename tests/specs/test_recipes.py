@@ -20,6 +20,7 @@ from genolang.compiler import driver
 from genolang.diagnostics import GenoError
 from genolang.search.space import random_genotype
 from genolang.search.writeback import discrete_program
+from genolang.semantics.methods import EanSettings
 from genolang.semantics.modules import LIBRARY
 from genolang.semantics.program import Program
 from genolang.semantics.sections import search_settings, train_settings
@@ -154,3 +155,9 @@ def test_a_training_step_of_every_recipe_runs(name: str, photographs: str) -> No
     result = train_network(module, settings, four_images(settings, program, photographs), seed=0, device=CPU)
     assert result.epochs == 1 and result.history[0].train_loss > 0
     assert any(not torch.equal(before[key], tensor) for key, tensor in module.state_dict().items())
+
+
+def test_published_searches_measure_as_their_codes_do_and_small_ones_by_fresh_statistics() -> None:
+    assert searching("ean/resnet164").sampling == EanSettings(steps=1000)
+    small = {"quickstart", "ean/clutter", "apnas/clutter", "aacn/share_search"}
+    assert {name for name in SEARCHED if searching(name).statistics} == small
