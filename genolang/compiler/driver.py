@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from genolang.semantics.program import Program
+from genolang.semantics.resized import Sizes
 
 if TYPE_CHECKING:
     from genolang.compiler.backends.torch_module import NetworkModule
@@ -45,10 +46,13 @@ def to_module(program: Program, *, fused: bool = True, without: Collection[str] 
     from genolang.compiler.backends.torch_module import build_network
 
     selectable, together = _versions(program, fused, without)
-    if not program.choices:
-        return build_network(together, {}, program.auxiliary_weight, plain=not fused)
-    both = None if together is selectable else together
-    return build_network(selectable, program.choices, program.auxiliary_weight, both, plain=not fused)
+    if program.choices:
+        both = None if together is selectable else together
+        module = build_network(selectable, program.choices, program.auxiliary_weight, both, plain=not fused)
+    else:
+        module = build_network(together, {}, program.auxiliary_weight, plain=not fused)
+    module.sizes = Sizes(program)
+    return module
 
 
 def for_inference(program: Program, module: NetworkModule) -> NetworkModule:
@@ -57,7 +61,9 @@ def for_inference(program: Program, module: NetworkModule) -> NetworkModule:
     from genolang.compiler.ir import build_graph
     from genolang.compiler.passes.fold import for_inference as folded
 
-    return answering(folded(build_graph(program.block), program.choices, module.selected), module)
+    found = answering(folded(build_graph(program.block), program.choices, module.selected), module)
+    found.sizes = module.sizes
+    return found
 
 
 def activation_bytes(

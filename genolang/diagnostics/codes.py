@@ -55,6 +55,7 @@ CODES: dict[str, str] = {
     "G307": "matrix-sizes-differ",
     "G308": "alternatives-differ",
     "G309": "output-not-logits",
+    "G310": "made-for-another-size",
     # G4: cells, choices, networks
     "G401": "unknown-node",
     "G402": "node-without-edges",

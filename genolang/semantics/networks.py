@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Span, did_you_mean, fail
@@ -17,7 +18,7 @@ from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.dense import IMAGE, answers_every_pixel
 from genolang.semantics.frames import Budget, Expansion, Frame, Poisoned, Use, history, problem
 from genolang.semantics.modules import Module
-from genolang.semantics.program import Block, Program
+from genolang.semantics.program import Block, Origin, Program
 from genolang.semantics.reach import names_of, slots
 from genolang.semantics.slots import begin_network, begin_stage, check_plugs, read_plugs
 from genolang.semantics.values import (
@@ -41,18 +42,22 @@ class NetworkBuilder:
 
     def __init__(
         self, module: Module, *, searching: bool, closed: dict[object, Block] | None = None,
-        budget: Budget | None = None,
+        budget: Budget | None = None, image: tuple[int, int] | None = None,
     ) -> None:  # fmt: skip
+        """`image` is a height and width to expand for instead of those that `input` declares; what is
+        required of the whole network is not looked at then."""
         self.module = module
+        self.image = image
         self.expansion = Expansion(searching=searching, closed=closed, budget=budget)
         self.applier = Applier(self.expansion)
 
     def build(self, ref: DefinitionRef, given: Mapping[str, Any], span: Span) -> Program | None:
         """The expanded network, or None where diagnostics say why there is none."""
-        name = ref.name
+        name, origin = ref.name, Origin(self.module, ref, dict(given), self.expansion.searching)
         try:
             ref, names = self.resolve(ref, dict(given), span)
-            return self.expand(name, ref, names, span)
+            program = self.expand(name, ref, names, span)
+            return None if program is None else replace(program, origin=origin)
         except GenoError as error:
             self.expansion.report(error)
         except Poisoned:
@@ -102,7 +107,7 @@ class NetworkBuilder:
                 )  # fmt: skip
         self.applier.bind_params(ref, given, frame, span)
         begin_network(self.expansion.plugs, frame)
-        run = _NetworkRun(self.applier, ref, frame)
+        run = _NetworkRun(self.applier, ref, frame, self.image)
         return run.finish(name, self.expansion) if run.statements() else None
 
 
@@ -112,7 +117,10 @@ def _known(ref: DefinitionRef, rest: list[Any]) -> bool:
 
 
 class _NetworkRun:
-    def __init__(self, applier: Applier, ref: DefinitionRef, frame: Frame) -> None:
+    def __init__(
+        self, applier: Applier, ref: DefinitionRef, frame: Frame, image: tuple[int, int] | None
+    ) -> None:
+        self.image = image
         self.applier = applier
         self.ref = ref
         self.frame = frame
@@ -201,7 +209,7 @@ class _NetworkRun:
         image = PrimitiveOp(PRIMITIVES["image"], (), expr.span)
         _, bound = bind_primitive(self.applier, image, expr, self.frame)
         attrs = complete(PrimitiveOp(PRIMITIVES["image"], bound, expr.span), expr.span, self.frame)
-        self.input = MapType(attrs["channels"], attrs["height"], attrs["width"])
+        self.input = MapType(attrs["channels"], *(self.image or (attrs["height"], attrs["width"])))
         self.current = self.frame.builder.input(self.input, statement.span)
         self.frame.names.setdefault(IMAGE, self.current)
 
@@ -338,7 +346,8 @@ class _NetworkRun:
             raise fail("G507", f"`{name}` has {program.params:,} learnable numbers", span,
                        help="fewer channels or smaller windows",
                        notes=(limit_note("parameters"),))  # fmt: skip
-        self.requirements(program)
+        if self.image is None:
+            self.requirements(program)
         for error in check_plugs(expansion.plugs, slots(self.ref), self.stages):
             expansion.report(error)
         return program

@@ -7,7 +7,7 @@ used. Numbers refer to `nodes` by position; weights live at paths that read like
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
@@ -269,6 +269,16 @@ class Plugged:
         return print_expression(self.syntax)
 
 
+class Origin(NamedTuple):
+    """What a program was expanded from: a file, a network of it (a `DefinitionRef`), arguments, and what
+    `searching` meant."""
+
+    module: Any
+    network: Any
+    given: Mapping[str, Any]
+    searching: bool
+
+
 @record(frozen=True)
 class Program:
     """A network, expanded: its root block, its input and output, its open decisions, its plug-ins."""
@@ -283,6 +293,7 @@ class Program:
     arguments: Mapping[str, Any]
     plugs: tuple[Plugged, ...] = ()
     stages: int = 0
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     @property
     def decisions(self) -> tuple[Decision, ...]:

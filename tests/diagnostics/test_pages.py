@@ -20,7 +20,7 @@ from genolang.semantics.modules import read_source
 
 MAIN = "example.geno"
 # Codes about how a command was called or about a run; their examples are command lines.
-COMMANDS = {"G001", "G002", "G003", "G408", "G409", "G415", "G416", "G423", "G505", "G506", "G508", "G509"}
+COMMANDS = {"G001", "G002", "G003", "G408", "G409", "G415", "G416", "G423", "G505", "G310", "G506", "G508", "G509"}
 # A wrong name of data is one in a spec, too.
 TEXT_CODES = [c for c in CODES if (c[1] in "012345" and c not in COMMANDS) or c == "G601"]
 

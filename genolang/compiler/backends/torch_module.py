@@ -32,6 +32,7 @@ from genolang.kernels import dispatch
 from genolang.kernels.cpu.inference import takes
 from genolang.primitives import MapType
 from genolang.semantics.program import ChoiceSet, Mix, Path
+from genolang.semantics.resized import Sizes
 
 Run = tuple[tuple[Step, ...], tuple[int, ...]]
 
@@ -122,6 +123,8 @@ class NetworkModule(GraphModule):
         self.choices = Choices(sets)
         self.auxiliary_weight = auxiliary_weight
         self.captured = False
+        # Tells of an image size for which the text would be another network.
+        self.sizes: Sizes | None = None
         # What is selected, as it was given.
         self.selected: Mapping[str, Sequence[int]] = {}
         # Nothing will be trained: where gradients are off, nothing is kept for them either.
@@ -162,6 +165,8 @@ class NetworkModule(GraphModule):
     def answer(self, *arguments: Any, quick: bool = False) -> Any:
         """What `forward` returns; `quick` where layers may take their maps without a question."""
         (image,) = arguments
+        if self.sizes is not None and not torch.compiler.is_compiling():
+            self.sizes.check(tuple(image.shape[2:]))
         weights = self.choices.weights(self.training) if len(self.choices) else {}
         two = self.training and len(self._current.outputs) == 2
         steps, outputs = self._runs[-1 if two else 0]
