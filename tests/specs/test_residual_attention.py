@@ -47,9 +47,18 @@ def test_m_modules_in_a_stage_make_a_trunk_of_the_published_depth(m: int, depth:
 
 @pytest.mark.parametrize("size", [(33, 20), (45, 61)])
 def test_a_network_runs_on_other_sizes_than_it_declares(size: tuple[int, int]) -> None:
-    for spec, name in ((CIFAR, "attention56"), ("residual_attention/cifar_2017", None)):
-        module = load(spec).network(name, channels=4, gate="spatial").module().eval()
-        assert module(torch.randn(2, 3, *size)).isfinite().all()
+    module = load("residual_attention/cifar_2017").network(channels=4, gate="spatial").module().eval()
+    assert module(torch.randn(2, 3, *size)).isfinite().all()
+
+
+def test_zeros_at_the_end_belong_to_even_maps() -> None:
+    """Padding as TensorFlow does it depends on whether sizes are even: 64x48 stays so, 27x45 is not."""
+    module = load(CIFAR).network("attention56", channels=4, gate="spatial").module().eval()
+    assert module(torch.randn(2, 3, 64, 48)).isfinite().all()
+    with pytest.raises(GenoError, match="made for images of 32x32"):
+        module(torch.randn(2, 3, 27, 45))
+    around = load(CIFAR).network("attention56", channels=4, gate="spatial", padding="around").module().eval()
+    assert around(torch.randn(2, 3, 27, 45)).isfinite().all()
 
 
 def test_every_spec_of_residual_attention_has_a_recipe() -> None:
