@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,7 +59,9 @@ def test_a_whole_network_is_one_graph_for_torch(kind: str, backend: str) -> None
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")
-def test_a_network_runs_through_inductor() -> None:
+def test_a_network_runs_through_inductor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its cache knows code by its text, not by the instructions that ATEN_CPU_CAPABILITY allows.
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     network = compiled("""geno 1
 import std.ops, std.attention
 network n {
