@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from genolang.lang.printer import print_expression
 from genolang.semantics.program import CellSpace, Decision, Program
 from genolang.semantics.space import decisions_in_cells, edges_by_node, outer, part_of, usable, where
 
@@ -167,4 +168,5 @@ def describe_genotype(program: Program, genotype: Genotype) -> dict[str, list[st
 
 
 def _text(program: Program, decision: Decision, option: int) -> str:
-    return program.choices[decision.key].options[option].text
+    """An alternative as the answer reads it, but for arguments that the place hands on."""
+    return print_expression(program.place(decision).options[option])

@@ -4,7 +4,7 @@ import pytest
 from search.tiny_space import checked_text
 
 from genolang.diagnostics import GenoError, Source
-from genolang.search.space import derive
+from genolang.search.space import derive, describe_genotype
 from genolang.search.writeback import discrete_text, recheck
 from genolang.semantics.check import check_source, expand_network
 
@@ -144,3 +144,10 @@ def test_a_choice_that_a_cell_is_given_is_one_decision_for_all_its_edges():
     assert [[place.edge for place in c.rows] for c in program.choices.values()] == [[None], [None]]
     written, _ = answer(text, *([1] * 2))
     assert "cells  3 of a(f=conv(3)), a(f=relu) at 1" in written
+
+
+def test_an_answer_is_told_as_it_is_written():
+    program = expand_network(checked_text(HEAD + CHOICE + network("body sized(k=5) -> sized")), None, {})
+    (key,) = program.choices
+    genotype = derive(program, {key: [[0.0, 0.0, 9.0], [9.0, 0.0, 0.0]]})
+    assert describe_genotype(program, genotype) == {key: ["line 7, column 8 : se(r=5)", "line 7, column 22 : conv(3)"]}
