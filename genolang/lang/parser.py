@@ -160,15 +160,16 @@ class _Run:
             else:
                 first = len(values) - size
                 value = callback(values[first:])
-                depth = max(depths[first:]) if size else 0
+                depth = depths[-1] if size == 1 else max(depths[first:], default=0)
                 if deeper and not _grows(value):
                     depth += 1
                     if depth > MAX_DEPTH:
                         raise _TooDeep
-                values[first:] = (value,)
-                depths[first:] = (depth,)
-                del states[len(states) - size :]
-                states.append(table[states[-1]][origin])
+                if size == 1:
+                    values[-1], depths[-1], states[-1] = value, depth, table[states[-2]][origin]
+                else:
+                    values[first:], depths[first:] = (value,), (depth,)
+                    states[len(states) - size :] = (table[states[-1 - size]][origin],)
             if kind == "$END" and states[-1] == self.tables.ends[self.start]:
                 return values[-1]
 

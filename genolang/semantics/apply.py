@@ -57,7 +57,7 @@ class Applier(CallEvaluator):
                 return self.apply_choice(op, value, frame)
             case SharedOp():
                 # Naming starts afresh at each use, so that every use finds the same weights.
-                return self.apply(op.op, value, replace(frame, scope=Scope(op.path)), span)
+                return self.apply(op.op, value, frame.named(Scope(op.path)), span)
             case SlotOp():
                 return fill_slot(self, op, value, frame)
 
@@ -115,7 +115,7 @@ class Applier(CallEvaluator):
                     help="give every alternative the same channels and stride",
                 )  # fmt: skip
             results.append(result)
-        decision = self.expansion.decision(op, tuple(r.zero and not value.zero for r in results))
+        decision = self.expansion.decision(op, tuple([r.zero and not value.zero for r in results]))
         if op.combine == "product":
             self._check_product(op, results, frame)
         try:
@@ -156,8 +156,8 @@ class Applier(CallEvaluator):
             return maps[block.outputs[0]]
         if any(m.builder is not frame.builder for m in maps):
             raise problem(frame, "G205", "a feature map of another definition cannot be used here", span)
-        self.expansion.budget.spend(len(block.leaves) // 4, frame, span)
-        path = frame.scope.name(ref.name) if block.leaves else ()
+        self.expansion.budget.spend(block.weighted // 4, frame, span)
+        path = frame.scope.name(ref.name) if block.weighted else ()
         try:
             return frame.builder.call(block, maps, path, span)
         except GenoError as error:

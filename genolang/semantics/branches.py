@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from genolang.primitives import PRIMITIVES
 from genolang.records import record
 from genolang.semantics.program import Block, BlockNode, Decision, Program
 
@@ -57,14 +56,5 @@ def _of_mix(block: Block, node: BlockNode, zeros: list[bool]) -> tuple[Branch, .
     found = []
     for need, zero in zip(needs, zeros, strict=True):
         own = [block.nodes[index] for index in need - common]
-        found.append(Branch(sum(_params(block, one) for one in own), not own and not zero))
+        found.append(Branch(sum(block.params_of(one) for one in own), not own and not zero))
     return tuple(found)
-
-
-def _params(block: Block, node: BlockNode) -> int:
-    if node.body is not None:
-        return sum(leaf.weights.params for leaf in node.body.leaves.values())
-    if node.kind != "layer" or not node.path:
-        return 0
-    types = tuple(block.nodes[i].type for i in node.inputs)
-    return PRIMITIVES[node.layer].weights(node.attrs or {}, types).params

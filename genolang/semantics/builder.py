@@ -86,7 +86,7 @@ class Builder:
     def call(self, body: Block, maps: list[MapValue], path: Path, span: Span) -> MapValue:
         node = BlockNode(
             "call", body.output_type, span, tuple([m.index for m in maps]),
-            path if body.leaves else (), body.name, None, body,
+            path if body.weighted else (), body.name, None, body,
         )  # fmt: skip
         if node.path:
             self.own(node)

@@ -106,10 +106,13 @@ class CellBody:
 
         They may be made inside definitions that the edge calls; what those decide themselves is theirs.
         """
+        made = open_decisions(nodes)
+        if not made:
+            return made
         sets = self.applier.expansion.sets
         here = id(self.ref.module.source)
         found = [
-            (place.way, decision) for decision in open_decisions(nodes)
+            (place.way, decision) for decision in made
             for place in (sets[decision.key].places[decision.row],)
             if place.edge == edge and place.definition == self.ref.name and place.way[0].source == here
         ]  # fmt: skip
@@ -173,7 +176,8 @@ class CellBody:
         if before is not None:
             # Instances of a cell may read different words of an edge: `if stride == 1 then a else b`.
             space = [
-                replace(edge, decisions=tuple(dict.fromkeys((*old.decisions, *edge.decisions))))
+                old if old.decisions == edge.decisions
+                else replace(edge, decisions=tuple(dict.fromkeys((*old.decisions, *edge.decisions))))
                 for old, edge in zip(before.edges, space, strict=True)
             ]  # fmt: skip
         if any(edge.decisions for edge in space):

@@ -70,6 +70,11 @@ class Frame:
         return Frame(self.definition, self.module, self.builder, self.scope, self.names, self.uses, self.main,
                      self.edge, within, self.defaults)  # fmt: skip
 
+    def named(self, scope: Scope) -> Frame:
+        """The same frame, its weights named under a scope."""
+        return Frame(self.definition, self.module, self.builder, scope, self.names, self.uses, self.main,
+                     self.edge, self.within, self.defaults)  # fmt: skip
+
     def under(self, word: str, edge: tuple[str, str] | None = None) -> Frame:
         """The same frame, its weights named under a word, perhaps on another edge."""
         return Frame(self.definition, self.module, self.builder, self.scope.child(word), self.names,
@@ -88,7 +93,7 @@ class _OpenSet:
     key: str
     name: str
     syntax: tuple[Expr, ...]
-    zeros: list[bool]
+    zeros: tuple[bool, ...]
     rows: dict[object, int] = field(default_factory=dict)
     places: list[Place] = field(default_factory=list)
     plug: bool = False
@@ -157,6 +162,7 @@ class Expansion:
 
         `zeros` says which alternatives compute zeros here.
         """
+        identity = (op.edge, op.way)
         key = f"{op.definition}.{op.name}"
         number = 1
         # Two choices written in place with different alternatives are two sets.
@@ -164,21 +170,21 @@ class Expansion:
             number += 1
             key = f"{op.definition}.{op.name}_{number}"
         if key not in self.sets:
-            self.sets[key] = _OpenSet(key, op.name, op.syntax, [True] * len(zeros))
+            self.sets[key] = _OpenSet(key, op.name, op.syntax, zeros)
         found = self.sets[key]
         # What is zeros in one place alone, since its map or its size is another one there, is no `none`.
-        found.zeros[:] = [a and b for a, b in zip(found.zeros, zeros, strict=True)]
-        identity = (op.edge, op.way)
-        if identity not in found.rows:
-            found.rows[identity] = len(found.rows)
+        if found.zeros != zeros:
+            found.zeros = tuple([a and b for a, b in zip(found.zeros, zeros, strict=True)])
+        row = found.rows.setdefault(identity, len(found.rows))
+        if row == len(found.places):
             found.places.append(Place(op.definition, op.span, op.edge, op.way, op.written, op.added))
-        return Decision(key, found.rows[identity])
+        return Decision(key, row)
 
     def plug_row(self, key: str, slot: str, index: int, network: str, span: Span) -> int:
         """The row of a slot whose module a search may switch off."""
         if key not in self.sets:
             words = Name(span, "off"), Name(span, "on")
-            self.sets[key] = _OpenSet(key, slot, words, [False, False], plug=True)
+            self.sets[key] = _OpenSet(key, slot, words, (False, False), plug=True)
         found = self.sets[key]
         found.rows[index] = index
         way = (Spot(id(span.source), span.start, span.end, index),)

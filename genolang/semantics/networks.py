@@ -255,7 +255,7 @@ class _NetworkRun:
         block = self.applier.block(ref, given, inputs, self.frame, placed.value.span)
         if block.nodes[block.outputs[0]].kind == "input":
             return maps[block.outputs[0]]
-        path = (*frame.scope.path, str(index)) if block.leaves else ()
+        path = (*frame.scope.path, str(index)) if block.weighted else ()
         return self.frame.builder.call(block, maps, path, placed.value.span)
 
     def positions(self, statement: s.Cells, count: int) -> tuple[s.Placed, dict[int, s.Placed]]:
@@ -346,7 +346,7 @@ class _NetworkRun:
             raise fail("G507", f"`{name}` has {program.params:,} learnable numbers", span,
                        help="fewer channels or smaller windows",
                        notes=(limit_note("parameters"),))  # fmt: skip
-        if self.image is None:
+        if self.image is None and self.waiting:
             self.requirements(program)
         for error in check_plugs(expansion.plugs, slots(self.ref), self.stages):
             expansion.report(error)

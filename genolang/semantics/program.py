@@ -107,26 +107,47 @@ class Block:
         self.open: bool = any(n.mix is not None or (n.body is not None and n.body.open) for n in nodes)
 
     @cached_property
+    def owners(self) -> dict[Path, BlockNode]:
+        """The nodes with weights in program order, by their paths; those that share some once."""
+        made: dict[Path, BlockNode] = {}
+        for node in self.nodes:
+            if node.path and node.path not in made:
+                made[node.path] = node
+        return {path: made[path] for path in self.order if path in made}
+
+    @cached_property
     def leaves(self) -> dict[Path, Leaf]:
         """Every layer with weights by its path, in program order; shared layers once."""
-        owners: dict[Path, BlockNode] = {}
-        for node in self.nodes:
-            if node.path and node.path not in owners:
-                owners[node.path] = node
         found: dict[Path, Leaf] = {}
-        for path in self.order:
-            if path not in owners:
-                continue
-            node = owners[path]
+        for path, node in self.owners.items():
             if node.body is not None:
                 for inner, leaf in node.body.leaves.items():
                     found[path + inner] = leaf
             else:
                 assert node.attrs is not None
-                types = tuple(self.nodes[i].type for i in node.inputs)
+                types = tuple([self.nodes[i].type for i in node.inputs])
                 weights = PRIMITIVES[node.layer].weights(node.attrs, types)
                 found[path] = Leaf(node.layer, node.attrs, types, weights)
         return found
+
+    @cached_property
+    def weighted(self) -> int:
+        """The number of layers with weights, as many as `leaves` has."""
+        return sum([1 if n.body is None else n.body.weighted for n in self.owners.values()])
+
+    @cached_property
+    def params(self) -> int:
+        """The number of learnable numbers; those of shared layers once."""
+        return sum([self.params_of(node) for node in self.owners.values()])
+
+    def params_of(self, node: BlockNode) -> int:
+        """The learnable numbers of one of the nodes."""
+        if node.body is not None:
+            return node.body.params
+        if node.kind != "layer" or not node.path:
+            return 0
+        types = tuple([self.nodes[i].type for i in node.inputs])
+        return PRIMITIVES[node.layer].weights(node.attrs or {}, types).params
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
@@ -311,7 +332,7 @@ class Program:
 
     @property
     def params(self) -> int:
-        return sum(leaf.weights.params for leaf in self.block.leaves.values())
+        return self.block.params
 
     @property
     def buffers(self) -> int:

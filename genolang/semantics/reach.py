@@ -10,6 +10,9 @@ from genolang.lang import syntax as s
 from genolang.semantics.modules import Module
 from genolang.semantics.values import DefinitionRef
 
+# The names of what a class of nodes is made of: all but the span.
+_PARTS: dict[type, list[str]] = {}
+
 
 class Direct(NamedTuple):
     """The definitions that a text names, its slots, and whether alternatives stand in it."""
@@ -92,4 +95,8 @@ def walk(node: Any) -> Iterator[s.Node]:
             stack += current
         elif isinstance(current, s.Node):
             yield current
-            stack += [getattr(current, f.name) for f in fields(current) if f.name != "span"]
+            names = _PARTS.get(type(current))
+            if names is None:
+                names = _PARTS[type(current)] = [f.name for f in fields(current) if f.name != "span"]
+            stack += [getattr(current, name) for name in names]
+

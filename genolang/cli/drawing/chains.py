@@ -146,7 +146,7 @@ class _Chain:
                 continue
             seen.add(node.path)
             if node.body is not None:
-                own = sum(leaf.weights.params for leaf in node.body.leaves.values())
+                own = node.body.params
             else:
                 types = tuple(self.nodes[i].type for i in node.inputs)
                 own = PRIMITIVES[node.layer].weights(node.attrs or {}, types).params
