@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from genolang.compiler.backends import captured
+from genolang.train import captured
 
 
 class Rerun:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from genolang.compiler.backends.captured import Recorded, Recorder
+from genolang.train.captured import Recorded, Recorder
 
 Leaves = Sequence[Tensor]
 Gradients = tuple[Tensor | None, ...]

@@ -32,7 +32,7 @@ from genolang.bench.networks import TRAINING, module_form, seeded
 from genolang.bench.subject import Subject
 
 if TYPE_CHECKING:
-    from genolang.compiler.backends.torch_module import NetworkModule
+    from genolang.compiler.torch.module import NetworkModule
 
 T = TypeVar("T")
 CPU = torch.device("cpu")

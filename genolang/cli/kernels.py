@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from genolang.compiler.passes.kernels import KernelUse, LeftOut, Line
-    from genolang.compiler.passes.library import ByLibrary
+    from genolang.compiler.report.kernels import KernelUse, LeftOut, Line
+    from genolang.compiler.report.library import ByLibrary
 
 # Characters of a source line that are shown.
 SHOWN = 60

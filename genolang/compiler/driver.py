@@ -9,11 +9,11 @@ from genolang.semantics.program import Program
 from genolang.semantics.resized import Sizes
 
 if TYPE_CHECKING:
-    from genolang.compiler.backends.torch_module import NetworkModule
     from genolang.compiler.ir import Graph
-    from genolang.compiler.passes.effects import PassEffect
-    from genolang.compiler.passes.kernels import KernelUse, LeftOut
-    from genolang.compiler.passes.library import ByLibrary
+    from genolang.compiler.report.effects import PassEffect
+    from genolang.compiler.report.kernels import KernelUse, LeftOut
+    from genolang.compiler.report.library import ByLibrary
+    from genolang.compiler.torch.module import NetworkModule
 
 
 _switched_off: frozenset[str] = frozenset()
@@ -32,18 +32,18 @@ def build(program: Program, *, fused: bool = True, without: Collection[str] = ()
 
 def _versions(program: Program, fused: bool, without: Collection[str]) -> tuple[Graph, Graph]:
     from genolang.compiler.ir import build_graph, verify
-    from genolang.compiler.passes import run_pipeline
+    from genolang.compiler.passes import for_training
 
     graph = build_graph(program.block)
     if not fused:
         verify(graph, "building")
         return graph, graph
-    return run_pipeline(graph, without=_switched_off.union(without))
+    return for_training(graph, without=_switched_off.union(without))
 
 
 def to_module(program: Program, *, fused: bool = True, without: Collection[str] = ()) -> NetworkModule:
     """The program as a torch module, with freshly initialised weights."""
-    from genolang.compiler.backends.torch_module import build_network
+    from genolang.compiler.torch.module import build_network
 
     selectable, together = _versions(program, fused, without)
     if program.choices:
@@ -57,11 +57,12 @@ def to_module(program: Program, *, fused: bool = True, without: Collection[str] 
 
 def for_inference(program: Program, module: NetworkModule) -> NetworkModule:
     """A module that answers as the program's module does in evaluation, faster, with weights of its own."""
-    from genolang.compiler.backends.inference import answering
     from genolang.compiler.ir import build_graph
-    from genolang.compiler.passes.fold import for_inference as folded
+    from genolang.compiler.passes import for_inference as answering_graph
+    from genolang.compiler.torch.inference import answering
 
-    found = answering(folded(build_graph(program.block), program.choices, module.selected), module)
+    graph = answering_graph(build_graph(program.block), program.choices, module.selected)
+    found = answering(graph, module)
     found.sizes = module.sizes
     return found
 
@@ -72,8 +73,8 @@ def activation_bytes(
     """Bytes saved for backward by one training forward at a batch size, without running it."""
     import torch
 
-    from genolang.compiler.backends.memory import saved_bytes
-    from genolang.compiler.backends.torch_module import build_network
+    from genolang.compiler.torch.memory import saved_bytes
+    from genolang.compiler.torch.module import build_network
 
     graph = build(program, fused=fused, without=without)
     with torch.device("meta"):
@@ -83,7 +84,7 @@ def activation_bytes(
 
 def to_python(program: Program) -> str:
     """The program as one readable Python file that needs torch alone."""
-    from genolang.compiler.backends.python_source import to_python as write
+    from genolang.compiler.python.source import to_python as write
     from genolang.version import __version__
 
     graph = build(program, fused=False)
@@ -100,22 +101,22 @@ def to_text(program: Program, *, without: Collection[str] = ()) -> str:
 def explain(program: Program, *, without: Collection[str] = ()) -> list[PassEffect]:
     """What every pass of the pipeline does to the program's graph, in order."""
     from genolang.compiler.ir import build_graph
-    from genolang.compiler.passes.effects import effects
+    from genolang.compiler.report.effects import effects
 
     return effects(build_graph(program.block), without=without)
 
 
 def kernels(program: Program, *, without: Collection[str] = ()) -> list[KernelUse]:
     """The kernels that the program's fused form calls, and the lines that they come from."""
-    from genolang.compiler.passes.kernels import kernel_uses
+    from genolang.compiler.report.kernels import kernel_uses
 
     return kernel_uses(build(program, without=without))
 
 
 def left_plain(program: Program, batch: int, *, without: Collection[str] = ()) -> list[LeftOut]:
     """What a kernel nearly computes, or does not compute on a CPU for a batch of this size, and why."""
-    from genolang.compiler.backends.recognised import why_plain
-    from genolang.compiler.passes.kernels import LeftOut, by_line, matched, near_misses, switched_off
+    from genolang.compiler.report.kernels import LeftOut, by_line, matched, near_misses, switched_off
+    from genolang.compiler.torch.recognised import why_plain
 
     graph = build(program, without=without)
     found = near_misses(graph)
@@ -130,20 +131,20 @@ def left_plain(program: Program, batch: int, *, without: Collection[str] = ()) -
 
 def left_to_library(program: Program, *, without: Collection[str] = ()) -> list[ByLibrary]:
     """The layers with work that no kernel computes, by kind, and why."""
-    from genolang.compiler.passes.library import left_to_library as found_in
+    from genolang.compiler.report.library import left_to_library as found_in
 
     return found_in(build(program, without=without))
 
 
 def to_exported(module: NetworkModule, program: Program) -> bytes:
     """The module in evaluation as a `torch.export` archive (`.pt2`), for any batch size."""
-    from genolang.compiler.backends.exported import to_exported as write
+    from genolang.compiler.torch.exported import to_exported as write
 
     return write(module, tuple(program.input))
 
 
 def to_onnx(module: NetworkModule, program: Program) -> bytes:
     """The module in evaluation as an ONNX model, for any batch size. Error: G713."""
-    from genolang.compiler.backends.exported import to_onnx as write
+    from genolang.compiler.torch.exported import to_onnx as write
 
     return write(module, tuple(program.input))

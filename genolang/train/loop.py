@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from genolang.compiler.backends.captured import Recordings, Work
 from genolang.diagnostics import GenoError, fail
 from genolang.semantics.settings import TrainSettings
 from genolang.train.batches import generator_for
+from genolang.train.captured import Recordings, Work
 from genolang.train.evaluate import answer_of, evaluate
 from genolang.train.interrupt import Interrupt, interrupted, interruptible
 from genolang.train.network import TrainableNetwork, logits_of

@@ -12,8 +12,8 @@ from torch import Tensor
 from genolang.bench.competitors import flex_attention, with_competitors
 from genolang.bench.forms import CapturedForm, Form, rotation
 from genolang.bench.kernels import Attention, attention_case
-from genolang.compiler.backends.captured import WARM, Recorder
 from genolang.kernels.relative_attention import reference
+from genolang.train.captured import WARM, Recorder
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 

@@ -15,8 +15,8 @@ from genolang.api import Network
 from genolang.cli.compile import compile_command
 from genolang.cli.main import main
 from genolang.cli.plan import plan
-from genolang.compiler.backends import exported
-from genolang.compiler.passes import PIPELINE
+from genolang.compiler.passes import TRAINING
+from genolang.compiler.torch import exported
 
 SMALL = ["--set", "channels=4", "--set", "depth=2"]
 ALL = ["module", "python", "export", "ir"]
@@ -230,7 +230,7 @@ def test_a_pass_is_switched_off_by_its_name() -> None:
     assert plain["kernels"] == []
     assert plain["activation_bytes"] > whole["activation_bytes"]
     assert [p["name"] for p in plain["passes"]] == [
-        step.name for step in PIPELINE if step.name not in ("recognise", "open")
+        step.name for step in TRAINING if step.name not in ("recognise", "open")
     ]
     row = {"kernel": "residual_mask", "count": 3, "line": "n.geno:7", "reason": "switched off: `open`, `recognise`"}
     assert row in plain["plain"]
@@ -241,7 +241,7 @@ def test_a_pass_is_switched_off_by_its_name() -> None:
 
 def test_explain_has_its_place_in_json() -> None:
     found = answer("quickstart", *SMALL, "--explain")
-    assert [p["name"] for p in found["passes"]] == [step.name for step in PIPELINE]
+    assert [p["name"] for p in found["passes"]] == [step.name for step in TRAINING]
     assert set(found["passes"][2]["changes"][0]) == {"layer", "file", "line", "count"}
 
 

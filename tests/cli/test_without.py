@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from genolang.cli.main import main
 from genolang.compiler import driver
-from genolang.compiler.backends.torch_module import NetworkModule
+from genolang.compiler.torch.module import NetworkModule
 
 torch.set_num_threads(1)
 

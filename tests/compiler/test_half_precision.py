@@ -10,7 +10,7 @@ from reference.pouring import compiled
 from shipped import randomise
 from torch import Tensor, nn
 
-from genolang.compiler.backends import exported
+from genolang.compiler.torch import exported
 from genolang.primitives import MapType
 from genolang.semantics.modules import library_module
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from genolang.api import Network, load
 from genolang.compiler import driver
-from genolang.compiler.backends.memory import saved_bytes
-from genolang.compiler.backends.torch_module import build_network
+from genolang.compiler.torch.memory import saved_bytes
+from genolang.compiler.torch.module import build_network
 from genolang.primitives import PRIMITIVES
 
 MAX_BYTES = 120_000_000

@@ -28,7 +28,7 @@ def test_one_hot_weights_give_the_chosen_mask_alone() -> None:
 
 
 def test_the_mean_of_masks_is_geometric() -> None:
-    from genolang.compiler.backends.torch_mix import mix_function
+    from genolang.compiler.torch.mix import mix_function
 
     mix = mix_function(0, (0, 1), "product")
     a, b = torch.rand(2, 3, 1, 1) + 0.1, torch.rand(2, 3, 5, 7) + 0.1

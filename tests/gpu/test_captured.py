@@ -13,10 +13,10 @@ from search.tiny_space import StopAfter, small_digits, supernet
 from torch import Tensor
 from train.tiny import SETTINGS, TinyNet, random_images
 
-from genolang.compiler.backends.captured import WARM, Recordings
 from genolang.search.strategies.darts import search_one
 from genolang.semantics.settings import Schedule
 from genolang.train.batches import Batches
+from genolang.train.captured import WARM, Recordings
 from genolang.train.loop import fit
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -8,8 +8,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from genolang.compiler.backends.torch_functions import make_function
-from genolang.compiler.backends.torch_layers import make_leaf
+from genolang.compiler.torch.functions import make_function
+from genolang.compiler.torch.layers import make_leaf
 from genolang.primitives import PRIMITIVES, MapType
 from genolang.semantics.program import Leaf
 

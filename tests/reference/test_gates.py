@@ -9,7 +9,7 @@ from reference.projected import PROJECT, Projected, images
 from shipped import randomise
 
 from genolang.api import Network
-from genolang.compiler.backends import exported
+from genolang.compiler.torch import exported
 
 # Names of operations share weights and hand on state, as the blocks of a stage do.
 STAGE = """op through_a_stage {

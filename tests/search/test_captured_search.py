@@ -11,7 +11,6 @@ from recording import Rerun, recording, state_of
 from search.slot_space import SLOTS
 from search.tiny_space import CPU, SETTINGS, StopAfter, checked_text, small_digits, supernet
 
-from genolang.compiler.backends import captured
 from genolang.diagnostics import GenoError
 from genolang.search.schemes import SchemeSpace
 from genolang.search.score import fresh_module
@@ -19,6 +18,7 @@ from genolang.search.strategies.darts import search_one
 from genolang.search.strategy import Searched
 from genolang.search.supernet import RandomSchemes, train_supernet
 from genolang.semantics.check import expand_network
+from genolang.train import captured
 from genolang.train.run_folder import RunFolder
 
 COMMAND = ("genoc", "search", "tiny.geno")

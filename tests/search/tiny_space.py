@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from genolang.compiler import driver
-from genolang.compiler.backends.torch_module import NetworkModule
+from genolang.compiler.torch.module import NetworkModule
 from genolang.diagnostics import Source
 from genolang.semantics.check import Checked, check_source, expand_network
 from genolang.semantics.program import Program

@@ -1,8 +1,37 @@
-"""The graph, how it is built, what makes it legal, and its text form."""
+"""The graph, how it is built and rewritten, what makes it legal, and its text form."""
 
 from genolang.compiler.ir.build import build_graph
-from genolang.compiler.ir.graph import Graph, Node, rebased
+from genolang.compiler.ir.graph import Graph, Node
+from genolang.compiler.ir.rewrite import (
+    Changed,
+    Rewriting,
+    copy_body,
+    flatten,
+    map_bodies,
+    renewed,
+    rewrite,
+    substitute,
+)
 from genolang.compiler.ir.text import to_text
-from genolang.compiler.ir.verify import Verified, verify
+from genolang.compiler.ir.uses import Uses, uses
+from genolang.compiler.ir.verify import Law, Verified, verify
 
-__all__ = ["Graph", "Node", "Verified", "build_graph", "rebased", "to_text", "verify"]
+__all__ = [
+    "Changed",
+    "Graph",
+    "Law",
+    "Node",
+    "Rewriting",
+    "Uses",
+    "Verified",
+    "build_graph",
+    "copy_body",
+    "flatten",
+    "map_bodies",
+    "renewed",
+    "rewrite",
+    "substitute",
+    "to_text",
+    "uses",
+    "verify",
+]

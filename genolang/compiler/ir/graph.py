@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from genolang.compiler.ir.fused import Fused
+from genolang.compiler.ir.made import Fused, Layout
 from genolang.diagnostics import Span
 from genolang.primitives import MapType
 from genolang.semantics.program import Kind, Leaf, Mix, Path
@@ -41,6 +41,17 @@ class Node:
     origins: tuple[Span, ...] = ()
 
     @property
+    def is_sum(self) -> bool:
+        """Whether it adds up maps, and nothing else."""
+        return self.layer == "add" and self.attrs == {"constant": 0}
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """Where its weights are."""
+        own = (self.path,) if self.path else ()
+        return own if self.fused is None else (*own, *self.fused.paths)
+
+    @property
     def keys(self) -> tuple[str, ...]:
         """The choice sets whose weights this node reads, in the order in which it takes them."""
         if self.mix is not None:
@@ -65,6 +76,8 @@ class Graph:
         self.inputs: tuple[int, ...] = ()
         self.outputs: tuple[int, ...] = ()
         self.captured = False
+        # By a layer's path, in a graph that only answers: the batch norm that went into it, and its eps.
+        self.norms: Mapping[Path, tuple[Path, float]] = {}
 
     def add(self, node: Node, arguments: tuple[int, ...] = (), *, number: int | None = None) -> int:
         """Add a node behind its arguments and all that stands already; returns its number."""
@@ -131,19 +144,17 @@ class Graph:
         """The choice sets whose weights this graph reads, its bodies included."""
         return tuple(sorted({key for _, node, _ in self for key in node.keys}))
 
+    @cached_property
+    def is_laid_out(self) -> bool:
+        """Whether the maps of an outermost graph have their channels last."""
+        return any(isinstance(node.fused, Layout) for _, node, _ in self)
+
     def size(self) -> int:
         """The number of nodes with every call counted in full."""
         return sum(1 if node.body is None else node.body.size() for _, node, _ in self)
 
     def empty_like(self) -> Graph:
         found = Graph(self.name, self.leaves)
-        found.captured = self.captured
+        found.captured, found.norms = self.captured, self.norms
         return found
 
-
-def rebased(node: Node, prefix: Path) -> Node:
-    """The node with its weights' path under a prefix."""
-    if not node.path:
-        return node
-    path = prefix + node.path
-    return Node(node.kind, node.type, node.span, node.layer, node.attrs, path, node.body, node.mix, node.kept)

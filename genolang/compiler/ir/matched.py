@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from genolang.compiler.ir.fused import Fused, Leaves
+from genolang.compiler.ir.made import Fused, Leaves
 from genolang.primitives import PRIMITIVES, MapType
 
 

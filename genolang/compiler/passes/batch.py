@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable
 
-from genolang.compiler.ir import Graph, Node
-from genolang.compiler.ir.fused import Depthwise, Fused, NormConv, Part
-from genolang.compiler.passes.bodies import map_bodies
-from genolang.compiler.passes.links import fused
+from genolang.compiler.ir import Graph, Node, Rewriting, map_bodies, rewrite
+from genolang.compiler.ir.made import Depthwise, Fused, NormConv, Part
 from genolang.semantics.program import Path
 
 
@@ -82,28 +80,28 @@ def _order(graph: Graph, number: int) -> tuple[object, ...]:
 
 
 def _merged(graph: Graph, groups: list[list[int]]) -> Graph:
-    first = {min(group): group for group in groups}
-    members = {number for group in groups for number in group}
-    out = graph.empty_like()
-    results: dict[int, int] = {}
-    for number, node, arguments in graph:
-        if number in first:
-            _add_group(graph, out, results, first[number])
-        elif number not in members:
-            results[number] = out.add(node, tuple(results[a] for a in arguments))
-    out.inputs = tuple(results[i] for i in graph.inputs)
-    out.outputs = tuple(results[o] for o in graph.outputs)
-    return out
+    group_of = {number: group for group in groups for number in group}
+
+    def rule(now: Rewriting, number: int, node: Node, arguments: tuple[int, ...]) -> int:
+        group = group_of.get(number)
+        if group is None:
+            return now.keep(node, arguments)
+        if number == min(group):
+            _add_group(now, group)
+        return now.places[number]
+
+    return rewrite(graph, rule)
 
 
-def _add_group(graph: Graph, out: Graph, results: dict[int, int], group: list[int]) -> None:
-    nodes = [graph.node(number) for number in group]
-    reads = tuple(dict.fromkeys(results[graph.arguments(number)[0]] for number in group))
+def _add_group(now: Rewriting, group: list[int]) -> None:
+    """Add a node for the whole group, and its parts in the place of its members."""
+    nodes = [now.old.node(number) for number in group]
+    sources = [now.old.arguments(number)[0] for number in group]
     spans = tuple(dict.fromkeys(span for node in nodes for span in node.origins or (node.span,)))
-    whole = out.add(fused(nodes[0], _together(nodes), graph, [out.node(r) for r in reads], spans), reads)
+    whole = now.fuse(_together(nodes), nodes[0], dict.fromkeys(sources), spans)
     for index, number in enumerate(group):
-        part = fused(graph.node(number), Part(index, len(group)), graph, [out.node(whole)])
-        results[number] = out.add(part, (whole,))
+        now.places[number] = whole
+        now.places[number] = now.fuse(Part(index, len(group)), now.old.node(number), (number,))
 
 
 def _together(nodes: list[Node]) -> Fused:

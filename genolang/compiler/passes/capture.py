@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from genolang.compiler.ir import Graph
+from genolang.compiler.ir import Graph, renewed
 
 # What there is to say where there is no GPU.
 ELSEWHERE = "not a GPU: nothing to record"
@@ -14,8 +14,6 @@ def capture(graph: Graph) -> Graph:
     """
     if graph.captured:
         return graph
-    out = graph.empty_like()
-    for number, node, arguments in graph:
-        out.add(node, arguments, number=number)
-    out.inputs, out.outputs, out.captured = graph.inputs, graph.outputs, True
-    return out
+    marked = renewed(graph, lambda node: node)
+    marked.captured = True
+    return marked

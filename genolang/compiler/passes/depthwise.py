@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from genolang.compiler.ir import Graph, Node
-from genolang.compiler.ir.fused import Depthwise, Fused, WholeWindow
-from genolang.compiler.passes.bodies import map_bodies
-from genolang.compiler.passes.layout import is_laid_out
-from genolang.compiler.passes.links import rebuilt
+from genolang.compiler.ir import Graph, Node, map_bodies, substitute
+from genolang.compiler.ir.made import Depthwise, Fused, WholeWindow
 from genolang.primitives import MapType, padding, pair
 
 # Larger windows than this are left to the library: nobody measured them.
 LARGEST = 7
 
 
-def formulate(graph: Graph) -> Graph:
+def depthwise(graph: Graph) -> Graph:
     """Depthwise windows that are square, odd and keep their place, or that are as large as their map,
     become nodes of their own, if maps have their channels last."""
-    return map_bodies(graph, _formulate_one) if is_laid_out(graph) else graph
+    return map_bodies(graph, _formulate_one) if graph.is_laid_out else graph
 
 
 def _formulate_one(graph: Graph) -> Graph:
@@ -26,7 +23,7 @@ def _formulate_one(graph: Graph) -> Graph:
             made = _formulation(node, graph.node(arguments[0]).type)
             if made is not None:
                 changed[number] = (made, arguments)
-    return rebuilt(graph, changed) if changed else graph
+    return substitute(graph, changed)
 
 
 def _formulation(node: Node, x: MapType) -> Fused | None:

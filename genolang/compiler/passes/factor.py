@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
-from genolang.compiler.ir import Graph
-from genolang.compiler.ir.fused import Fused, MixedSum, Term
-from genolang.compiler.passes.bodies import map_bodies
-from genolang.compiler.passes.links import Uses, rebuilt, uses
+from genolang.compiler.ir import Graph, Uses, map_bodies, substitute, uses
+from genolang.compiler.ir.made import Fused, MixedSum, Term
 
 
-def factor_out(graph: Graph) -> Graph:
+def factor(graph: Graph) -> Graph:
     """Candidates of an edge that are one map under several masks become one product: w1 * (x * m1) +
     w2 * (x * m2) + w3 * x is x * (w1 * m1 + w2 * m2 + w3)."""
     return map_bodies(graph, _factor_one)
@@ -25,7 +23,7 @@ def _factor_one(graph: Graph) -> Graph:
             made = _factored(graph, found, node.fused, arguments)
             if made is not None:
                 changed[number] = made
-    return rebuilt(graph, changed) if changed else graph
+    return substitute(graph, changed)
 
 
 def _factored(

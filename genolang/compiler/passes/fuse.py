@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from genolang.compiler.ir import Graph
-from genolang.compiler.ir.fused import Fused, MixedSum, NormConv, Term
-from genolang.compiler.passes.bodies import map_bodies
-from genolang.compiler.passes.links import Uses, rebuilt, uses
+from genolang.compiler.ir import Graph, Uses, map_bodies, substitute, uses
+from genolang.compiler.ir.made import Fused, MixedSum, NormConv, Term
 
 
 def fuse(graph: Graph) -> Graph:
@@ -22,7 +20,7 @@ def _fuse_one(graph: Graph) -> Graph:
     taken: set[int] = set()
     for number, node, arguments in reversed(list(graph)):
         edges = [number]
-        if node.layer == "add" and node.attrs == {"constant": 0}:
+        if node.is_sum:
             edges = list(arguments)
         mixes = [_mix_of(graph, found, edge, alone=edge != number) for edge in edges]
         if number in taken or any(mix is None for mix in mixes):
@@ -36,7 +34,7 @@ def _fuse_one(graph: Graph) -> Graph:
                 terms.append(term)
                 reads.append(source)
         changed[number] = (MixedSum(tuple(terms), drops), tuple(reads))
-    return rebuilt(graph, changed) if changed else graph
+    return substitute(graph, changed)
 
 
 def _mix_of(graph: Graph, found: Uses, number: int, *, alone: bool) -> int | None:

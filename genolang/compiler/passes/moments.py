@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from genolang.compiler.ir import Graph
-from genolang.compiler.ir.fused import Depthwise, Fused, NormConv
-from genolang.compiler.passes.bodies import map_bodies
-from genolang.compiler.passes.links import Uses, rebuilt, uses
+from genolang.compiler.ir import Graph, Uses, map_bodies, substitute, uses
+from genolang.compiler.ir.made import Depthwise, Fused, NormConv
 from genolang.compiler.passes.pointwise import is_pointwise
 
 # Up to here (channels in) the product of the map with itself costs less than the passes it saves.
 MOST_CHANNELS = 256
 
 
-def fold_moments(graph: Graph) -> Graph:
+def moments(graph: Graph) -> Graph:
     """Depthwise, 1x1 convolution and batch norm, each for the next one alone: the product of the two
     is never kept, nor a map between norm and ReLU."""
     return map_bodies(graph, _fold_one)
@@ -38,7 +36,7 @@ def _fold_one(graph: Graph) -> Graph:
             changed[number] = (made, (source,))
         else:
             changed[relu] = (NormConv(made.convs, made.norms, relu=True), (source,))
-    return rebuilt(graph, changed) if changed else graph
+    return substitute(graph, changed)
 
 
 def _is_pointwise(graph: Graph, found: Uses, number: int) -> bool:

@@ -5,26 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from genolang.compiler.ir import Graph
-from genolang.compiler.ir.fused import Fused, Pointwise
-from genolang.compiler.passes.bodies import map_bodies
-from genolang.compiler.passes.layout import is_laid_out
-from genolang.compiler.passes.links import rebuilt
+from genolang.compiler.ir import Changed, Graph, map_bodies, substitute
+from genolang.compiler.ir.made import Pointwise
 from genolang.primitives import padding, pair
 
 
-def multiply_out(graph: Graph) -> Graph:
+def pointwise(graph: Graph) -> Graph:
     """With the channels last in memory the pixels of a map are the rows of a matrix."""
-    return map_bodies(graph, _multiply_one) if is_laid_out(graph) else graph
+    return map_bodies(graph, _multiply_one) if graph.is_laid_out else graph
 
 
 def _multiply_one(graph: Graph) -> Graph:
-    changed: dict[int, tuple[Fused, tuple[int, ...]]] = {
+    changed: Changed = {
         number: (Pointwise(node.path), arguments)
         for number, node, arguments in graph
         if node.layer == "conv" and node.attrs is not None and is_pointwise(node.attrs)
     }
-    return rebuilt(graph, changed) if changed else graph
+    return substitute(graph, changed)
 
 
 def is_pointwise(attrs: Mapping[str, Any]) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from genolang.compiler.ir import Graph
-from genolang.compiler.passes.bodies import map_bodies
+from genolang.compiler.ir import Graph, map_bodies, renewed
 
 
 def prune(graph: Graph) -> Graph:
@@ -13,11 +12,4 @@ def prune(graph: Graph) -> Graph:
 
 def _prune_one(graph: Graph) -> Graph:
     wanted = graph.needed(graph.outputs) | set(graph.inputs)
-    if len(wanted) == len(graph):
-        return graph
-    out = graph.empty_like()
-    for number, node, arguments in graph:
-        if number in wanted:
-            out.add(node, arguments, number=number)
-    out.inputs, out.outputs = graph.inputs, graph.outputs
-    return out
+    return graph if len(wanted) == len(graph) else renewed(graph, lambda node: node, only=wanted)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-from genolang.compiler.ir import Graph, Node
-from genolang.compiler.passes.bodies import map_bodies
+from genolang.compiler.ir import Graph, Node, Rewriting, map_bodies, rewrite
 
 _RANDOM = frozenset(("dropout", "drop_path"))
 
@@ -16,27 +15,22 @@ def share(graph: Graph) -> Graph:
 
 
 def _share_one(graph: Graph) -> Graph:
-    out = graph.empty_like()
-    results: dict[int, int] = {}
     first: dict[Hashable, int] = {}
-    for number, node, arguments in graph:
-        found = tuple(results[a] for a in arguments)
-        key = _key(node, found)
-        if key is not None and key in first:
-            results[number] = first[key]
-            continue
-        results[number] = out.add(node, found)
-        if key is not None:
-            first[key] = results[number]
-    if len(out) == len(graph):
-        return graph
-    out.inputs = tuple(results[i] for i in graph.inputs)
-    out.outputs = tuple(results[o] for o in graph.outputs)
-    return out
+
+    def rule(now: Rewriting, number: int, node: Node, arguments: tuple[int, ...]) -> int:
+        key = _key(node, now.at(arguments))
+        if key is None:
+            return now.keep(node, arguments)
+        if key not in first:
+            first[key] = now.keep(node, arguments)
+        return first[key]
+
+    shared = rewrite(graph, rule)
+    return graph if len(shared) == len(graph) else shared
 
 
-def _key(node: Node, arguments: tuple[int, ...]) -> Hashable | None:
+def _key(node: Node, reads: tuple[int, ...]) -> Hashable | None:
     if node.kind != "layer" or node.path or node.layer in _RANDOM:
         return None
     assert node.attrs is not None
-    return node.layer, tuple(sorted(node.attrs.items(), key=repr)), arguments
+    return node.layer, tuple(sorted(node.attrs.items(), key=repr)), reads

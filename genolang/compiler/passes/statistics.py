@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
-from genolang.compiler.ir import Graph
-from genolang.compiler.ir.fused import Fused, MixedSum, Normalised
-from genolang.compiler.passes.bodies import map_bodies
-from genolang.compiler.passes.links import rebuilt
+from genolang.compiler.ir import Graph, map_bodies, substitute
+from genolang.compiler.ir.made import Fused, MixedSum, Normalised
 from genolang.semantics.program import Path
 
 
-def share_statistics(graph: Graph) -> Graph:
+def statistics(graph: Graph) -> Graph:
     """A pool of a node, normalised once, serves the mixed sums of all its edges; every batch norm keeps
     running statistics of its own."""
     return map_bodies(graph, _share_one)
@@ -42,7 +40,7 @@ def _share_one(graph: Graph) -> Graph:
             )
             reads = tuple(~a if s else a for a, s in zip(arguments, shared, strict=False))
             changed[number] = replace(node.fused, terms=terms), (*reads, *arguments[len(terms) :])
-    return rebuilt(graph, changed, after) if changed else graph
+    return substitute(graph, changed, after)
 
 
 def _settings(graph: Graph, path: Path) -> tuple[object, ...]:

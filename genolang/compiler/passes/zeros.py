@@ -4,31 +4,29 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from genolang.compiler.ir import Graph
-from genolang.compiler.passes.bodies import map_bodies
+from genolang.compiler.ir import Graph, Node, Rewriting, map_bodies, rewrite
 from genolang.primitives import broadcast
 
 
-def drop_zeros(graph: Graph) -> Graph:
+def zeros(graph: Graph) -> Graph:
     """A mix reads only alternatives that are not zero, and a sum only such terms."""
-    return map_bodies(graph, _drop_one)
+    return map_bodies(graph, _zeros_of_one)
 
 
-def _drop_one(graph: Graph) -> Graph:
-    if not any(node.layer == "zeros" for _, node, _ in graph):
-        return graph
-    out = graph.empty_like()
-    for number, node, arguments in graph:
-        zero = [graph.node(a).layer == "zeros" for a in arguments]
-        summed = node.kind == "layer" and node.layer == "add" and node.attrs == {"constant": 0}
+def _zeros_of_one(graph: Graph) -> Graph:
+    gone = {number for number, node, _ in graph if node.layer == "zeros"}
+
+    def rule(now: Rewriting, number: int, node: Node, arguments: tuple[int, ...]) -> int:
         mixed = node.mix is not None and node.mix.combine == "sum"
-        rest = [graph.node(a).type for a, z in zip(arguments, zero, strict=True) if not z]
+        rest = tuple([a for a in arguments if a not in gone])
         # A wide zero may be what gives a sum its size.
-        if (summed or mixed) and any(zero) and rest and broadcast(rest) == node.type:
+        if (mixed or node.is_sum) and 0 < len(rest) < len(arguments) and (
+            broadcast([graph.node(a).type for a in rest]) == node.type
+        ):  # fmt: skip
             if mixed:
-                kept = tuple(k for k, z in zip(node.kept, zero, strict=True) if not z)
-                node = replace(node, kept=kept)
-            arguments = tuple(a for a, z in zip(arguments, zero, strict=True) if not z)
-        out.add(node, arguments, number=number)
-    out.inputs, out.outputs = graph.inputs, graph.outputs
-    return out
+                kept = zip(node.kept, arguments, strict=True)
+                node = replace(node, kept=tuple([k for k, a in kept if a not in gone]))
+            arguments = rest
+        return now.new.add(node, arguments, number=number)
+
+    return rewrite(graph, rule) if gone else graph

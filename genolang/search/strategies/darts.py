@@ -22,7 +22,6 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
-from genolang.compiler.backends.captured import Recordings, Work
 from genolang.diagnostics import GenoError, fail
 from genolang.search.choice_gradients import (
     exact_products,
@@ -45,6 +44,7 @@ from genolang.search.strategy import (
 from genolang.semantics.program import Program
 from genolang.semantics.settings import Collapse, SearchSettings
 from genolang.train.batches import Batches, generator_for
+from genolang.train.captured import Recordings, Work
 from genolang.train.datasets import Dataset
 from genolang.train.evaluate import answer_of, correct_answers, evaluate
 from genolang.train.interrupt import Interrupt, interrupted, interruptible
@@ -58,7 +58,7 @@ from genolang.train.schedules import step_value
 from genolang.train.state import pack_state, unpack_state
 
 if TYPE_CHECKING:
-    from genolang.compiler.backends.torch_module import NetworkModule
+    from genolang.compiler.torch.module import NetworkModule
 
 Batch = tuple[Tensor, Tensor]
 

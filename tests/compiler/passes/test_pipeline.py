@@ -11,10 +11,10 @@ from torch import Tensor
 from genolang.api import Network
 from genolang.compiler import driver
 from genolang.compiler.ir import Graph, build_graph, to_text, verify
-from genolang.compiler.passes import PIPELINE
-from genolang.compiler.passes.effects import effects
+from genolang.compiler.passes import TRAINING
+from genolang.compiler.report.effects import effects
 
-NAMES = [step.name for step in PIPELINE]
+NAMES = [step.name for step in TRAINING]
 MIXED = """geno 1
 import std.ops, std.attention
 choice mask = sigmoid | tanh -> sigmoid | conv(1) -> sigmoid combine product
@@ -74,7 +74,7 @@ def test_each_pass_keeps_results_gradients_and_names(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_each_pass_changes_nothing_the_second_time(name: str) -> None:
     graph = build_graph(NETWORKS[name]().program.block)
-    for step_ in PIPELINE:
+    for step_ in TRAINING:
         graph = step_.run(graph)
         verify(graph, step_.name)
         assert to_text(step_.run(graph)) == to_text(graph), step_.name
@@ -83,7 +83,7 @@ def test_each_pass_changes_nothing_the_second_time(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_no_pass_changes_the_graph_that_it_was_given(name: str) -> None:
     graph = build_graph(NETWORKS[name]().program.block)
-    for step_ in PIPELINE:
+    for step_ in TRAINING:
         before = to_text(graph)
         after = step_.run(graph)
         assert to_text(graph) == before, step_.name

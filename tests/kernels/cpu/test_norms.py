@@ -7,7 +7,7 @@ import torch
 from exactness import OFFSETS, as_exact, distance
 from torch import Tensor
 
-from genolang.compiler.backends.torch_layers import BatchNorm
+from genolang.compiler.torch.layers import BatchNorm
 from genolang.kernels.cpu import norms
 from genolang.kernels.cpu.moments import Statistics
 from genolang.kernels.cpu.statistics import normalised
