@@ -25,6 +25,11 @@ def no_obstacle(inputs: Sequence[Tensor]) -> str:
     return ""
 
 
+def alike(inputs: Sequence[Tensor]) -> bool:
+    """Whether all maps are of one shape."""
+    return all(t.shape == inputs[0].shape for t in inputs)
+
+
 @dataclass(frozen=True, slots=True)
 class Kernel:
     """One operation and its implementations.
@@ -35,6 +40,10 @@ class Kernel:
     `configurations` is the whole launch table: nothing is tuned at run time. `otherwise` is what runs,
     unasked, where neither a fused kernel nor a CPU path can. Maps of fewer elements than `fewest` are
     among what is not worth it on a CPU.
+
+    One that is found by its pattern has `run`, its function of the pattern's maps and, by name, its numbers
+    and flags; `takes` tells whether it is for maps of these shapes; `answer` is `run` where a CPU takes no
+    gradients, worth it for any size.
     """
 
     name: str
@@ -47,3 +56,6 @@ class Kernel:
     not_worth: Callable[[Sequence[Tensor]], str] = field(default=no_obstacle)
     otherwise: str = "reference"
     fewest: float = 0
+    run: Callable[..., Tensor] | None = None
+    takes: Callable[[Sequence[Tensor]], bool] = alike
+    answer: Callable[..., Tensor] | None = None

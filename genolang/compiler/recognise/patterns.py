@@ -107,9 +107,9 @@ def _steps(graph: Graph) -> tuple[Step, ...]:
 def _patterns() -> Mapping[str, str]:
     """The texts of the kernels that are found by their pattern."""
     # Kernels bring torch along, which nobody needs who only reads this package's pipeline.
-    from genolang.kernels.masking import KERNELS
+    from genolang.kernels import found_by_pattern
 
-    return {name: kernel.pattern for name, kernel in KERNELS.items()}
+    return {name: kernel.pattern for name, kernel in found_by_pattern().items()}
 
 
 @cache

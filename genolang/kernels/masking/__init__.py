@@ -12,6 +12,7 @@ from torch import Tensor
 from genolang.kernels import dispatch
 from genolang.kernels.dispatch import CPU, FUSED, REFERENCE
 from genolang.kernels.masking import launch, operator, patterns, reference
+from genolang.kernels.masking.cpu import recalibrated_forward
 from genolang.kernels.masking.gate import CHANNEL, KINDS, MIXED, SPATIAL, Gate
 from genolang.kernels.masking.operator import Masked, Recalibrated
 from genolang.kernels.record import FLOATS, Kernel
@@ -51,21 +52,6 @@ def _not_worth(fewest: float, inputs: Sequence[Tensor]) -> str:
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 _ALL = frozenset({FUSED, CPU, REFERENCE})
 
-KERNELS = {
-    name: Kernel(
-        name, pattern, _ALL, _TOLERANCE, launch.CONFIGURATIONS, FLOATS, _obstacle,
-        partial(_not_worth, fewest), fewest=fewest,
-    )
-    for name, pattern, fewest in (
-        ("residual_mask", patterns.RESIDUAL, FEW),
-        ("naive_mask", patterns.NAIVE, math.inf),
-        ("spatial_mask", patterns.SPATIAL, 0),
-        ("channel_mask", patterns.CHANNEL, 0),
-        ("recalibration", patterns.RECALIBRATION, FEW),
-    )
-}
-
-
 def masked(
     t: Tensor, m: Tensor, *, gate: str = MIXED, residual: bool = True, eps: float | None = None,
     sigmoid: bool | None = None, use: str | None = None,
@@ -103,9 +89,7 @@ def recalibrated(x: Tensor, f: Tensor, m: Tensor, *, relu: bool = False, use: st
     other shapes. Source: Hu, Shen, Sun, "Squeeze-and-Excitation Networks" (2018), equation 4, in a
     residual block.
     """
-    batch, channels, *size = x.shape if x.dim() == 4 else (0, 0, 0, 0)
-    shapes = ((batch, channels, *size), (batch, channels, 1, 1), (batch, 1, *size))
-    if x.dim() != 4 or f.shape != x.shape or tuple(m.shape) not in shapes:
+    if not _recalibrates((x, f, m)):
         raise ValueError(
             f"maps of one shape (B, C, H, W) and logits for each value, channel or position: "
             f"{tuple(x.shape)}, {tuple(f.shape)}, {tuple(m.shape)}"
@@ -121,6 +105,36 @@ def recalibrated(x: Tensor, f: Tensor, m: Tensor, *, relu: bool = False, use: st
         return operator.recalibrated(by, relu, x, f, m).to(dtype)
     result: Tensor = Recalibrated.apply(operator.MODULES.get(by), relu, x, f, m)  # type: ignore[no-untyped-call]
     return result.to(dtype)
+
+
+def _recalibrates(maps: Sequence[Tensor]) -> bool:
+    x, f, m = maps
+    batch, channels, *size = x.shape if x.dim() == 4 else (0, 0, 0, 0)
+    shapes = ((batch, channels, *size), (batch, channels, 1, 1), (batch, 1, *size))
+    return x.dim() == 4 and f.shape == x.shape and tuple(m.shape) in shapes
+
+
+def _answer(x: Tensor, f: Tensor, m: Tensor, *, relu: bool = False) -> Tensor:
+    return recalibrated_forward(x, f, m, relu)[0]
+
+
+_kernel = partial(Kernel, implementations=_ALL, tolerance=_TOLERANCE, configurations=launch.CONFIGURATIONS,
+                  dtypes=FLOATS, obstacle=_obstacle)  # fmt: skip
+KERNELS = {
+    kernel.name: kernel
+    for kernel in (
+        _kernel("residual_mask", patterns.RESIDUAL, fewest=FEW, not_worth=partial(_not_worth, FEW),
+                run=masked),
+        _kernel("naive_mask", patterns.NAIVE, fewest=math.inf, not_worth=partial(_not_worth, math.inf),
+                run=partial(masked, residual=False)),
+        _kernel("spatial_mask", patterns.SPATIAL, not_worth=partial(_not_worth, 0),
+                run=partial(masked, gate=SPATIAL)),
+        _kernel("channel_mask", patterns.CHANNEL, not_worth=partial(_not_worth, 0),
+                run=partial(masked, gate=CHANNEL)),
+        _kernel("recalibration", patterns.RECALIBRATION, fewest=FEW, not_worth=partial(_not_worth, FEW),
+                run=recalibrated, takes=_recalibrates, answer=_answer),
+    )
+}  # fmt: skip
 
 
 def mask_kernel(gate: str, residual: bool) -> Kernel:
