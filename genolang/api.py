@@ -15,7 +15,7 @@ from genolang.semantics.program import Program
 from genolang.semantics.space import count_choices, count_genotypes, in_digits
 
 if TYPE_CHECKING:
-    from genolang.compiler.torch.module import NetworkModule
+    from genolang.compiler.driver import NetworkModule
 
 
 def check(text: str, name: str = "<text>") -> list[Diagnostic]:

@@ -16,7 +16,7 @@ from genolang.bench.forms import Form, Leaves
 from genolang.bench.subject import Subject
 
 if TYPE_CHECKING:
-    from genolang.compiler.torch.module import NetworkModule
+    from genolang.compiler.driver import NetworkModule
 
 # In float32 two orders of summation differ by this much in deep networks, more in their gradients: a
 # rounding opens a ReLU. What counts is that they agree in float64, to `subject.EXACT`.
@@ -72,14 +72,14 @@ def pass_subjects(
     batches: Sequence[int], device: torch.device, sizes: dict[str, Any], only: Sequence[str] = ()
 ) -> Iterator[Subject]:
     """A step of the DARTS supernet with all passes (`fused`) and without one of them (`eager`)."""
-    from genolang.compiler import driver, passes
+    from genolang.compiler import driver
 
     program = load(SUPERNETS[0]).network(None, **sizes).program
 
     def build(without: Sequence[str], dtype: torch.dtype) -> NetworkModule:
         return seeded(driver.to_module(program, without=without).to(device, dtype)).train()
 
-    for one in passes.TRAINING:
+    for one in driver.passes():
         if (only and one.name not in only) or one.elsewhere:
             continue  # CUDA graphs are forms of their own
         for batch in batches:

@@ -32,7 +32,7 @@ from genolang.bench.networks import TRAINING, module_form, seeded
 from genolang.bench.subject import Subject
 
 if TYPE_CHECKING:
-    from genolang.compiler.torch.module import NetworkModule
+    from genolang.compiler.driver import NetworkModule
 
 T = TypeVar("T")
 CPU = torch.device("cpu")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from genolang.api import Network, Spec
-    from genolang.compiler.torch.module import NetworkModule
+    from genolang.compiler.driver import NetworkModule
 
 FORMS = ("module", "python", "export", "onnx", "ir")
 BATCH = 2

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from genolang.compiler.report.kernels import KernelUse, LeftOut, Line
-    from genolang.compiler.report.library import ByLibrary
+    from genolang.compiler.driver import ByLibrary, KernelUse, LeftOut, Line
 
 # Characters of a source line that are shown.
 SHOWN = 60

@@ -29,9 +29,9 @@ def set_option(help: str) -> Callable[[F], F]:
 def _passes(context: click.Context, option: click.Parameter, value: str | None) -> tuple[str, ...]:
     if value is None:
         return ()
-    from genolang.compiler.passes import TRAINING
+    from genolang.compiler.driver import passes
 
-    known = [step.name for step in TRAINING]
+    known = [step.name for step in passes()]
     found = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
     for part in found:
         if part not in known:

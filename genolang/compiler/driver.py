@@ -10,11 +10,36 @@ from genolang.semantics.resized import Sizes
 
 if TYPE_CHECKING:
     from genolang.compiler.ir import Graph
+    from genolang.compiler.passes import Pass
     from genolang.compiler.report.effects import PassEffect
-    from genolang.compiler.report.kernels import KernelUse, LeftOut
+    from genolang.compiler.report.kernels import KernelUse, LeftOut, Line
     from genolang.compiler.report.library import ByLibrary
+    from genolang.compiler.torch.logits import Choices
     from genolang.compiler.torch.module import NetworkModule
 
+__all__ = [
+    "ByLibrary",
+    "Choices",
+    "KernelUse",
+    "LeftOut",
+    "Line",
+    "NetworkModule",
+    "PassEffect",
+    "activation_bytes",
+    "build",
+    "explain",
+    "for_inference",
+    "kernels",
+    "left_plain",
+    "left_to_library",
+    "passes",
+    "switch_off",
+    "to_exported",
+    "to_module",
+    "to_onnx",
+    "to_python",
+    "to_text",
+]
 
 _switched_off: frozenset[str] = frozenset()
 
@@ -23,6 +48,13 @@ def switch_off(passes: Collection[str]) -> None:
     """Leave these passes, and no others, out of all that this process builds from here on."""
     global _switched_off
     _switched_off = frozenset(passes)
+
+
+def passes() -> tuple[Pass, ...]:
+    """The passes over what is trained, in the order in which they run."""
+    from genolang.compiler.passes import TRAINING
+
+    return TRAINING
 
 
 def build(program: Program, *, fused: bool = True, without: Collection[str] = ()) -> Graph:

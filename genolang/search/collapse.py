@@ -23,8 +23,7 @@ from genolang.semantics.program import Decision, Program
 from genolang.semantics.settings import Collapse, SearchSettings
 
 if TYPE_CHECKING:
-    from genolang.compiler.torch.logits import Choices
-    from genolang.compiler.torch.module import NetworkModule
+    from genolang.compiler.driver import Choices, NetworkModule
 
 ITERATIONS = 10
 """Steps of power iteration, two gradients each."""

@@ -36,7 +36,7 @@ from genolang.train.reporter import Reporter, SilentReporter
 from genolang.train.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from genolang.compiler.torch.module import NetworkModule
+    from genolang.compiler.driver import NetworkModule
 
 BATCH = 50
 """Images of a timed pass. Source: Efficient Attention Network, section 5.1."""

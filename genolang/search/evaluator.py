@@ -13,7 +13,7 @@ from genolang.search.schemes import Scheme, SchemeSpace
 from genolang.train.evaluate import evaluate
 
 if TYPE_CHECKING:
-    from genolang.compiler.torch.module import NetworkModule
+    from genolang.compiler.driver import NetworkModule
 
 
 @dataclass(frozen=True, slots=True)

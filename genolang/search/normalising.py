@@ -20,7 +20,7 @@ from genolang.semantics.settings import SearchSettings
 from genolang.train.evaluate import evaluate
 
 if TYPE_CHECKING:
-    from genolang.compiler.torch.module import NetworkModule
+    from genolang.compiler.driver import NetworkModule
 
 SMALL = 2.0**-24
 """A momentum of which each call leaves as much as every other: running values are then sums, times this."""

@@ -34,7 +34,7 @@ from genolang.train.reporter import EpochRecord, Reporter, SilentReporter
 from genolang.train.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from genolang.compiler.torch.module import NetworkModule
+    from genolang.compiler.driver import NetworkModule
 
 
 class Sampler(Protocol):

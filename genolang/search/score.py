@@ -24,7 +24,7 @@ from genolang.train.reporter import Reporter
 from genolang.train.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from genolang.compiler.torch.module import NetworkModule
+    from genolang.compiler.driver import NetworkModule
 
 
 def scored_program(

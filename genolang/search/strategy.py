@@ -17,7 +17,7 @@ from genolang.train.reporter import EpochRecord, Reporter
 from genolang.train.run_folder import RunFolder
 
 if TYPE_CHECKING:
-    from genolang.compiler.torch.module import NetworkModule
+    from genolang.compiler.driver import NetworkModule
 
 Logits = Mapping[str, Sequence[Sequence[float]]]
 """A row of logits per decision, by choice set."""

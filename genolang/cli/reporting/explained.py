@@ -13,7 +13,7 @@ from genolang.diagnostics import fail
 
 if TYPE_CHECKING:
     from genolang.cli.runs import Request
-    from genolang.compiler.torch.module import NetworkModule
+    from genolang.compiler.driver import NetworkModule
     from genolang.train.datasets import Dataset
 
 

@@ -58,7 +58,7 @@ from genolang.train.schedules import step_value
 from genolang.train.state import pack_state, unpack_state
 
 if TYPE_CHECKING:
-    from genolang.compiler.torch.module import NetworkModule
+    from genolang.compiler.driver import NetworkModule
 
 Batch = tuple[Tensor, Tensor]
 
