@@ -23,7 +23,7 @@ from genolang.search.halves import Halves
 from genolang.search.normalising import FreshStatistics
 from genolang.search.schemes import SchemeSpace
 from genolang.search.score import fresh_module
-from genolang.search.statistics import correlation
+from genolang.search.significance import correlation
 from genolang.search.supernet import train_supernet
 from genolang.semantics.sections import search_settings
 from genolang.train.datasets import load_data

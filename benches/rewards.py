@@ -29,7 +29,7 @@ from genolang.search.halves import Halves
 from genolang.search.normalising import FreshStatistics
 from genolang.search.schemes import Scheme, SchemeSpace
 from genolang.search.score import fresh_module, score_program
-from genolang.search.statistics import correlation, welch
+from genolang.search.significance import correlation, welch
 from genolang.search.strategies import STRATEGIES
 from genolang.search.strategy import Logits
 from genolang.search.supernet import train_supernet

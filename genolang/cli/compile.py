@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from genolang.cli.kernels import kernels_json, kernels_text, library_json, library_text, plain_json
 from genolang.cli.options import json_option, network_option, set_option, without_option
+from genolang.cli.reporting.kernels import kernels_json, kernels_text, library_json, library_text, plain_json
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from genolang.diagnostics import Source
 from genolang.lang import syntax as s
-from genolang.lang.layout import HARD, Doc, Trailing, concat
+from genolang.lang.documents import HARD, Doc, Trailing, concat
 
 _SKIP = r"[ \t\r\f,\n]|#[^\n]*+"
 _BRACKETS = re.compile(r"#[^\n]*+|\"[^\"\n]*+\"?|[()\[\]{}]")

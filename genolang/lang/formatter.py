@@ -8,7 +8,7 @@ from typing import TypeVar
 from genolang.diagnostics import GenoError, Source, Span, fail
 from genolang.lang import syntax as s
 from genolang.lang.comments import Comments, comment_text, spaced
-from genolang.lang.layout import (
+from genolang.lang.documents import (
     INDENT,
     LINE,
     Doc,

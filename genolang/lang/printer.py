@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from genolang.lang import syntax as s
 from genolang.lang.comments import Comments
-from genolang.lang.layout import (
+from genolang.lang.documents import (
     INDENT,
     LINE,
     SOFT,

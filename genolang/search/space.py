@@ -12,6 +12,7 @@ from genolang.lang.printer import print_expression
 from genolang.semantics.program import CellSpace, Decision, Program
 from genolang.semantics.space import decisions_in_cells, edges_by_node, outer, part_of, usable, where
 
+# A row of logits per decision, by choice set.
 Logits = Mapping[str, Sequence[Sequence[float]]]
 
 

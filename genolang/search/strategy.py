@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
+from genolang.search.space import Logits
 from genolang.semantics.program import Program
 from genolang.semantics.settings import SearchSettings
 from genolang.train.datasets import Dataset
@@ -18,10 +19,6 @@ from genolang.train.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from genolang.compiler.driver import NetworkModule
-
-Logits = Mapping[str, Sequence[Sequence[float]]]
-"""A row of logits per decision, by choice set."""
-
 
 @dataclass(frozen=True, slots=True)
 class ChoiceSummary:

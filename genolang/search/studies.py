@@ -14,8 +14,8 @@ from genolang.search.normalising import FreshStatistics
 from genolang.search.schemes import Scheme, SchemeSpace
 from genolang.search.score import fresh_module
 from genolang.search.search import Job
+from genolang.search.significance import Correlation, Welch, correlation, welch
 from genolang.search.space import Genotype, schemes
-from genolang.search.statistics import Correlation, Welch, correlation, welch
 from genolang.search.workers import Task
 from genolang.train.batches import generator_for
 

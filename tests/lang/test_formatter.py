@@ -17,8 +17,8 @@ from mutants import relaid
 
 from genolang.diagnostics import GenoError, Source
 from genolang.lang import syntax as s
+from genolang.lang.documents import WIDTH, Doc, bracket
 from genolang.lang.formatter import format_file, format_source
-from genolang.lang.layout import WIDTH, Doc, bracket
 from genolang.lang.parser import parse, parse_expression
 from genolang.lang.printer import Printer, print_expression
 

@@ -11,7 +11,7 @@ from genolang.search.halves import Halves
 from genolang.search.schemes import SchemeSpace
 from genolang.search.score import fresh_module
 from genolang.search.search import Job
-from genolang.search.statistics import correlation, welch
+from genolang.search.significance import correlation, welch
 from genolang.search.studies import study_correlation, study_schemes
 from genolang.semantics.check import expand_network
 from genolang.train.reporter import SilentReporter

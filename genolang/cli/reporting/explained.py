@@ -24,7 +24,7 @@ def explain_runs(paths: tuple[str, str], count: int, data_name: str | None) -> t
     """
     import torch
 
-    from genolang.search.statistics import correlation
+    from genolang.search.significance import correlation
     from genolang.train.batches import evaluation_batches
     from genolang.train.gradcam import grad_cam
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from genolang.compiler.torch.attention import make_attention
 from genolang.compiler.torch.planned import planned
 from genolang.kernels.cpu import norms
-from genolang.kernels.maps import layout, regular
+from genolang.kernels.maps import memory_format_of, regular
 from genolang.primitives import padding, pair
 from genolang.semantics.program import Leaf
 
@@ -48,7 +48,7 @@ class BatchNorm(nn.BatchNorm2d):
             regular(input) if alone else input, self.weight, self.bias, self.running_mean, self.running_var,
             self.training, self.momentum or 0.0, self.eps, torch.backends.cudnn.enabled,
         )  # fmt: skip
-        if alone and y.requires_grad and layout(input) == torch.contiguous_format:
+        if alone and y.requires_grad and memory_format_of(input) == torch.contiguous_format:
             # torch 2.13 takes the gradient of one image for laid out as the map where its strides are others.
             y.register_hook(Tensor.contiguous)  # type: ignore[no-untyped-call]
         return y

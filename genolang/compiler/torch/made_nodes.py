@@ -35,8 +35,8 @@ from genolang.kernels.cpu.maps import are_slices, slices
 from genolang.kernels.cpu.masking import masked
 from genolang.kernels.cpu.mixing import mixed
 from genolang.kernels.cpu.moments import Statistics, norm_conv
+from genolang.kernels.cpu.normalised import normalised
 from genolang.kernels.cpu.pointwise import pointwise
-from genolang.kernels.cpu.statistics import normalised
 from genolang.kernels.cpu.windows import Window, whole_window
 from genolang.kernels.mixed_sum import mixed_sum
 from genolang.semantics.program import Path

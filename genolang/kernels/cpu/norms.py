@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from genolang.kernels.cpu.maps import matrix
-from genolang.kernels.maps import layout, regular
+from genolang.kernels.maps import memory_format_of, regular
 
 aten = torch.ops.aten
 # Pixels of a piece: so many ATen adds as exactly as it needs to; and fewer than these are not worth it.
@@ -34,7 +34,7 @@ def takes(x: Tensor) -> bool:
         and x.device.type == "cpu"
         and x.dim() == 4
         and x.numel() > FEW * x.shape[1]
-        and layout(x) == torch.channels_last
+        and memory_format_of(x) == torch.channels_last
         and type(x) is Tensor
         and not torch.compiler.is_compiling()
         and not torch._C._get_tracing_state()
@@ -110,7 +110,7 @@ def gradients(
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
     """To a batch norm's map, scale and shift, where they are needed; mean and reciprocal deviation are the
     batch's own, or kept ones."""
-    x, gradient = regular(x), regular(gradient.contiguous(memory_format=layout(x)))
+    x, gradient = regular(x), regular(gradient.contiguous(memory_format=memory_format_of(x)))
     pieces = _pieces(x)
     if pieces == 1:
         statistics = (None, None, mean, rstd) if by_batch else (mean, rstd.pow(-2), None, None)
@@ -140,7 +140,7 @@ def gradients(
 
 def _loose(x: Tensor) -> bool:
     """Whether ATen adds a map's pixels one after the other."""
-    return x.dtype == torch.float32 and layout(x) == torch.channels_last
+    return x.dtype == torch.float32 and memory_format_of(x) == torch.channels_last
 
 
 def _pieces(x: Tensor) -> int:

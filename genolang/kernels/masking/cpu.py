@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from genolang.kernels.maps import layout
+from genolang.kernels.maps import memory_format_of
 from genolang.kernels.masking.gate import CHANNEL, MIXED, SPATIAL, Gate
 
 aten = torch.ops.aten
@@ -31,7 +31,7 @@ def masked_forward(t: Tensor, m: Tensor, gate: Gate) -> tuple[Tensor, Saved]:
         if gate.sigmoid:
             mask.sigmoid_()
     # Nobody else has the mask: the result takes its place.
-    place = mask if layout(t) == layout(mask) else torch.empty_like(t)
+    place = mask if memory_format_of(t) == memory_format_of(mask) else torch.empty_like(t)
     return (torch.addcmul(t, t, mask, out=place) if gate.residual else torch.mul(mask, t, out=place)), saved
 
 
@@ -71,7 +71,7 @@ def standardised(m: Tensor, eps: float) -> tuple[Tensor, Saved]:
     """The map standardised over the positions of its rows, and what backward needs: what is left of it
     without their means, perhaps over a number, and by row (B, C) what that is to be multiplied with for the
     result, 1 / (unbiased deviation + eps), and what with for backward."""
-    if layout(m) == torch.contiguous_format:
+    if memory_format_of(m) == torch.contiguous_format:
         return by_group_norm(m, eps)
     # ATen's group norm would take the mean's square off the mean of the squares here. The second mean is
     # what the first was rounded by: nothing is left of a constant row.
@@ -111,7 +111,7 @@ def _sizes(m: Tensor) -> tuple[int, float]:
 def _through_rows(g: Tensor, left: Tensor, scale: Tensor, stretch: Tensor) -> Tensor:
     """scale * (g - mean(g) - scale^2 * x * mean(g * x)) of x = stretch * left, row by row."""
     batch, channels, height, width = g.shape
-    if layout(left) == torch.channels_last:
+    if memory_format_of(left) == torch.channels_last:
         slope = (g * left).mean((2, 3)).mul_((scale * stretch).square_())
         g = g - g.mean((2, 3), keepdim=True)
         return g.addcmul_(left, _maps(slope, left), value=-1).mul_(_maps(scale, left))

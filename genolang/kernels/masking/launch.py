@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolang.kernels.maps import layout, on_device_of
+from genolang.kernels.maps import memory_format_of, on_device_of
 from genolang.kernels.masking.gate import CHANNEL, SPATIAL, Gate
 from genolang.kernels.record import Configuration
 
@@ -35,7 +35,7 @@ Saved = tuple[Tensor, ...]
 
 def masked_forward(t: Tensor, m: Tensor, gate: Gate) -> tuple[Tensor, Saved]:
     """The masked map, and what backward needs besides t."""
-    how = layout(t)
+    how = memory_format_of(t)
     t, m = t.contiguous(memory_format=how), m.contiguous(memory_format=how)
     out = torch.empty_like(t, dtype=torch.promote_types(t.dtype, m.dtype))
     sizes, last = _sizes(t), how == torch.channels_last
@@ -59,7 +59,7 @@ def masked_backward(
     g: Tensor, t: Tensor, saved: Saved, gate: Gate, needs: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None]:
     """Gradients to the map and to the logits."""
-    how = layout(t)
+    how = memory_format_of(t)
     m, *kept = saved
     g, t, m = (x.contiguous(memory_format=how) for x in (g, t, m))
     # What is not needed is not written: any tensor may stand there.
@@ -81,7 +81,7 @@ def masked_backward(
 
 def recalibrated_forward(x: Tensor, f: Tensor, m: Tensor, relu: bool) -> tuple[Tensor, Tensor]:
     """The recalibrated map, and the logits."""
-    how = layout(x)
+    how = memory_format_of(x)
     x, f, m = (t.contiguous(memory_format=how) for t in (x, f, m))
     out = torch.empty_like(x, dtype=torch.promote_types(torch.promote_types(x.dtype, f.dtype), m.dtype))
     wide = torch.promote_types(out.dtype, torch.float32)
@@ -95,7 +95,7 @@ def recalibrated_backward(
     g: Tensor, f: Tensor, m: Tensor, y: Tensor | None, needs: Sequence[bool]
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """Gradients to x, f and the logits; y is the result where it went through a ReLU."""
-    how = layout(f)
+    how = memory_format_of(f)
     g, f, m = (t.contiguous(memory_format=how) for t in (g, f, m))
     # Without a ReLU the gradient to x is the gradient itself.
     own_x = needs[0] and y is not None

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from genolang.kernels.dispatch import CPU, FUSED
-from genolang.kernels.maps import layout
+from genolang.kernels.maps import memory_format_of
 from genolang.kernels.masking import cpu, launch
 from genolang.kernels.masking.gate import CHANNEL, SPATIAL, Gate
 
@@ -111,7 +111,7 @@ def _(
         return out, list(saved[_gives_logits(by, kind) :])
     wide = torch.promote_types(torch.promote_types(t.dtype, m.dtype), torch.float32)
     shape = {SPATIAL: t.shape[:2], CHANNEL: (t.shape[0], *t.shape[2:])}.get(kind)
-    out = torch.empty_like(t, dtype=torch.promote_types(t.dtype, m.dtype), memory_format=layout(t))
+    out = torch.empty_like(t, dtype=torch.promote_types(t.dtype, m.dtype), memory_format=memory_format_of(t))
     return out, [t.new_empty(shape, dtype=wide) for _ in range(1 + (kind == SPATIAL)) if shape is not None]
 
 
@@ -134,7 +134,7 @@ def _(
         found = cpu.masked_backward(g, t, tuple(saved), Gate(kind, residual, eps, sigmoid), needs)
         return [grad for grad in found if grad is not None]
     there = (x for x, need in zip((t, saved[0]), needs, strict=True) if need)
-    return [torch.empty_like(x, memory_format=layout(t)) for x in there]
+    return [torch.empty_like(x, memory_format=memory_format_of(t)) for x in there]
 
 
 @torch.library.custom_op("genolang::recalibrated", mutates_args=())
@@ -150,7 +150,7 @@ def _(x: Tensor, f: Tensor, m: Tensor, relu: bool, by: str) -> tuple[Tensor, lis
         y, kept = cpu.recalibrated_forward(x, f, m, relu)
         return y, [kept]
     wide = torch.promote_types(torch.promote_types(x.dtype, f.dtype), m.dtype)
-    return torch.empty_like(x, dtype=wide, memory_format=layout(x)), []
+    return torch.empty_like(x, dtype=wide, memory_format=memory_format_of(x)), []
 
 
 @torch.library.custom_op("genolang::recalibrated_backward", mutates_args=())
@@ -169,7 +169,7 @@ def _(
     if by == CPU:
         return [x for x in cpu.recalibrated_backward(g, f, kept, y, needs) if x is not None]
     there = (x for x, need in zip((g, f, kept), needs, strict=True) if need)
-    return [torch.empty_like(x, memory_format=layout(f)) for x in there]
+    return [torch.empty_like(x, memory_format=memory_format_of(f)) for x in there]
 
 
 def _remember_masked(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, list[Tensor]]) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from genolang.kernels.cpu.norms import by_statistics, follow, gradients, moments, takes
-from genolang.kernels.maps import layout
+from genolang.kernels.maps import memory_format_of
 from genolang.kernels.mixed_sum.norms import Norms
 
 aten = torch.ops.aten
@@ -24,7 +24,7 @@ LARGE = 2**17
 def forward(xs: Sequence[Tensor], weights: Tensor, norms: Norms) -> tuple[Tensor, Tensor, Tensor]:
     """The sum (B, C, H, W), and the means and reciprocal deviations (T, C) that it used."""
     wide = torch.promote_types(xs[0].dtype, torch.float32)
-    total = torch.zeros_like(xs[0], dtype=wide, memory_format=layout(xs[0]))
+    total = torch.zeros_like(xs[0], dtype=wide, memory_format=memory_format_of(xs[0]))
     means, rstds = [], []
     for index, (x, weight) in enumerate(zip(xs, weights.tolist(), strict=True)):
         if not norms.normalised[index]:
@@ -61,7 +61,7 @@ def backward(
 ) -> tuple[list[Tensor | None], Tensor]:
     """Gradients to the maps that need one, and to the weights."""
     means, rstds = statistics
-    grad = grad.contiguous(memory_format=layout(xs[0]))
+    grad = grad.contiguous(memory_format=memory_format_of(xs[0]))
     # The kernel for channels_last reads past strides: the affine weights must lie in a row.
     scales = weights.to(means.dtype)[:, None].repeat(1, means.shape[1])
     found: list[Tensor | None] = []

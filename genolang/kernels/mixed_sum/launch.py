@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from genolang.kernels.maps import layout, maps_like, on_device_of
+from genolang.kernels.maps import maps_like, memory_format_of, on_device_of
 from genolang.kernels.mixed_sum.norms import Norms
 from genolang.kernels.record import Configuration
 
@@ -36,7 +36,7 @@ CONFIGURATIONS = {
 
 def forward(xs: Sequence[Tensor], weights: Tensor, norms: Norms) -> tuple[Tensor, Tensor, Tensor]:
     """The sum (B, C, H, W), and the means and reciprocal deviations (T, C) that it used."""
-    how_laid = layout(xs[0])
+    how_laid = memory_format_of(xs[0])
     last, maps = how_laid == torch.channels_last, tuple(x.contiguous(memory_format=how_laid) for x in xs)
     sizes, name = _plan(maps[0], last, FORWARD_SLABS)
     out = torch.empty_like(maps[0])
@@ -74,7 +74,7 @@ def backward(
     needs: Sequence[bool],
 ) -> tuple[list[Tensor | None], Tensor]:
     """Gradients to the maps that need one (views of one buffer), and to the weights."""
-    how_laid = layout(xs[0])
+    how_laid = memory_format_of(xs[0])
     last, maps = how_laid == torch.channels_last, tuple(x.contiguous(memory_format=how_laid) for x in xs)
     grad = grad.contiguous(memory_format=how_laid)
     sizes, name = _plan(maps[0], last, BACKWARD_SLABS)

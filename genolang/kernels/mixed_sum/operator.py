@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from genolang.kernels import dispatch
-from genolang.kernels.maps import layout, maps_like
+from genolang.kernels.maps import maps_like, memory_format_of
 from genolang.kernels.mixed_sum import cpu, launch, reference
 from genolang.kernels.mixed_sum.norms import Norms
 from genolang.kernels.record import Kernel
@@ -67,7 +67,7 @@ def _shapes(xs: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     first = xs[0]
     wide = torch.promote_types(first.dtype, torch.float32)
     means = first.new_empty((len(xs), first.shape[1]), dtype=wide)
-    return torch.empty_like(first, memory_format=layout(first)), means, torch.empty_like(means)
+    return torch.empty_like(first, memory_format=memory_format_of(first)), means, torch.empty_like(means)
 
 
 def _traced(xs: Sequence[Tensor], weights: Tensor, norms: Norms, use: str) -> Tensor:

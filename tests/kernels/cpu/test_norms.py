@@ -10,7 +10,7 @@ from torch import Tensor
 from genolang.compiler.torch.layers import BatchNorm
 from genolang.kernels.cpu import norms
 from genolang.kernels.cpu.moments import Statistics
-from genolang.kernels.cpu.statistics import normalised
+from genolang.kernels.cpu.normalised import normalised
 from genolang.kernels.mixed_sum import mixed_sum
 
 Layer = Callable[..., Tensor]

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from genolang.search.statistics import correlation, welch
+from genolang.search.significance import correlation, welch
 
 A = [75.1, 74.8, 75.6, 75.3, 74.9, 75.2]
 B = [74.2, 75.0, 73.1, 74.6]
