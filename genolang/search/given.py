@@ -11,8 +11,7 @@ from genolang.lang import syntax as s
 from genolang.lang.parser import parse_expression
 from genolang.semantics.canonical import resolve
 from genolang.semantics.check import takes_text
-from genolang.semantics.modules import Module
-from genolang.semantics.values import DefinitionRef
+from genolang.semantics.modules import DefinitionRef, Module
 
 
 def with_given(item: s.Definition, module: Module, given: Mapping[str, Any]) -> s.Definition:

@@ -8,8 +8,7 @@ from typing import Any
 
 from genolang.lang import syntax as s
 from genolang.primitives import PRIMITIVES, Primitive
-from genolang.semantics.modules import Module, core_names
-from genolang.semantics.values import DefinitionRef
+from genolang.semantics.modules import DefinitionRef, Module, core_names
 
 Resolved = DefinitionRef | Primitive | None
 

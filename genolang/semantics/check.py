@@ -12,15 +12,15 @@ from genolang.lang import syntax as s
 from genolang.lang.limits import limit
 from genolang.lang.parser import parse_expression
 from genolang.primitives import MapType
-from genolang.semantics.builder import Builder, Scope
-from genolang.semantics.frames import Budget, Frame, Poisoned
-from genolang.semantics.modules import Module, load_module
+from genolang.semantics.expansion.builder import MapValue
+from genolang.semantics.expansion.errors import Poisoned
+from genolang.semantics.expansion.networks import NetworkBuilder
+from genolang.semantics.expansion.state import Budget
+from genolang.semantics.modules import DefinitionRef, Module, load_module
 from genolang.semantics.names import check_names
-from genolang.semantics.networks import NetworkBuilder
 from genolang.semantics.program import Block, Program
 from genolang.semantics.reach import reach, searching
 from genolang.semantics.sections import names_networks, read_section
-from genolang.semantics.values import DefinitionRef, MapValue
 
 
 class Checked:
@@ -185,12 +185,9 @@ def _try_alone(
 def _try(module: Module, ref: DefinitionRef, type: MapType, budget: Budget) -> NetworkBuilder:
     """An attention module put to a map by itself; diagnostics gather in the builder's expansion."""
     builder = NetworkBuilder(module, searching=searching(module, ref), budget=budget)
-    own = Builder(ref.name)
     span = ref.syntax.name.span
-    frame = Frame("", module, own, Scope(), {}, (), None, None)
-    x = own.input(type, span)
     try:
-        block = builder.applier.block(ref, {}, {"x": x}, frame, span)
+        block = builder.block(ref, {}, [type])
         if block.output_type != type:
             raise fail("G301", f"the attention module `{ref.name}` turns {type} into"
                        f" {block.output_type}", span, help="attention keeps the shape of its map;"
@@ -275,8 +272,7 @@ def _value(builder: NetworkBuilder, ref: DefinitionRef, key: str, value: Any) ->
     expr = parse_expression(source)
     if isinstance(expr, s.Name) and takes_text(ref, key):
         return expr.id
-    frame = Frame(ref.name, ref.module, Builder(ref.name), Scope(), {}, (), None, None)
-    found = builder.applier.evaluate(expr, frame)
+    found = builder.frame(ref.module, ref.name).evaluate(expr)
     if isinstance(found, MapValue):
         raise fail("G205", f"`{key}` cannot be a feature map")
     return found

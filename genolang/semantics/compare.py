@@ -13,9 +13,8 @@ from genolang.lang.printer import print_expression
 from genolang.records import record
 from genolang.semantics.canonical import canonical
 from genolang.semantics.edges import input_names, spell_out
-from genolang.semantics.modules import Module
+from genolang.semantics.modules import DefinitionRef, Module
 from genolang.semantics.sections import search_settings, train_settings
-from genolang.semantics.values import DefinitionRef
 
 T = TypeVar("T")
 N = TypeVar("N", bound=s.Node)

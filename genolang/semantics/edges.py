@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from genolang.diagnostics import Diagnostic, GenoError, did_you_mean, fail
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit, limit_note
-from genolang.semantics.values import DefinitionRef
+from genolang.semantics.modules import DefinitionRef
 
 STARTS = ("earlier", "inputs", "nodes")
 ENDS = ("each", "later", "nodes")

@@ -7,9 +7,8 @@ import re
 
 from genolang.primitives import PRIMITIVES, Primitive
 from genolang.records import record
-from genolang.semantics.modules import library_module, library_names
+from genolang.semantics.modules import DefinitionRef, library_module, library_names
 from genolang.semantics.signatures import definition_signature, primitive_signature
-from genolang.semantics.values import DefinitionRef
 
 # The place of an expression leaves out the round brackets around it.
 _CLOSING = re.compile(r"(?:\s*\))*")

@@ -14,7 +14,6 @@ from genolang.lang.limits import limit, limit_note
 from genolang.lang.parser import parse
 from genolang.lang.reading import read_plain
 from genolang.primitives import PRIMITIVES
-from genolang.semantics.values import DefinitionRef
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -27,6 +26,26 @@ RESERVED = frozenset(
     "x C H W searching true false earlier inputs nodes each later core repeat".split()
 )
 _PATTERN_WORDS = frozenset(("earlier", "inputs", "nodes", "each", "later"))
+
+
+class DefinitionRef:
+    """A definition and the file whose names it sees; compared by identity."""
+
+    __slots__ = ("kind", "map_params", "module", "name", "syntax", "value_params")
+
+    def __init__(self, definition: syntax.Definition, module: Module) -> None:
+        self.syntax = definition
+        self.module = module
+        self.name = definition.name.id
+        self.kind = definition.kind
+        maps = [p.name for p in definition.params if is_map_param(p, definition.kind)]
+        # The feature maps it takes: `x` for operations, undefaulted parameters for a cell.
+        self.map_params = ["x", *maps] if self.kind in ("op", "attention") else maps
+        self.value_params = [p for p in definition.params if not is_map_param(p, self.kind)]
+
+
+def is_map_param(param: syntax.Param, kind: str) -> bool:
+    return param.kind == "map" or (kind == "cell" and param.default is None and param.kind is None)
 
 
 class Module:

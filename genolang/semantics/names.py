@@ -10,10 +10,9 @@ from genolang.diagnostics import Diagnostic, Label, Span, did_you_mean
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit
 from genolang.primitives import PRIMITIVES
-from genolang.semantics.arithmetic import NUMERIC_FUNCTIONS
 from genolang.semantics.edges import check_edges
-from genolang.semantics.modules import RESERVED, Module, core_names
-from genolang.semantics.values import DefinitionRef, is_map_param
+from genolang.semantics.expansion.arithmetic import NUMERIC_FUNCTIONS
+from genolang.semantics.modules import RESERVED, DefinitionRef, Module, core_names, is_map_param
 
 _PATTERNS = frozenset(("earlier", "inputs", "nodes", "each", "later"))
 _WORDS = frozenset(

@@ -7,8 +7,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from genolang.lang import syntax as s
-from genolang.semantics.modules import Module
-from genolang.semantics.values import DefinitionRef
+from genolang.semantics.modules import DefinitionRef, Module
 
 # The names of what a class of nodes is made of: all but the span.
 _PARTS: dict[type, list[str]] = {}

@@ -7,11 +7,10 @@ from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, did_you_mean, fail
 from genolang.lang import syntax as s
-from genolang.semantics.modules import Module
+from genolang.semantics.modules import DefinitionRef, Module
 from genolang.semantics.reach import reach
 from genolang.semantics.sections import search_settings, settings_of
 from genolang.semantics.settings import NetworkChoice, TrainSettings, crop_size
-from genolang.semantics.values import DefinitionRef
 
 
 def check_recipes(

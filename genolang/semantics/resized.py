@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from genolang.diagnostics import Diagnostic, GenoError, Label, Span
-from genolang.semantics.networks import NetworkBuilder
+from genolang.semantics.expansion.networks import NetworkBuilder
 from genolang.semantics.program import Block, BlockNode, Program
 
 Size = tuple[int, int]

@@ -12,7 +12,7 @@ from genolang.lang.limits import LIMITS
 from genolang.lang.parser import parse
 from genolang.lang.syntax import Section
 from genolang.primitives import PRIMITIVES
-from genolang.semantics.expand import MAX_DEPTH
+from genolang.semantics.expansion.definitions import MAX_DEPTH
 from genolang.semantics.modules import MAX_IMPORTS
 from genolang.semantics.sections import SEARCH, TRAIN, read_section
 from genolang.semantics.settings import SearchSettings, TrainSettings

@@ -7,7 +7,7 @@ from genolang.cli.drawing.picture import Edge, EdgeKind, Node, Picture, short
 from genolang.lang import syntax as s
 from genolang.lang.printer import print_expression
 from genolang.semantics.edges import input_names, spell_out
-from genolang.semantics.values import DefinitionRef
+from genolang.semantics.modules import DefinitionRef
 
 MAX_OPTIONS = 24
 

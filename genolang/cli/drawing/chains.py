@@ -11,8 +11,8 @@ from genolang.cli.drawing.picture import Direction, Edge, Group, Line, Node, Pic
 from genolang.lang import syntax as s
 from genolang.lang.printer import print_expression
 from genolang.primitives import PRIMITIVES, MapType
+from genolang.semantics.modules import DefinitionRef
 from genolang.semantics.program import BlockNode, Path, Program
-from genolang.semantics.values import DefinitionRef
 
 Statement = s.Part | s.Cells | s.Auxiliary
 # A body of more parts than this is one box: nobody could read it as many.

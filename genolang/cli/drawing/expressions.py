@@ -9,8 +9,7 @@ from typing import Any
 from genolang.cli.drawing.picture import Line, LineKind, short
 from genolang.lang import syntax as s
 from genolang.lang.printer import print_expression
-from genolang.semantics.modules import Module
-from genolang.semantics.values import DefinitionRef
+from genolang.semantics.modules import DefinitionRef, Module
 
 MAX_LINES = 8
 # Layers that only regularise training say nothing about a cell's form.

@@ -13,12 +13,12 @@ from genolang.cli.drawing.picture import Picture
 from genolang.diagnostics import GenoError, Source, did_you_mean, fail
 from genolang.lang.parser import parse_expression
 from genolang.primitives import MapType
-from genolang.semantics.builder import Builder, Scope
 from genolang.semantics.check import TRIAL, Checked, expand_network, is_complete
-from genolang.semantics.frames import Frame, Poisoned
-from genolang.semantics.networks import NetworkBuilder
+from genolang.semantics.expansion.errors import Poisoned
+from genolang.semantics.expansion.networks import NetworkBuilder
+from genolang.semantics.expansion.values import Op, describe
+from genolang.semantics.modules import DefinitionRef
 from genolang.semantics.program import Program
-from genolang.semantics.values import DefinitionRef, NetworkValue, describe, is_op
 
 
 def gather(
@@ -110,18 +110,16 @@ class _Gatherer:
     def expression(self, text: str, ref: DefinitionRef | None = None) -> Picture:
         """An operation put to a map, and what it becomes there."""
         builder = NetworkBuilder(self.module, searching=False)
-        own = Builder(text)
-        module = ref.module if ref is not None else self.module
-        frame = Frame("", module, own, Scope(), {}, (), None, None)
+        frame = builder.frame(ref.module if ref is not None else self.module, text)
         expr = parse_expression(Source("--only", text))
         try:
-            op = builder.applier.evaluate(expr, frame)
-            if isinstance(op, NetworkValue) or not is_op(op):
+            op = frame.evaluate(expr)
+            if not isinstance(op, Op):
                 known = sorted(self.module.visible())
                 raise fail("G205", f"`--only` draws a cell, a network or an operation, not {describe(op)}",
                            expr.span, help=did_you_mean(text, known))  # fmt: skip
-            x = own.input(self.shape, expr.span)
-            block = own.finish([builder.applier.apply(op, x, frame, expr.span)])
+            x = frame.builder.input(self.shape, expr.span)
+            block = frame.builder.finish([frame.apply(op, x)])
         except Poisoned:
             raise GenoError(builder.expansion.diagnostics) from None
         if len(block.nodes) == 2 and block.nodes[1].body is not None:

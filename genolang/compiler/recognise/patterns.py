@@ -14,11 +14,8 @@ from genolang.compiler.recognise.matching import Form, Match, matches
 from genolang.diagnostics import GenoError, Source
 from genolang.lang import syntax as s
 from genolang.primitives import MapType
-from genolang.semantics.builder import Builder, Scope
-from genolang.semantics.frames import Frame
-from genolang.semantics.modules import load_module
-from genolang.semantics.networks import NetworkBuilder
-from genolang.semantics.values import DefinitionRef
+from genolang.semantics.expansion.networks import NetworkBuilder
+from genolang.semantics.modules import DefinitionRef, load_module
 
 # What a pattern is first expanded for: maps of one shape, whose sizes differ.
 _SHAPE = MapType(6, 5, 4)
@@ -160,13 +157,8 @@ def _expanded(
 ) -> Graph | str:
     """A pattern's graph for maps of some shapes, or why it does not take them."""
     ref = _definition(name, text)
-    span = ref.syntax.name.span
-    applier = NetworkBuilder(ref.module, searching=False).applier
-    own = Builder(name)
-    inputs = {p: own.input(t, span) for p, t in zip(ref.map_params, types, strict=True)}
-    frame = Frame("", ref.module, own, Scope(), {}, (), None, None)
     try:
-        block = applier.block(ref, dict(values), inputs, frame, span)
+        block = NetworkBuilder(ref.module, searching=False).block(ref, dict(values), types)
     except GenoError as error:
         return error.diagnostics[0].message
     return flatten(build_graph(block))

@@ -12,8 +12,7 @@ from genolang.lang.printer import print_expression
 from genolang.primitives import Primitive
 from genolang.semantics.canonical import canonical, resolve
 from genolang.semantics.edges import input_names, spell_out
-from genolang.semantics.modules import Module
-from genolang.semantics.values import DefinitionRef
+from genolang.semantics.modules import DefinitionRef, Module
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,38 +4,25 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from genolang.diagnostics import GenoError, Label, did_you_mean
 from genolang.lang import syntax as s
-from genolang.primitives import PRIMITIVES, ShapeProblem, broadcast
-from genolang.semantics.arithmetic import whole
+from genolang.primitives import ShapeProblem, broadcast
 from genolang.semantics.edges import input_names, spell_out
-from genolang.semantics.frames import POISON, Frame, Poisoned, history, problem
+from genolang.semantics.expansion.arithmetic import whole
+from genolang.semantics.expansion.builder import MapValue
+from genolang.semantics.expansion.errors import POISON, Poisoned, history, problem
+from genolang.semantics.expansion.frames import Frame
+from genolang.semantics.expansion.layers import named_layer
+from genolang.semantics.expansion.values import Op, describe, is_movable, on_edge
+from genolang.semantics.modules import DefinitionRef
 from genolang.semantics.program import BlockNode, CellSpace, Decision, SpaceEdge, open_decisions
-from genolang.semantics.values import (
-    DefinitionRef,
-    MapValue,
-    Op,
-    PrimitiveOp,
-    describe,
-    is_movable,
-    is_op,
-    on_edge,
-)
-
-if TYPE_CHECKING:
-    from genolang.semantics.apply import Applier
-
 
 
 class CellBody:
     """The graph part of a definition's body, expanded when its `nodes` line is reached."""
 
-    def __init__(
-        self, applier: Applier, ref: DefinitionRef, body: tuple[s.Statement, ...], frame: Frame
-    ) -> None:
-        self.applier = applier
+    def __init__(self, ref: DefinitionRef, body: tuple[s.Statement, ...], frame: Frame) -> None:
         self.ref = ref
         self.frame = frame
         self.edges = [e for st in body if isinstance(st, s.Edges) for e in st.edges]
@@ -66,7 +53,7 @@ class CellBody:
             except GenoError as error:
                 if self.ref.module.source.library:
                     raise
-                self.applier.expansion.report(error)
+                self.frame.expansion.report(error)
                 failed = True
             except Poisoned:
                 failed = True
@@ -90,15 +77,12 @@ class CellBody:
     ) -> tuple[MapValue, tuple[Decision, ...]]:
         frame = scope.under(start, edge=(start, end))
         op = self.operation(edge, frame)
-        if not is_op(op):
-            raise problem(frame, "G205", f"an edge holds an operation, not {describe(op)}",
-                          edge.operation.span)  # fmt: skip
         value = self.frame.names.get(start, self.frame.main if start == "x" else None)
         if value is POISON or value is None:
             raise Poisoned
         assert isinstance(value, MapValue)
         before = len(frame.builder.nodes)
-        result = self.applier.apply(op, value, frame, edge.span)
+        result = frame.apply(op, value)
         return result, self.decisions(frame.builder.nodes[before:], (start, end))
 
     def decisions(self, nodes: list[BlockNode], edge: tuple[str, str]) -> tuple[Decision, ...]:
@@ -109,21 +93,23 @@ class CellBody:
         made = open_decisions(nodes)
         if not made:
             return made
-        sets = self.applier.expansion.sets
-        here = id(self.ref.module.source)
+        here, name = id(self.ref.module.source), self.ref.name
+        placed = [(self.frame.expansion.decisions.place(decision), decision) for decision in made]
         found = [
-            (place.way, decision) for decision in made
-            for place in (sets[decision.key].places[decision.row],)
-            if place.edge == edge and place.definition == self.ref.name and place.way[0].source == here
+            (place.way, decision) for place, decision in placed
+            if place.edge == edge and place.definition == name and place.way[0].source == here
         ]  # fmt: skip
         return tuple(decision for _, decision in sorted(found))
 
-    def operation(self, edge: s.Edge, frame: Frame) -> Any:
+    def operation(self, edge: s.Edge, frame: Frame) -> Op:
         known = self.operations.get(id(edge))
         if known is not None:
             assert frame.edge is not None
             return on_edge(known, frame.edge)
-        op = self.applier.evaluate(edge.operation, frame)
+        op = frame.evaluate(edge.operation)
+        if not isinstance(op, Op):
+            raise problem(frame, "G205", f"an edge holds an operation, not {describe(op)}",
+                          edge.operation.span)  # fmt: skip
         if is_movable(op, frame.home, frame.edge):
             self.operations[id(edge)] = op
         return op
@@ -145,14 +131,13 @@ class CellBody:
                         history(maps[0]), history(value)],
                 help="give every edge from a larger map a stride: `operation(stride=2)`",
             )  # fmt: skip
-        add = PrimitiveOp(PRIMITIVES["add"], (), name.span)
-        return self.applier.apply_primitive(add, maps, self.frame, name.span)
+        return named_layer("add", maps, self.frame, name.span)
 
     def record(self, space: list[SpaceEdge], nodes: list[str]) -> None:
         """What a search may do with this cell's edges."""
         keep = rank_by = None
         if self.keep is not None:
-            keep = whole(self.applier.evaluate(self.keep.count, self.frame), self.keep.count.span, self.frame)
+            keep = whole(self.frame.evaluate(self.keep.count), self.keep.count.span, self.frame)
             names = {d.key: d.key.split(".", 1)[1] for edge in space for d in edge.decisions}
             rank_by = next((k for k, n in names.items() if n == self.keep.choice.id), None)
             if rank_by is None:
@@ -171,7 +156,7 @@ class CellBody:
                         f"{keep} edges cannot be kept of the {count} that lead into `{node}`", self.keep.span,
                         help="keep fewer, or let more edges with the choice lead into the node",
                     )  # fmt: skip
-        cells = self.applier.expansion.cells
+        cells = self.frame.expansion.cells
         before = cells.get(self.ref)
         if before is not None:
             # Instances of a cell may read different words of an edge: `if stride == 1 then a else b`.

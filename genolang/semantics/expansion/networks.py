@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from genolang.diagnostics import Diagnostic, GenoError, Span, did_you_mean, fail
+from genolang.diagnostics import GenoError, Span, did_you_mean, fail
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit, limit_note
-from genolang.primitives import MapType
-from genolang.semantics.apply import Applier
-from genolang.semantics.arguments import bind_definition, complete
-from genolang.semantics.arithmetic import whole
-from genolang.semantics.builder import Builder, Scope
-from genolang.semantics.dense import IMAGE, answers_every_pixel
-from genolang.semantics.frames import Budget, Expansion, Frame, Poisoned, Use, history, problem
-from genolang.semantics.modules import Module
-from genolang.semantics.program import Block, Origin, Program
-from genolang.semantics.reach import names_of, slots
-from genolang.semantics.slots import begin_network, begin_stage, check_plugs, read_plugs
-from genolang.semantics.values import (
+from genolang.primitives import PRIMITIVES, MapType
+from genolang.semantics.expansion.arguments import bind_primitive, complete
+from genolang.semantics.expansion.arithmetic import whole
+from genolang.semantics.expansion.builder import Builder, MapValue, Scope
+from genolang.semantics.expansion.definitions import (
+    assign,
+    bind_params,
+    block_of,
+    expand_in_place,
+    require,
+)
+from genolang.semantics.expansion.dense import IMAGE, answers_every_pixel
+from genolang.semantics.expansion.errors import Poisoned, Use, history, problem
+from genolang.semantics.expansion.frames import Frame
+from genolang.semantics.expansion.rules import RULES
+from genolang.semantics.expansion.slots import begin_network, begin_stage, check_plugs, read_plugs
+from genolang.semantics.expansion.state import Budget, Expansion
+from genolang.semantics.expansion.values import (
     DefinedOp,
-    DefinitionRef,
-    MapValue,
     NetworkValue,
     Op,
     PipeOp,
     PrimitiveOp,
     describe,
     is_number,
-    is_op,
 )
+from genolang.semantics.modules import DefinitionRef, Module
+from genolang.semantics.program import Block, Origin, Program
+from genolang.semantics.reach import names_of, slots
 
 MAX_ALIASES = 20
 
@@ -48,8 +54,7 @@ class NetworkBuilder:
         required of the whole network is not looked at then."""
         self.module = module
         self.image = image
-        self.expansion = Expansion(searching=searching, closed=closed, budget=budget)
-        self.applier = Applier(self.expansion)
+        self.expansion = Expansion(RULES, searching=searching, closed=closed, budget=budget)
 
     def build(self, ref: DefinitionRef, given: Mapping[str, Any], span: Span) -> Program | None:
         """The expanded network, or None where diagnostics say why there is none."""
@@ -66,8 +71,16 @@ class NetworkBuilder:
             self.expansion.report(self.expansion.too_deep(span))
         return None
 
-    def frame(self, ref: DefinitionRef) -> Frame:
-        return Frame(ref.name, ref.module, Builder(ref.name), Scope(), {}, (), None, None)
+    def frame(self, module: Module, name: str) -> Frame:
+        """A frame for text that is called so and sees a file's names, with a block of its own to build."""
+        return Frame(self.expansion, name, module, Builder(name), Scope(), {})
+
+    def block(self, ref: DefinitionRef, given: Mapping[str, Any], types: Sequence[MapType]) -> Block:
+        """A definition by itself at maps of these types."""
+        frame, span = self.frame(ref.module, ref.name), ref.syntax.name.span
+        inputs = {name: frame.builder.input(type, span)
+                  for name, type in zip(ref.map_params, types, strict=True)}  # fmt: skip
+        return block_of(ref, dict(given), inputs, frame, span)
 
     def resolve(
         self, ref: DefinitionRef, given: dict[str, Any], span: Span
@@ -77,25 +90,22 @@ class NetworkBuilder:
             body = ref.syntax.body
             if isinstance(body, tuple):
                 return ref, given
-            frame = self.frame(ref)
+            frame = self.frame(ref.module, ref.name)
             own = {p.name for p in ref.value_params}
-            self.applier.bind_params(ref, {k: v for k, v in given.items() if k in own}, frame, span)
-            read_plugs(self.applier, ref, frame)
-            target = self.applier.evaluate(body, frame)
+            bind_params(ref, {k: v for k, v in given.items() if k in own}, frame, span)
+            read_plugs(ref, frame)
+            target = frame.evaluate(body)
             if not isinstance(target, NetworkValue):
                 raise problem(frame, "G205", f"a network is another network, not {describe(target)}",
                               body.span, help="or write it in braces")  # fmt: skip
-            rest = [(k, v, None) for k, v in given.items() if k not in own]
-            bound = dict(target.args)
-            bound |= dict(bind_definition(self.applier, target.ref, (), rest, span, frame)
-                          if _known(target.ref, rest) else {k: v for k, v, _ in rest})  # fmt: skip
-            ref, given = target.ref, bound
+            more = {name: value for name, value in given.items() if name not in own}
+            ref, given = target.ref, dict(target.args) | more
         raise fail("G210", f"the network `{ref.name}` stands for itself", span)
 
     def expand(
         self, name: str, ref: DefinitionRef, given: dict[str, Any], span: Span
     ) -> Program | None:
-        frame = self.frame(ref)
+        frame = self.frame(ref.module, ref.name)
         if ref.module is not self.module:
             frame.uses = (Use(name, span),)
         params = [p.name for p in ref.value_params]
@@ -105,23 +115,15 @@ class NetworkBuilder:
                     frame, "G202", f"the network `{name}` has no parameter `{key}`", span,
                     help=did_you_mean(key, params) or f"it has {', '.join(params) or 'none'}",
                 )  # fmt: skip
-        self.applier.bind_params(ref, given, frame, span)
-        begin_network(self.expansion.plugs, frame)
-        run = _NetworkRun(self.applier, ref, frame, self.image)
+        bind_params(ref, given, frame, span)
+        begin_network(frame)
+        run = _NetworkRun(ref, frame, self.image)
         return run.finish(name, self.expansion) if run.statements() else None
 
 
-def _known(ref: DefinitionRef, rest: list[Any]) -> bool:
-    names = {p.name for p in ref.value_params}
-    return isinstance(ref.syntax.body, tuple) is False and all(k in names for k, _, _ in rest)
-
-
 class _NetworkRun:
-    def __init__(
-        self, applier: Applier, ref: DefinitionRef, frame: Frame, image: tuple[int, int] | None
-    ) -> None:
+    def __init__(self, ref: DefinitionRef, frame: Frame, image: tuple[int, int] | None) -> None:
         self.image = image
-        self.applier = applier
         self.ref = ref
         self.frame = frame
         self.current: MapValue | None = None
@@ -143,7 +145,7 @@ class _NetworkRun:
             except GenoError as error:
                 if self.ref.module.source.library:
                     raise
-                self.applier.expansion.report(error)
+                self.frame.expansion.report(error)
                 if not isinstance(statement, s.Auxiliary):
                     return False
             except Poisoned:
@@ -159,9 +161,9 @@ class _NetworkRun:
             case s.Auxiliary():
                 self.add_auxiliary(statement)
             case s.Assign():
-                self.applier.assign(statement, self.frame)
+                assign(statement, self.frame)
             case s.Require() if self.is_known(statement):
-                self.applier.require(statement, self.frame, {})
+                require(statement, self.frame, {})
             case s.Require():
                 self.waiting.append(statement)
 
@@ -173,28 +175,27 @@ class _NetworkRun:
         if statement.keyword == "input":
             return self.set_input(statement)
         current = self.need_input(statement.span)
-        op = self.applier.evaluate(statement.value, self.frame)
-        if not is_op(op):
+        op = self.frame.evaluate(statement.value)
+        if not isinstance(op, Op):
             raise problem(self.frame, "G205", f"`{statement.keyword}` holds an operation, not {describe(op)}",
                           statement.value.span)  # fmt: skip
         if statement.keyword == "stages":
-            return self.place_stages(op, statement.value.span)
+            return self.place_stages(op)
         frame = self.frame.under(statement.keyword)
-        self.current = self.applier.apply(op, current, frame, statement.value.span)
+        self.current = frame.apply(op, current)
         if statement.keyword == "stem":
             self.stems.append(self.current)
         return None
 
-    def place_stages(self, op: Op, span: Span) -> None:
+    def place_stages(self, op: Op) -> None:
         """One stage after the other: each step of the pipeline is one."""
-        plugs = self.applier.expansion.plugs
         for stage in op.stages if isinstance(op, PipeOp) else (op,):
             self.stages += 1
             frame = self.frame.under(f"stage{self.stages}")
-            begin_stage(plugs, self.stages, frame)
+            begin_stage(self.stages, frame)
             assert self.current is not None
-            self.current = self.applier.apply(stage, self.current, frame, span)
-        plugs.stage = 0
+            self.current = frame.apply(stage, self.current)
+        self.frame.expansion.plugs.stage = 0
 
     def set_input(self, statement: s.Part) -> None:
         expr = statement.value
@@ -202,13 +203,10 @@ class _NetworkRun:
         if not is_image:
             raise problem(self.frame, "G410", "the input of a network is an image", expr.span,
                           help="write `input image(3, 32, 32)`: channels, height, width")  # fmt: skip
-        from genolang.primitives import PRIMITIVES
-        from genolang.semantics.arguments import bind_primitive
-
         assert isinstance(expr, s.Call)
-        image = PrimitiveOp(PRIMITIVES["image"], (), expr.span)
-        _, bound = bind_primitive(self.applier, image, expr, self.frame)
-        attrs = complete(PrimitiveOp(PRIMITIVES["image"], bound, expr.span), expr.span, self.frame)
+        image = PRIMITIVES["image"]
+        _, bound = bind_primitive(PrimitiveOp(expr.span, image, ()), expr, self.frame)
+        attrs = complete(PrimitiveOp(expr.span, image, bound), self.frame)
         self.input = MapType(attrs["channels"], *(self.image or (attrs["height"], attrs["width"])))
         self.current = self.frame.builder.input(self.input, statement.span)
         self.frame.names.setdefault(IMAGE, self.current)
@@ -223,7 +221,7 @@ class _NetworkRun:
 
     def place_cells(self, statement: s.Cells) -> None:
         current = self.need_input(statement.span)
-        count = whole(self.applier.evaluate(statement.count, self.frame), statement.count.span, self.frame)
+        count = whole(self.frame.evaluate(statement.count), statement.count.span, self.frame)
         if count > limit("cells"):
             raise problem(self.frame, "G507", f"a network has at most {limit('cells')} cells, not {count}",
                           statement.count.span, notes=(limit_note("cells"),))  # fmt: skip
@@ -249,10 +247,10 @@ class _NetworkRun:
     ) -> MapValue:
         ref, given = op.ref, dict(op.args)
         inputs = dict(zip(ref.map_params, maps, strict=True))
-        if self.applier.expansion.plugs.concerns(op):
+        if self.frame.expansion.plugs.concerns(op):
             scope = Scope((*frame.scope.path, str(index)))
-            return self.applier.in_place(ref, given, inputs, self.frame, scope, placed.value.span)
-        block = self.applier.block(ref, given, inputs, self.frame, placed.value.span)
+            return expand_in_place(ref, given, inputs, self.frame, scope, placed.value.span)
+        block = block_of(ref, given, inputs, self.frame, placed.value.span)
         if block.nodes[block.outputs[0]].kind == "input":
             return maps[block.outputs[0]]
         path = (*frame.scope.path, str(index)) if block.weighted else ()
@@ -272,7 +270,7 @@ class _NetworkRun:
                 last = placed
                 special[self.position(placed.at, count)] = placed
             elif placed is not default:
-                if last is None or not is_number(self.applier.evaluate(placed.value, self.frame)):
+                if last is None or not is_number(self.frame.evaluate(placed.value)):
                     raise problem(
                         self.frame, "G413", "every cell but the first says where it stands", placed.span,
                         help="write `reduction at 1/3, 2/3`",
@@ -282,7 +280,7 @@ class _NetworkRun:
 
     def position(self, expr: s.Expr, count: int) -> int:
         """A share of the depth, or a whole number counted from 0; rounded down."""
-        value = self.applier.evaluate(expr, self.frame)
+        value = self.frame.evaluate(expr)
         if not is_number(value):
             raise problem(self.frame, "G205", f"a position is a number, not {describe(value)}", expr.span)
         index = value if isinstance(value, int) and not isinstance(value, bool) else math.floor(value * count)
@@ -294,9 +292,7 @@ class _NetworkRun:
     def cell(self, placed: s.Placed, names: dict[str, Any]) -> DefinedOp:
         """The placed cell with its arguments; what it is given holds for the cells after it, and a
         parameter that is not given takes the value its name has here."""
-        frame = Frame(self.frame.definition, self.frame.module, self.frame.builder, self.frame.scope,
-                      names, self.frame.uses, None, None)  # fmt: skip
-        op = self.applier.evaluate(placed.value, frame)
+        op = replace(self.frame, names=names, defaults=None).evaluate(placed.value)
         if not isinstance(op, DefinedOp):
             raise problem(self.frame, "G205", f"`cells` places cells, not {describe(op)}", placed.value.span)
         if any(isinstance(value, MapValue) for _, value in op.args):
@@ -305,23 +301,23 @@ class _NetworkRun:
         names.update(op.args)
         params = [p.name for p in op.ref.value_params]
         given = {p: names[p] for p in params if p in names and not isinstance(names[p], MapValue)}
-        return DefinedOp(op.ref, tuple(given.items()), op.span)
+        return DefinedOp(op.span, op.ref, tuple(given.items()))
 
     # Heads
 
     def add_auxiliary(self, statement: s.Auxiliary) -> None:
-        if statement.when is not None and not self.applier.condition(statement.when, self.frame):
+        if statement.when is not None and not self.frame.condition(statement.when):
             return
         if not self.cells:
             raise problem(self.frame, "G413", "an auxiliary head stands after the cells", statement.span)
         source = self.cells[self.position(statement.at, len(self.cells))]
-        op = self.applier.evaluate(statement.value, self.frame)
-        weight = self.applier.evaluate(statement.weight, self.frame)
-        if not is_op(op) or not is_number(weight):
+        op = self.frame.evaluate(statement.value)
+        weight = self.frame.evaluate(statement.weight)
+        if not isinstance(op, Op) or not is_number(weight):
             raise problem(self.frame, "G205", "an auxiliary head is an operation with a number as weight",
                           statement.span)  # fmt: skip
         frame = self.frame.under("auxiliary")
-        self.auxiliary = self.applier.apply(op, source, frame, statement.value.span)
+        self.auxiliary = frame.apply(op, source)
         self.weight = float(weight)
 
     def finish(self, name: str, expansion: Expansion) -> Program | None:
@@ -339,7 +335,7 @@ class _NetworkRun:
         assert self.input is not None
         block = self.frame.builder.finish(outputs)
         arguments = {k: v for k, v in self.frame.names.items() if isinstance(v, (int, float, str))}
-        program = Program(name, block, self.input, current.type, self.weight, expansion.choices(),
+        program = Program(name, block, self.input, current.type, self.weight, expansion.decisions.choices(),
                           tuple(expansion.cells.values()), arguments, expansion.plugs.used(),
                           self.stages)  # fmt: skip
         if program.params > limit("parameters"):
@@ -356,8 +352,6 @@ class _NetworkRun:
         known = {"params": program.params, "macs": program.block.macs[0]}
         for statement in self.waiting:
             try:
-                self.applier.require(statement, self.frame, known)
+                require(statement, self.frame, known)
             except GenoError as error:
-                self.applier.expansion.report(error)
-
-__all__ = ["Diagnostic", "NetworkBuilder"]
+                self.frame.expansion.report(error)

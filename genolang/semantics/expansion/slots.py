@@ -7,41 +7,31 @@ told from every other and the slots of a stage can share weights and hand on sta
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from genolang.diagnostics import GenoError, Label, Span, did_you_mean
-from genolang.primitives import PRIMITIVES
-from genolang.semantics.arithmetic import whole
-from genolang.semantics.frames import Frame, Use, history, problem
-from genolang.semantics.plugs import OFF, ON, SHARING, Plug, Plugs
+from genolang.diagnostics import GenoError, Label, did_you_mean
+from genolang.semantics.expansion.arithmetic import whole
+from genolang.semantics.expansion.builder import MapValue
+from genolang.semantics.expansion.errors import Use, history, problem
+from genolang.semantics.expansion.frames import Frame
+from genolang.semantics.expansion.layers import zero_state
+from genolang.semantics.expansion.plugs import OFF, ON, SHARING, Plug, Plugs
+from genolang.semantics.expansion.values import Op, SharedOp, SlotOp, describe
+from genolang.semantics.modules import DefinitionRef
 from genolang.semantics.program import Mix
-from genolang.semantics.values import (
-    DefinitionRef,
-    MapValue,
-    Op,
-    PrimitiveOp,
-    SharedOp,
-    SlotOp,
-    describe,
-    is_op,
-)
-
-if TYPE_CHECKING:
-    from genolang.semantics.apply import Applier
 
 
-def read_plugs(applier: Applier, ref: DefinitionRef, frame: Frame) -> None:
+def read_plugs(ref: DefinitionRef, frame: Frame) -> None:
     """Take up what a network's `with` clauses say; the outermost network's word stands."""
-    plugs = applier.expansion.plugs
+    plugs = frame.expansion.plugs
     for syntax in ref.syntax.plugs:
         slot = syntax.slot.id
-        if slot in plugs.by_slot and plugs.by_slot[slot].frame is not frame:
+        if slot in plugs.by_slot and plugs.by_slot[slot].site is not frame:
             continue
         if slot in plugs.by_slot:
             raise problem(frame, "G412", f"two modules are plugged into the slot `{slot}`", syntax.span,
                           labels=[Label(plugs.by_slot[slot].syntax.span, "first here")])  # fmt: skip
-        op = applier.evaluate(syntax.module, frame)
-        if not is_op(op):
+        op = frame.evaluate(syntax.module)
+        if not isinstance(op, Op):
             raise problem(frame, "G205", f"a module is plugged in, not {describe(op)}", syntax.module.span)
         shared = syntax.shared.id if syntax.shared is not None else "block"
         if shared not in SHARING:
@@ -49,24 +39,24 @@ def read_plugs(applier: Applier, ref: DefinitionRef, frame: Frame) -> None:
             message = f"a module is shared per block, stage or network, not per `{shared}`"
             raise problem(frame, "G205", message, syntax.shared.span,
                           help=did_you_mean(shared, SHARING))  # fmt: skip
-        plugs.by_slot[slot] = _placed(applier, Plug(syntax, op, frame, shared, "all"))
+        plugs.by_slot[slot] = _placed(Plug(syntax, op, frame, shared, "all"), frame)
 
 
-def _placed(applier: Applier, plug: Plug) -> Plug:
-    where, frame = plug.syntax.where, plug.frame
+def _placed(plug: Plug, frame: Frame) -> Plug:
+    where = plug.syntax.where
     if where is None:
         return plug
     plug.kind = where.kind
     if where.kind == "every":
         assert where.value is not None
-        period = whole(applier.evaluate(where.value, frame), where.value.span, frame, minimum=1)
+        period = whole(frame.evaluate(where.value), where.value.span, frame, minimum=1)
         start = 0
         if where.start is not None:
-            start = whole(applier.evaluate(where.start, frame), where.start.span, frame, minimum=0)
+            start = whole(frame.evaluate(where.start), where.start.span, frame, minimum=0)
         plug.every = period, start
     elif where.kind == "bits":
         assert where.value is not None
-        value = applier.evaluate(where.value, frame)
+        value = frame.evaluate(where.value)
         texts = (value,) if isinstance(value, str) else value
         wrong = not isinstance(texts, tuple) or not texts
         if wrong or any(not isinstance(t, str) or set(t) - set("01") for t in texts):
@@ -80,47 +70,45 @@ def _placed(applier: Applier, plug: Plug) -> Plug:
     return plug
 
 
-def begin_stage(plugs: Plugs, stage: int, frame: Frame) -> None:
+def begin_stage(stage: int, frame: Frame) -> None:
     """Make room for the weights that the slots of a stage share."""
-    plugs.stage = stage
-    for slot, plug in plugs.by_slot.items():
-        if plug.shared == "stage":
-            plug.homes[stage] = frame.scope.name(slot)
-            frame.builder.reserve(plug.homes[stage])
+    frame.expansion.plugs.stage = stage
+    _make_room("stage", stage, frame)
 
 
-def begin_network(plugs: Plugs, frame: Frame) -> None:
-    plugs.root = frame
-    for slot, plug in plugs.by_slot.items():
-        if plug.shared == "network":
-            plug.homes[0] = frame.scope.name(slot)
-            frame.builder.reserve(plug.homes[0])
+def begin_network(frame: Frame) -> None:
+    _make_room("network", 0, frame)
 
 
-def fill_slot(applier: Applier, op: SlotOp, value: MapValue, frame: Frame) -> MapValue:
+def _make_room(shared: str, home: int, frame: Frame) -> None:
+    for slot, plug in frame.expansion.plugs.by_slot.items():
+        if plug.shared == shared:
+            plug.homes[home] = frame.scope.name(slot)
+            frame.builder.reserve(plug.homes[home])
+
+
+def fill_slot(op: SlotOp, value: MapValue, frame: Frame) -> MapValue:
     """The map after what is plugged in here: the map itself where nothing is."""
-    plugs = applier.expansion.plugs
+    plugs = frame.expansion.plugs
     plug = plugs.by_slot.get(op.name)
     if plug is None or plugs.inside:
         return value
-    assert plugs.root is None or value.builder is plugs.root.builder
     stage = plugs.stage
     index = len(plug.scheme.get(stage, ""))
     sign = plug.next(stage)
     if sign == OFF:
         return value
     before = dict(frame.builder.states)
-    result = _plugged(applier, plug, value, frame, stage)
+    result = _plugged(plug, value, frame, stage)
     if sign == ON:
         return result
-    key = f"{plug.frame.definition}.{op.name}" + (f".stage{stage}" if stage else "")
+    key = f"{plug.site.definition}.{op.name}" + (f".stage{stage}" if stage else "")
     where = plug.syntax.where
     assert where is not None
     plug.open.append(key)
-    row = applier.expansion.plug_row(key, op.name, index, plug.frame.definition, where.span)
-    mix = Mix(key, row)
+    mix = Mix(*frame.expansion.decisions.of_slot(key, op.name, index, plug.site.definition, where.span))
     for path, now in frame.builder.states.items():
-        old = before.get(path) or tuple(zero_state(applier, m, frame, where.span) for m in now)
+        old = before.get(path) or tuple(zero_state(m, frame, where.span) for m in now)
         if old != now:
             frame.builder.states[path] = tuple(
                 frame.builder.mix(mix, [a, b], where.span) for a, b in zip(old, now, strict=True)
@@ -128,39 +116,32 @@ def fill_slot(applier: Applier, op: SlotOp, value: MapValue, frame: Frame) -> Ma
     return frame.builder.mix(mix, [value, result], where.span)
 
 
-def _plugged(applier: Applier, plug: Plug, value: MapValue, frame: Frame, stage: int) -> MapValue:
-    plugs, slot = applier.expansion.plugs, plug.syntax.slot.id
+def _plugged(plug: Plug, value: MapValue, frame: Frame, stage: int) -> MapValue:
+    plugs, slot = frame.expansion.plugs, plug.syntax.slot.id
     if plug.shared == "stage" and not stage:
         raise problem(
-            plug.frame, "G417", f"the slot `{slot}` stands outside of stages, so nothing is shared per stage",
+            plug.site, "G417", f"the slot `{slot}` stands outside of stages, so nothing is shared per stage",
             plug.syntax.span, help="share it `per network`, or let the network place its blocks by `stages`",
         )  # fmt: skip
-    uses = (*frame.uses, Use(plug.frame.definition, plug.syntax.span))
+    uses = (*frame.uses, Use(plug.site.definition, plug.syntax.span))
     inner = replace(frame, uses=uses, main=None, edge=None)
-    op: Op = plug.op
+    op = plug.op
     if plug.shared == "block":
-        inner = replace(inner, scope=frame.scope.child(slot))
+        inner.scope = frame.scope.child(slot)
     else:
-        op = SharedOp(op, plug.homes[stage if plug.shared == "stage" else 0], plug.syntax.span)
+        op = SharedOp(plug.syntax.span, op, plug.homes[stage if plug.shared == "stage" else 0])
     plugs.inside = True
     try:
-        result = applier.apply(op, value, inner, plug.syntax.span)
+        result = inner.apply(op, value)
     finally:
         plugs.inside = False
     if result.type != value.type:
         raise problem(
-            plug.frame, "G418", f"what is plugged into `{slot}` turns {value.type} into {result.type}",
+            plug.site, "G418", f"what is plugged into `{slot}` turns {value.type} into {result.type}",
             plug.syntax.module.span, labels=[history(result)],
             help="a plug-in keeps the shape of its map",
         )  # fmt: skip
     return result
-
-
-def zero_state(applier: Applier, like: MapValue, frame: Frame, span: Span) -> MapValue:
-    """A state before its first use: zeros, one per channel of a map."""
-    for name in ("global_avg_pool", "zeros"):
-        like = applier.apply_primitive(PrimitiveOp(PRIMITIVES[name], (), span), [like], frame, span)
-    return like
 
 
 def check_plugs(plugs: Plugs, known: frozenset[str], stages: int) -> list[GenoError]:
@@ -169,7 +150,7 @@ def check_plugs(plugs: Plugs, known: frozenset[str], stages: int) -> list[GenoEr
     for slot, plug in plugs.by_slot.items():
         if not plug.scheme:
             found.append(problem(
-                plug.frame, "G417", f"the network has no slot `{slot}`", plug.syntax.slot.span,
+                plug.site, "G417", f"the network has no slot `{slot}`", plug.syntax.slot.span,
                 help=did_you_mean(slot, known)
                 or (f"it has {', '.join(f'`{n}`' for n in sorted(known))}" if known
                     else "a block marks one by `slot name`"),
@@ -185,12 +166,12 @@ def _check_bits(plug: Plug, stages: int) -> list[GenoError]:
     if len(plug.bits) == 1:
         wanted = {"the network": (sum(map(len, plug.scheme.values())), plug.bits[0])}
     elif len(plug.bits) != stages:
-        return [problem(plug.frame, "G419", f"a scheme of {len(plug.bits)} strings for {stages} stages",
+        return [problem(plug.site, "G419", f"a scheme of {len(plug.bits)} strings for {stages} stages",
                         where.span, help="give a string per stage, or one for all")]  # fmt: skip
     else:
         wanted = {f"stage {n}": (len(plug.scheme.get(n, "")), bits) for n, bits in enumerate(plug.bits, 1)}
     return [
-        problem(plug.frame, "G419", f"{home} has {count} slots `{slot}`, but the scheme has {len(bits)} bits",
+        problem(plug.site, "G419", f"{home} has {count} slots `{slot}`, but the scheme has {len(bits)} bits",
                 where.span, help="one bit per block, the first block first")
         for home, (count, bits) in wanted.items() if count != len(bits)
     ]  # fmt: skip

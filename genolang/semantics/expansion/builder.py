@@ -1,15 +1,15 @@
-"""A block under construction: nodes, the naming of their weights, and limits."""
+"""A block under construction: nodes, its maps, the naming of their weights, and limits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from genolang.diagnostics import GenoError, Span, fail
 from genolang.lang.limits import limit, limit_note
 from genolang.primitives import PRIMITIVES, MapType, Primitive, broadcast
 from genolang.semantics.program import Block, BlockNode, Mix, Path
-from genolang.semantics.values import MapValue
 
 
 class Scope:
@@ -25,6 +25,23 @@ class Scope:
 
     def child(self, word: str) -> Scope:
         return Scope(self.name(word))
+
+
+# Made by the ten thousand, so with a compiled constructor; each is made once, so identity is equality.
+@dataclass(slots=True, eq=False)
+class MapValue:
+    """A feature map: a node of the block under construction."""
+
+    builder: Builder
+    index: int
+
+    @property
+    def type(self) -> MapType:
+        return self.builder.nodes[self.index].type
+
+    @property
+    def zero(self) -> bool:
+        return self.index in self.builder.zeros
 
 
 class Builder:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from genolang.lang import syntax as s
 from genolang.records import record
+from genolang.semantics.expansion.errors import Site
+from genolang.semantics.expansion.values import DefinedOp, Op, SlotOp, parts
+from genolang.semantics.modules import DefinitionRef
 from genolang.semantics.program import Path, Plugged
 from genolang.semantics.reach import slots
-from genolang.semantics.values import DefinedOp, DefinitionRef, Op, SlotOp, parts
-
-if TYPE_CHECKING:
-    from genolang.semantics.frames import Frame
 
 SHARING = ("block", "stage", "network")
 OFF, ON, OPEN = "0", "1", "?"
@@ -25,7 +24,7 @@ class Plug:
 
     syntax: s.Plug
     op: Op
-    frame: Frame
+    site: Site
     shared: str
     kind: str
     every: tuple[int, int] = (1, 0)
@@ -60,7 +59,6 @@ class Plugs:
 
     by_slot: dict[str, Plug] = field(default_factory=dict)
     stage: int = 0
-    root: Frame | None = None
     inside: bool = False
     reached: dict[DefinitionRef, frozenset[str]] = field(default_factory=dict)
 

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from genolang.diagnostics import Label, Span, did_you_mean
 from genolang.lang import syntax as s
 from genolang.primitives import REQUIRED, Field
-from genolang.semantics.arithmetic import simplify, whole
-from genolang.semantics.frames import Frame, problem
+from genolang.semantics.expansion.arithmetic import simplify, whole
+from genolang.semantics.expansion.builder import MapValue
+from genolang.semantics.expansion.errors import Site, problem
+from genolang.semantics.expansion.frames import Frame
+from genolang.semantics.expansion.values import Args, Op, PrimitiveOp, describe, is_number
+from genolang.semantics.modules import DefinitionRef
 from genolang.semantics.signatures import definition_signature, primitive_signature, reads
-from genolang.semantics.values import (
-    Args,
-    DefinitionRef,
-    MapValue,
-    PrimitiveOp,
-    describe,
-    is_number,
-    is_op,
-)
 
-if TYPE_CHECKING:
-    from genolang.semantics.expand import Evaluator
+# An argument of a call: its name, if it has one, its value, and its words.
+Given = tuple[str | None, Any, s.Arg]
 
 
-def bind_primitive(
-    evaluator: Evaluator, callee: PrimitiveOp, expr: s.Call, frame: Frame
-) -> tuple[list[Any], Args]:
+def bind_primitive(callee: PrimitiveOp, expr: s.Call, frame: Frame) -> tuple[list[Any], Args]:
     """The maps (or operations) in front, and the other arguments by field name."""
     primitive = callee.primitive
     fields = {f.name: f for f in primitive.fields if f.name != "constant"}
@@ -44,8 +38,8 @@ def bind_primitive(
         if isinstance(words, tuple) and isinstance(arg.value, s.Name) and arg.value.id in words:
             value: Any = arg.value.id
         else:
-            value = evaluator.evaluate(arg.value, frame)
-            if arg.name is None and (isinstance(value, MapValue) or is_op(value)):
+            value = frame.evaluate(arg.value)
+            if arg.name is None and isinstance(value, (MapValue, Op)):
                 operands.append(value)
                 continue
         if name is None:
@@ -58,40 +52,36 @@ def bind_primitive(
     return operands, tuple(bound.items())
 
 
-def check_field(owner: str, field: Field, value: Any, span: Span, frame: Frame) -> Any:
-    """A primitive's argument, as its field's kind demands."""
-    kind = field.kind
-    if isinstance(kind, tuple):
-        if value in kind:
-            return value
-        listed = " or ".join(f"`{word}`" for word in kind)
-        raise problem(frame, "G205", f"`{field.name}` of `{owner}` is {listed}, not {describe(value)}",
-                      span, help=f"write {owner}({field.name}={kind[0]})")  # fmt: skip
-    if kind == "bool":
-        if isinstance(value, bool):
-            return value
-        raise problem(frame, "G205", f"`{field.name}` of `{owner}` is true or false, not"
-                      f" {describe(value)}", span)  # fmt: skip
-    if kind == "map":
-        if isinstance(value, MapValue):
-            return value
-        raise problem(frame, "G205", f"`{field.name}` of `{owner}` is a feature map, not"
-                      f" {describe(value)}", span)  # fmt: skip
-    if kind in ("number", "number0", "share"):
-        if not is_number(value):
-            raise problem(frame, "G205", f"`{field.name}` of `{owner}` is a number, not {describe(value)}",
-                          span)  # fmt: skip
-        if (kind != "number" and value < 0) or (kind == "share" and value > 1):
-            wanted = "a number from 0 to 1" if kind == "share" else "no number below 0"
-            raise problem(frame, "G207", f"`{field.name}` of `{owner}` is {wanted}", span)
-        return float(value)
-    minimum = 0 if kind in ("size0", "int0") else 1
-    if kind in ("size", "size0") and isinstance(value, tuple) and len(value) == 2:
-        return tuple(whole(v, span, frame, minimum=minimum) for v in value)
-    return whole(value, span, frame, minimum=minimum)
+def check_field(owner: str, field: Field, value: Any, span: Span, site: Site) -> Any:
+    """A primitive's argument, as its field's kind demands. Errors: G205, G206, G207."""
+    kind, help = field.kind, None
+    match kind:
+        case tuple():
+            fits, wanted = value in kind, " or ".join([f"`{word}`" for word in kind])
+            help = f"write {owner}({field.name}={kind[0]})"
+        case "bool":
+            fits, wanted = isinstance(value, bool), "true or false"
+        case "map":
+            fits, wanted = isinstance(value, MapValue), "a feature map"
+        case "number" | "number0" | "share":
+            fits, wanted = is_number(value), "a number"
+        case _:
+            minimum = 0 if kind in ("size0", "int0") else 1
+            if kind in ("size", "size0") and isinstance(value, tuple) and len(value) == 2:
+                return tuple([whole(v, span, site, minimum=minimum) for v in value])
+            return whole(value, span, site, minimum=minimum)
+    if not fits:
+        raise problem(site, "G205", f"`{field.name}` of `{owner}` is {wanted}, not {describe(value)}",
+                      span, help=help)  # fmt: skip
+    if kind not in ("number", "number0", "share"):
+        return value
+    if (kind != "number" and value < 0) or (kind == "share" and value > 1):
+        wanted = "a number from 0 to 1" if kind == "share" else "no number below 0"
+        raise problem(site, "G207", f"`{field.name}` of `{owner}` is {wanted}", span)
+    return float(value)
 
 
-def complete(op: PrimitiveOp, span: Span, frame: Frame) -> dict[str, Any]:
+def complete(op: PrimitiveOp, site: Site) -> dict[str, Any]:
     """All fields of a primitive with their defaults. Error: G201 for one that must be given."""
     given = dict(op.args)
     attrs = {}
@@ -99,19 +89,17 @@ def complete(op: PrimitiveOp, span: Span, frame: Frame) -> dict[str, Any]:
         value = given.get(field.name, field.default)
         if value is REQUIRED:
             raise problem(
-                frame, "G201", f"`{op.primitive.name}` needs `{field.name}`", op.span,
+                site, "G201", f"`{op.primitive.name}` needs `{field.name}`", op.span,
                 help=reads(primitive_signature(op.primitive)),
             )  # fmt: skip
         # Arguments handed on by a choice have not been looked at yet.
         if field.name in given and field.name != "constant" and value is not None:
-            value = check_field(op.primitive.name, field, value, span, frame)
+            value = check_field(op.primitive.name, field, value, op.span, site)
         attrs[field.name] = simplify(value)
     return attrs
 
 
-def bind_definition(
-    evaluator: Evaluator, ref: DefinitionRef, before: Args, args: Any, span: Span, frame: Frame
-) -> Args:
+def bind_definition(ref: DefinitionRef, before: Args, args: Sequence[Given], site: Site) -> Args:
     """Values of a definition's parameters by name: those bound before and those of this call."""
     bound = dict(before)
     params = [p.name for p in ref.value_params]
@@ -125,22 +113,22 @@ def bind_definition(
             name = next(free, None)
             if name is None:
                 raise problem(
-                    frame, "G203", f"`{ref.name}` takes no more arguments", arg.span,
+                    site, "G203", f"`{ref.name}` takes no more arguments", arg.span,
                     labels=[Label(ref.syntax.name.span, "defined here")],
                     help=reads(definition_signature(ref.syntax)),
                 )  # fmt: skip
             if name in named:
-                raise problem(frame, "G204", f"`{name}` is given twice", arg.span)
+                raise problem(site, "G204", f"`{name}` is given twice", arg.span)
         elif name in maps and not isinstance(value, MapValue):
-            raise problem(frame, "G205", f"`{name}` of `{ref.name}` is a feature map, not"
+            raise problem(site, "G205", f"`{name}` of `{ref.name}` is a feature map, not"
                           f" {describe(value)}", arg.span)  # fmt: skip
         elif name not in known:
             raise problem(
-                frame, "G202", f"`{ref.name}` has no parameter `{name}`", arg.span,
+                site, "G202", f"`{ref.name}` has no parameter `{name}`", arg.span,
                 labels=[Label(ref.syntax.name.span, "defined here")],
                 help=did_you_mean(name, params) or reads(definition_signature(ref.syntax)),
             )  # fmt: skip
         if name in bound:
-            raise problem(frame, "G204", f"`{name}` is given twice", arg.span)
+            raise problem(site, "G204", f"`{name}` is given twice", arg.span)
         bound[name] = simplify(value)
     return tuple(bound.items())

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from genolang.semantics.frames import Frame
+from genolang.semantics.expansion.builder import MapValue
+from genolang.semantics.expansion.frames import Frame
+from genolang.semantics.modules import DefinitionRef, is_map_param
 from genolang.semantics.program import BlockNode
-from genolang.semantics.values import DefinitionRef, MapValue, is_map_param
 
 IMAGE = "input"
 """What the image of a network is called in the network's text."""

@@ -1,0 +1,87 @@
+"""What one network's expansion shares: what is made already, what is left to a search, what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import field
+from typing import Any, NamedTuple
+
+from genolang.diagnostics import Diagnostic, GenoError, Span, fail
+from genolang.lang.limits import limit, limit_note
+from genolang.records import record
+from genolang.semantics.expansion.builder import MapValue
+from genolang.semantics.expansion.decisions import Decisions
+from genolang.semantics.expansion.errors import Site, problem
+from genolang.semantics.expansion.plugs import Plugs
+from genolang.semantics.expansion.values import Op
+from genolang.semantics.modules import DefinitionRef
+from genolang.semantics.program import Block, CellSpace
+
+
+class Rules(NamedTuple):
+    """How a language is expanded: by the class of an expression what gives its value in a frame, and by
+    the class of an operation what puts it to a map there."""
+
+    expressions: Mapping[type, Callable[..., Any]]
+    operations: Mapping[type, Callable[..., MapValue]]
+
+
+@record
+class Budget:
+    """The steps that are left for working out a file, so that every program ends soon."""
+
+    left: int = field(default_factory=lambda: limit("steps"))
+
+    def spend(self, steps: int, site: Site, span: Span) -> None:
+        self.left -= steps
+        if self.left < 0:
+            raise problem(
+                site, "G507", "working this out takes too many steps", span,
+                help="repeat less, and let definitions that only differ in unused arguments be one",
+                notes=(limit_note("steps"),),
+            )  # fmt: skip
+
+
+class Expansion:
+    """Memo, decisions, plug-ins and diagnostics of one network."""
+
+    def __init__(
+        self, rules: Rules, *, searching: bool, closed: dict[object, Block] | None = None,
+        budget: Budget | None = None,
+    ) -> None:  # fmt: skip
+        self.expressions, self.operations = rules
+        self.searching = searching
+        self.budget = Budget() if budget is None else budget
+        # The innermost definition reached so far, to name where a program is nested too deeply.
+        self.deepest: Site | None = None
+        self.memo: dict[object, Block] = {}
+        # Blocks without open decisions, which the networks of a file may share.
+        self.closed = {} if closed is None else closed
+        # What operations came to at one shape, by the operation's identity, where nothing is plugged in.
+        self.called: dict[object, tuple[Op, Block]] = {}
+        self.options: dict[object, tuple[Op, ...]] = {}
+        self.diagnostics: list[Diagnostic] = []
+        self.said: set[object] = set()
+        self.decisions = Decisions()
+        self.cells: dict[DefinitionRef, CellSpace] = {}
+        # Parameters with choices on edges: those that stand for their default there, those given.
+        self.spread: dict[tuple[DefinitionRef, str], Span] = {}
+        self.given: dict[tuple[DefinitionRef, str], Span] = {}
+        # The texts of `if` that were looked at for choices under `searching`.
+        self.conditions: set[int] = set()
+        self.plugs = Plugs()
+
+    def report(self, error: GenoError) -> None:
+        for diagnostic in error.diagnostics:
+            key = diagnostic.code, diagnostic.span, diagnostic.message
+            if key not in self.said:
+                self.said.add(key)
+                self.diagnostics.append(diagnostic)
+
+    def too_deep(self, span: Span) -> GenoError:
+        """What is said when the definitions in use are nested beyond what can be worked on."""
+        message, help = "the definitions in use are nested too deeply", "use fewer levels"
+        deepest = self.deepest
+        if deepest is None or not deepest.uses:
+            return fail("G007", message, span, help=help)
+        return problem(deepest, "G007", message, deepest.uses[-1].span, help=help)
