@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 from genolang.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from genolang.api import Network, Plan, Spec, check, load
+    from genolang.api import Network, Plan, Spec, check, load, load_graph
     from genolang.diagnostics import Diagnostic, GenoError
     from genolang.train.pouring import pour
 
-__all__ = ["Diagnostic", "GenoError", "Network", "Plan", "Spec", "check", "load", "pour"]
+__all__ = ["Diagnostic", "GenoError", "Network", "Plan", "Spec", "check", "load", "load_graph", "pour"]
 _HOMES = {
     "Diagnostic": "genolang.diagnostics",
     "GenoError": "genolang.diagnostics",

@@ -15,6 +15,8 @@ from genolang.semantics.program import Program
 from genolang.semantics.space import count_choices, count_genotypes, in_digits
 
 if TYPE_CHECKING:
+    import networkx as nx
+
     from genolang.compiler.driver import NetworkModule
 
 
@@ -33,6 +35,14 @@ def load(path: str | os.PathLike[str]) -> Spec:
     if not checked.ok:
         raise GenoError([d for d in checked.diagnostics if d.severity == "error"])
     return Spec(checked)
+
+
+def load_graph(path: str | os.PathLike[str]) -> Network:
+    """The network in a file that `genoc compile --emit graph` wrote: node-link JSON, or GraphML
+    (`.graphml`). Raises GenoError: G001, G003, and as `Network.from_graph`."""
+    from genolang.compiler import driver
+
+    return Network.from_graph(driver.read_graph_file(path))
 
 
 def locate(path: str) -> Path:
@@ -81,6 +91,27 @@ class Network:
     def __init__(self, program: Program) -> None:
         self.program = program
         self.name = program.name
+
+    @classmethod
+    def from_graph(cls, graph: nx.MultiDiGraph[Any]) -> Network:
+        """The network of a graph as `graph()` gives it, or as it was read from a file and changed.
+
+        It has no text: it is built, planned and compiled, not searched. Raises GenoError: G611 where the
+        graph is none of a network, G3.. where its layers do not fit together, G507 where it is too large.
+        """
+        from genolang.compiler import driver
+
+        return cls(driver.from_networkx(graph))
+
+    def graph(self, *, flat: bool = True) -> nx.MultiDiGraph[str]:
+        """The network as it is written, before any pass: a node a value, an edge from each argument.
+
+        `flat` puts what a call computes in its place, a node a layer; else every definition that is called
+        is a component of its own, once however often it is called. Attributes: `docs/graph.md`.
+        """
+        from genolang.compiler import driver
+
+        return driver.to_networkx(self.program, flat=flat)
 
     def plan(self, batch: int = 1) -> Plan:
         """The network's costs for a batch size. Error: G207 for a batch below 1."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from genolang.api import Network, Spec
     from genolang.compiler.driver import NetworkModule
 
-FORMS = ("module", "python", "export", "onnx", "ir")
+FORMS = ("module", "python", "export", "onnx", "ir", "graph")
 BATCH = 2
 SEED = 0
 
@@ -58,6 +58,7 @@ def compile_command(
     export   a torch.export archive (.pt2), for any batch size
     onnx     an ONNX model, for any batch size
     ir       the compiler's graph after its passes, as text
+    graph    the layers as they are written, for networkx: node-link JSON and GraphML
 
     \b
     genoc compile darts/v2 --network cifar --emit python,module -o build/v2
@@ -158,6 +159,10 @@ def contents(
             files["network.pt2"] = driver.to_exported(answers, program)
         elif form == "onnx":
             files["network.onnx"] = driver.to_onnx(answers, program)
+        elif form == "graph":
+            found = network.graph()
+            for ending in (".json", ".graphml"):
+                files[f"network{ending}"] = driver.to_graph_file(found, ending)
         else:
             files["network.ir"] = driver.to_text(program, without=without).encode()
     return files

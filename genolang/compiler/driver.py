@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from genolang.semantics.program import Program
 from genolang.semantics.resized import Sizes
 
 if TYPE_CHECKING:
+    import os
+
+    import networkx as nx
+
     from genolang.compiler.ir import Graph
     from genolang.compiler.passes import Pass
     from genolang.compiler.report.effects import PassEffect
@@ -29,13 +33,17 @@ __all__ = [
     "build",
     "explain",
     "for_inference",
+    "from_networkx",
     "kernels",
     "left_plain",
     "left_to_library",
     "passes",
+    "read_graph_file",
     "switch_off",
     "to_exported",
+    "to_graph_file",
     "to_module",
+    "to_networkx",
     "to_onnx",
     "to_python",
     "to_text",
@@ -128,6 +136,36 @@ def to_text(program: Program, *, without: Collection[str] = ()) -> str:
     from genolang.compiler.ir import to_text as write
 
     return write(build(program, without=without))
+
+
+def to_networkx(program: Program, *, flat: bool) -> nx.MultiDiGraph[str]:
+    """The program's graph as it is written, for networkx; `flat` with every call in its place."""
+    from genolang.compiler.interchange import to_networkx as write
+    from genolang.compiler.ir import flatten
+
+    graph = build(program, fused=False)
+    return write(flatten(graph) if flat else graph, program)
+
+
+def from_networkx(graph: nx.MultiDiGraph[Any]) -> Program:
+    """The program of such a graph. Errors: G611, G507, and those of layers that do not fit together."""
+    from genolang.compiler.interchange import to_program
+
+    return to_program(graph)
+
+
+def to_graph_file(graph: nx.MultiDiGraph[str], ending: str) -> bytes:
+    """A graph of `to_networkx` as node-link JSON (`.json`) or GraphML (`.graphml`)."""
+    from genolang.compiler.interchange import to_bytes
+
+    return to_bytes(graph, ending)
+
+
+def read_graph_file(path: str | os.PathLike[str]) -> nx.MultiDiGraph[Any]:
+    """The graph in a file, of the form that its ending names. Errors: G001, G003, G611."""
+    from genolang.compiler.interchange import read_file
+
+    return read_file(path)
 
 
 def explain(program: Program, *, without: Collection[str] = ()) -> list[PassEffect]:

@@ -101,6 +101,7 @@ CODES: dict[str, str] = {
     "G608": "data-for-another-task",
     "G609": "not-in-notation",
     "G610": "notation-not-understood",
+    "G611": "graph-not-understood",
     # G7: runs
     "G701": "loss-not-finite",
     "G702": "loss-exploded",

@@ -11,6 +11,7 @@ from functools import cache
 
 LIMITS: dict[str, tuple[int, str]] = {
     "bytes": (4_000_000, "bytes of one file"),
+    "graph_bytes": (64_000_000, "bytes of one graph in a file"),
     "words": (100_000, "words, signs and comments in one file"),
     "chain": (1_000, "stages of one pipeline, alternatives of one choice, terms of one sum or product"),
     "steps": (300_000, "steps that working out one file's definitions may take"),

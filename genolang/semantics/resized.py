@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from genolang.diagnostics import Diagnostic, GenoError, Label, Span
+from genolang.diagnostics import Diagnostic, GenoError, Label, Span, fail
 from genolang.semantics.expansion.networks import NetworkBuilder
 from genolang.semantics.program import Block, BlockNode, Program
 
@@ -38,7 +38,10 @@ class Sizes:
             self.alike.add(size)
 
     def _expanded(self, size: Size) -> Program:
-        assert self.program.origin is not None
+        if self.program.origin is None:
+            height, width = self.program.input[1:]
+            raise fail("G310", f"`{self.program.name}` was read from a graph, which says what to compute with"
+                       f" images of {height}x{width} alone, not of {size[0]}x{size[1]}")  # fmt: skip
         module, network, given, searching = self.program.origin
         builder = NetworkBuilder(module, searching=searching, image=size)
         program = builder.build(network, given, network.syntax.name.span)

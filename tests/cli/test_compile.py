@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner, Result
 from shipped import images, small
 
-from genolang.api import Network
+from genolang.api import Network, load_graph
 from genolang.cli.compile import compile_command
 from genolang.cli.main import main
 from genolang.cli.plan import plan
@@ -19,7 +19,7 @@ from genolang.compiler.passes import TRAINING
 from genolang.compiler.torch import exported
 
 SMALL = ["--set", "channels=4", "--set", "depth=2"]
-ALL = ["module", "python", "export", "ir"]
+ALL = ["module", "python", "export", "ir", "graph"]
 
 
 @pytest.fixture(autouse=True)
@@ -57,10 +57,12 @@ def test_a_folder_alone_asks_for_weights_and_spec() -> None:
 
 def test_every_form_is_written_where_the_answer_says() -> None:
     found = answer("darts/v2", "--network", "cifar", *SMALL, "--emit", ",".join(ALL))
-    names = ["weights.safetensors", "spec.geno", "network.py", "network.pt2", "network.ir"]
+    names = ["weights.safetensors", "spec.geno", "network.py", "network.pt2", "network.ir", "network.json", "network.graphml"]
     assert found["artifacts"] == [str(Path("build/cifar") / name) for name in names]
     assert sorted(p.name for p in Path("build/cifar").iterdir()) == sorted(names)
     assert Path("build/cifar/network.ir").read_text("utf-8").startswith("graph ")
+    for name in names[-2:]:
+        assert load_graph(Path("build/cifar") / name).plan().params == found["params"]
 
 
 def test_the_weights_load_into_the_network_that_they_belong_to() -> None:
@@ -108,7 +110,7 @@ def test_weights_that_do_not_fit_are_said() -> None:
 def test_two_compilations_write_the_same_bytes() -> None:
     for folder in ("one", "two"):
         torch.rand(3)
-        answer("quickstart", *SMALL, "--emit", "module,python,ir", "-o", folder)
+        answer("quickstart", *SMALL, "--emit", "module,python,ir,graph", "-o", folder)
     for path in Path("one").iterdir():
         assert path.read_bytes() == Path("two", path.name).read_bytes(), path.name
 

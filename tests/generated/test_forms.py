@@ -4,6 +4,7 @@
 """
 
 import copy
+import itertools
 import os
 import random
 import tempfile
@@ -11,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import networkx as nx
 import pytest
 import torch
 from generated.forms import Case, emitted, poured, saved
@@ -18,8 +20,10 @@ from generated.specs import specs
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
+from genolang.api import Network
 from genolang.cli.drawing.gather import gather
 from genolang.cli.show import FORMATS, render
+from genolang.compiler.interchange import from_bytes, to_bytes
 from genolang.diagnostics import Source
 from genolang.semantics.check import check_source
 
@@ -96,7 +100,29 @@ def drawn(text: str, batch: int, training: bool) -> None:
         assert render(pictures, form, "spec")
 
 
-FORMS: tuple[Form, ...] = (fused, selected, inference, source, plan, drawn)
+def interchanged(text: str, batch: int, training: bool) -> None:
+    """Read back from a file, a network has the graph that was written, and computes the same."""
+    case = Case(text, batch, training)
+    for flat, ending in itertools.product((True, False), (".json", ".graphml")):
+        graph = case.network.graph(flat=flat)
+        found = from_bytes(to_bytes(graph, ending), ending, "the file")
+        again = Network.from_graph(found)
+        assert alike(found, graph) and alike(again.graph(flat=flat), graph)
+        assert again.program.params == case.network.program.params
+    if (expected := case.known()) is not None:
+        case.hold(case.result(poured(again.module(), case.plain)), expected)
+
+
+def alike(one: nx.MultiDiGraph, other: nx.MultiDiGraph) -> bool:
+    """Whether two graphs have the same names and attributes, in the same order."""
+    return (
+        one.graph == other.graph
+        and [*one.nodes(data=True)] == [*other.nodes(data=True)]
+        and [*one.edges(keys=True, data=True)] == [*other.edges(keys=True, data=True)]
+    )
+
+
+FORMS: tuple[Form, ...] = (fused, selected, inference, source, plan, drawn, interchanged)
 
 
 @pytest.mark.parametrize("form", FORMS)

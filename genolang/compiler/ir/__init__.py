@@ -12,7 +12,7 @@ from genolang.compiler.ir.rewrite import (
     rewrite,
     substitute,
 )
-from genolang.compiler.ir.text import to_text
+from genolang.compiler.ir.text import definitions, to_text
 from genolang.compiler.ir.uses import Uses, uses
 from genolang.compiler.ir.verify import Law, Verified, verify
 
@@ -26,6 +26,7 @@ __all__ = [
     "Verified",
     "build_graph",
     "copy_body",
+    "definitions",
     "flatten",
     "map_bodies",
     "renewed",

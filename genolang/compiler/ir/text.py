@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from genolang.compiler.ir.graph import Graph, Node
@@ -9,28 +11,39 @@ from genolang.compiler.ir.graph import Graph, Node
 
 def to_text(graph: Graph) -> str:
     """The graph and, before it, every body it calls, each once."""
-    names: dict[int, str] = {}
-    parts: list[str] = []
-    _write(graph, names, parts)
-    return "\n\n".join(parts) + "\n"
+    known = definitions(graph)
+    names = {id(body): name for name, body in known.items()}
+    return "\n\n".join(_written(name, body, names) for name, body in known.items()) + "\n"
 
 
-def _write(graph: Graph, names: dict[int, str], parts: list[str]) -> str:
-    if id(graph) in names:
-        return names[id(graph)]
+def definitions(graph: Graph) -> dict[str, Graph]:
+    """The graph and every body it calls, each once and before what calls it, by names of which no two are
+    alike: bodies of one name are numbered from the second on."""
+    found: dict[int, tuple[str, Graph]] = {}
+    counts: Counter[str] = Counter()
+
+    def visit(current: Graph) -> None:
+        for body in current.bodies():
+            if id(body) not in found:
+                visit(body)
+        counts[current.name] += 1
+        count = counts[current.name]
+        found[id(current)] = current.name if count == 1 else f"{current.name}@{count}", current
+
+    visit(graph)
+    return dict(found.values())
+
+
+def _written(name: str, graph: Graph, names: Mapping[int, str]) -> str:
     lines = []
     for number, node, arguments in graph:
-        body = _write(node.body, names, parts) if node.body is not None else ""
+        body = names[id(node.body)] if node.body is not None else ""
         shown = " ".join(f"%{a}" for a in arguments)
         place = f"  # {'.'.join(node.path)}" if node.path else ""
         lines.append(f"  %{number} = {_operation(node, body)} {shown}".rstrip() + f" : {node.type}{place}")
-    count = sum(1 for name in names.values() if name.split("@")[0] == graph.name)
-    name = graph.name if count == 0 else f"{graph.name}@{count + 1}"
-    names[id(graph)] = name
     outputs = " ".join(f"%{o}" for o in graph.outputs)
     how = "  # captured" if graph.captured else ""
-    parts.append("\n".join([f"graph {name} {{{how}", *lines, f"  return {outputs}", "}"]))
-    return name
+    return "\n".join([f"graph {name} {{{how}", *lines, f"  return {outputs}", "}"])
 
 
 def _operation(node: Node, body: str) -> str:
