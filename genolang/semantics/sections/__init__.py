@@ -10,7 +10,7 @@ from genolang.diagnostics import Diagnostic, GenoError, Label, did_you_mean, fai
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit
 from genolang.semantics.datasets import data_name
-from genolang.semantics.readers import (
+from genolang.semantics.sections.readers import (
     Read,
     arguments,
     bad,
@@ -137,7 +137,7 @@ def augmentations(expr: s.Expr) -> tuple[Augmentation, ...]:
 
 def _method(expr: s.Expr) -> dict[str, Any]:
     # Its settings take a while to import, and most files search nothing.
-    from genolang.semantics.methods import read_method
+    from genolang.semantics.sections.methods import read_method
 
     return read_method(expr)
 
