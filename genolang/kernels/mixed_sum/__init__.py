@@ -11,28 +11,8 @@ from genolang.kernels.dispatch import CPU, FUSED, REFERENCE
 from genolang.kernels.dispatch import why as dispatch_why
 from genolang.kernels.mixed_sum import launch, operator, reference
 from genolang.kernels.mixed_sum.norms import Norms
+from genolang.kernels.mixed_sum.operator import KERNEL
 from genolang.kernels.record import Kernel
-
-
-def _obstacle(inputs: Sequence[Tensor]) -> str:
-    *xs, _ = inputs
-    if len(xs) > launch.MOST_CANDIDATES:
-        return f"it has more than {launch.MOST_CANDIDATES} candidates"
-    if xs[0].shape[1] > launch.MOST_CHANNELS:
-        return f"a map has more than {launch.MOST_CHANNELS} channels"
-    if xs[0].numel() >= 2**31:
-        return "a map has 2^31 elements or more"
-    return ""
-
-
-KERNEL = Kernel(
-    name="mixed_sum",
-    pattern="choice candidate = max_pool(3) -> batch_norm(affine=false) | identity | conv(1)",
-    implementations=frozenset({FUSED, CPU, REFERENCE}),
-    tolerance={torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2},
-    configurations=launch.CONFIGURATIONS,
-    obstacle=_obstacle,
-)
 
 
 def mixed_sum(
@@ -66,7 +46,7 @@ def mixed_sum(
     norms = Norms(flags, running_means, running_vars, training, momentum, eps)
     if first.numel() == 0 or torch.compiler.is_exporting() or torch._C._get_tracing_state():
         return reference.mixed_sum(xs, weights, norms)
-    return operator.mixed_sum(KERNEL, xs, weights, norms, use)
+    return operator.mixed_sum(xs, weights, norms, use)
 
 
 def why(xs: Sequence[Tensor], weights: Tensor, use: str | None = None) -> str:

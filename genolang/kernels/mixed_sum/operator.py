@@ -20,10 +20,31 @@ from genolang.kernels.mixed_sum import cpu, launch, reference
 from genolang.kernels.mixed_sum.norms import Norms
 from genolang.kernels.record import Kernel
 
+
+def _obstacle(inputs: Sequence[Tensor]) -> str:
+    *xs, _ = inputs
+    if len(xs) > launch.MOST_CANDIDATES:
+        return f"it has more than {launch.MOST_CANDIDATES} candidates"
+    if xs[0].shape[1] > launch.MOST_CHANNELS:
+        return f"a map has more than {launch.MOST_CHANNELS} channels"
+    if xs[0].numel() >= 2**31:
+        return "a map has 2^31 elements or more"
+    return ""
+
+
+KERNEL = Kernel(
+    name="mixed_sum",
+    pattern="choice candidate = max_pool(3) -> batch_norm(affine=false) | identity | conv(1)",
+    implementations=frozenset({dispatch.FUSED, dispatch.CPU, dispatch.REFERENCE}),
+    tolerance={torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2},
+    configurations=launch.CONFIGURATIONS,
+    obstacle=_obstacle,
+)
+
 Implementation = ModuleType | None  # what has `forward` and `backward`; None: shapes only
 
 
-def mixed_sum(kernel: Kernel, xs: Sequence[Tensor], weights: Tensor, norms: Norms, use: str | None) -> Tensor:
+def mixed_sum(xs: Sequence[Tensor], weights: Tensor, norms: Norms, use: str | None) -> Tensor:
     """The sum, by what dispatch chooses; on a CPU, a compiler does best with plain operations."""
     if torch.compiler.is_compiling():
         if use == dispatch.REFERENCE or (use is None and xs[0].device.type == "cpu"):
@@ -31,7 +52,7 @@ def mixed_sum(kernel: Kernel, xs: Sequence[Tensor], weights: Tensor, norms: Norm
         return _traced(xs, weights, norms, use or "")
     if xs[0].is_meta:
         return _apply(None, xs, weights, norms)
-    chosen = dispatch.choose(kernel, (*xs, weights), use)
+    chosen = dispatch.choose(KERNEL, (*xs, weights), use)
     if chosen == dispatch.REFERENCE:
         return reference.mixed_sum(xs, weights, norms)
     return _apply(launch if chosen == dispatch.FUSED else cpu, xs, weights, norms)
@@ -130,8 +151,6 @@ def _(
 
 
 def _at_run_time(xs: Sequence[Tensor], weights: Tensor, use: str) -> ModuleType:
-    from genolang.kernels.mixed_sum import KERNEL
-
     chosen = dispatch.choose(KERNEL, (*xs, weights), use or None)
     return launch if chosen == dispatch.FUSED else cpu
 

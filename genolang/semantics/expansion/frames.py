@@ -52,7 +52,7 @@ class Frame:
         if budget.left < 0:
             budget.spend(0, self, expr.span)
         kind = type(expr)
-        value = self.expansion.expressions[kind](expr, self)
+        value = self.expansion.evaluate[kind](expr, self)
         if kind in _MAKERS and isinstance(value, (tuple, Op)):
             self.measure(value, expr.span)
         return value
@@ -76,7 +76,7 @@ class Frame:
     def apply(self, op: Op, value: MapValue) -> MapValue:
         """What an operation comes to at a map, built into the frame's block."""
         self.expansion.budget.spend(2, self, op.span)
-        return self.expansion.operations[type(op)](op, value, self)
+        return self.expansion.apply[type(op)](op, value, self)
 
     def way(self, span: Span) -> Way:
         """The way to words of this text."""

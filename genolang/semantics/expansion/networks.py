@@ -24,7 +24,7 @@ from genolang.semantics.expansion.definitions import (
 from genolang.semantics.expansion.dense import IMAGE, answers_every_pixel
 from genolang.semantics.expansion.errors import Poisoned, Use, history, problem
 from genolang.semantics.expansion.frames import Frame
-from genolang.semantics.expansion.rules import RULES
+from genolang.semantics.expansion.rules import APPLY, EVALUATE
 from genolang.semantics.expansion.slots import begin_network, begin_stage, check_plugs, read_plugs
 from genolang.semantics.expansion.state import Budget, Expansion
 from genolang.semantics.expansion.values import (
@@ -54,7 +54,7 @@ class NetworkBuilder:
         required of the whole network is not looked at then."""
         self.module = module
         self.image = image
-        self.expansion = Expansion(RULES, searching=searching, closed=closed, budget=budget)
+        self.expansion = Expansion(EVALUATE, APPLY, searching=searching, closed=closed, budget=budget)
 
     def build(self, ref: DefinitionRef, given: Mapping[str, Any], span: Span) -> Program | None:
         """The expanded network, or None where diagnostics say why there is none."""

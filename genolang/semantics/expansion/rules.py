@@ -25,7 +25,7 @@ from genolang.semantics.expansion.layers import (
     apply_shared,
 )
 from genolang.semantics.expansion.slots import fill_slot
-from genolang.semantics.expansion.state import Rules
+from genolang.semantics.expansion.state import Apply, Evaluate
 from genolang.semantics.expansion.values import (
     ChoiceOp,
     DefinedOp,
@@ -36,16 +36,14 @@ from genolang.semantics.expansion.values import (
     SlotOp,
 )
 
-RULES = Rules(
-    {
-        s.Number: evaluate_literal, s.String: evaluate_literal, s.Bool: evaluate_literal,
-        s.Name: evaluate_name, s.Attribute: evaluate_attribute, s.Index: evaluate_index,
-        s.Sequence: evaluate_sequence, s.Prefix: evaluate_prefix, s.Infix: evaluate_infix,
-        s.If: evaluate_if, s.For: evaluate_for, s.Pipeline: evaluate_pipeline, s.Call: evaluate_call,
-        s.Alternatives: evaluate_alternatives, s.Slot: evaluate_slot,
-    },
-    {
-        PrimitiveOp: apply_primitive, DefinedOp: apply_definition, PipeOp: apply_pipe, ForkOp: apply_fork,
-        ChoiceOp: apply_choice, SharedOp: apply_shared, SlotOp: fill_slot,
-    },
-)  # fmt: skip
+EVALUATE: Evaluate = {
+    s.Number: evaluate_literal, s.String: evaluate_literal, s.Bool: evaluate_literal,
+    s.Name: evaluate_name, s.Attribute: evaluate_attribute, s.Index: evaluate_index,
+    s.Sequence: evaluate_sequence, s.Prefix: evaluate_prefix, s.Infix: evaluate_infix,
+    s.If: evaluate_if, s.For: evaluate_for, s.Pipeline: evaluate_pipeline, s.Call: evaluate_call,
+    s.Alternatives: evaluate_alternatives, s.Slot: evaluate_slot,
+}  # fmt: skip
+APPLY: Apply = {
+    PrimitiveOp: apply_primitive, DefinedOp: apply_definition, PipeOp: apply_pipe, ForkOp: apply_fork,
+    ChoiceOp: apply_choice, SharedOp: apply_shared, SlotOp: fill_slot,
+}  # fmt: skip

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import field
-from typing import Any, NamedTuple
+from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Span, fail
 from genolang.lang.limits import limit, limit_note
-from genolang.records import record
 from genolang.semantics.expansion.builder import MapValue
 from genolang.semantics.expansion.decisions import Decisions
 from genolang.semantics.expansion.errors import Site, problem
@@ -17,20 +15,16 @@ from genolang.semantics.expansion.values import Op
 from genolang.semantics.modules import DefinitionRef
 from genolang.semantics.program import Block, CellSpace
 
-
-class Rules(NamedTuple):
-    """How a language is expanded: by the class of an expression what gives its value in a frame, and by
-    the class of an operation what puts it to a map there."""
-
-    expressions: Mapping[type, Callable[..., Any]]
-    operations: Mapping[type, Callable[..., MapValue]]
+# What gives the value of an expression in a frame, and what puts an operation to a map there, by class.
+Evaluate = Mapping[type, Callable[..., Any]]
+Apply = Mapping[type, Callable[..., MapValue]]
 
 
-@record
 class Budget:
     """The steps that are left for working out a file, so that every program ends soon."""
 
-    left: int = field(default_factory=lambda: limit("steps"))
+    def __init__(self) -> None:
+        self.left = limit("steps")
 
     def spend(self, steps: int, site: Site, span: Span) -> None:
         self.left -= steps
@@ -46,10 +40,11 @@ class Expansion:
     """Memo, decisions, plug-ins and diagnostics of one network."""
 
     def __init__(
-        self, rules: Rules, *, searching: bool, closed: dict[object, Block] | None = None,
-        budget: Budget | None = None,
+        self, evaluate: Evaluate, apply: Apply, *, searching: bool,
+        closed: dict[object, Block] | None = None, budget: Budget | None = None,
     ) -> None:  # fmt: skip
-        self.expressions, self.operations = rules
+        self.evaluate = evaluate
+        self.apply = apply
         self.searching = searching
         self.budget = Budget() if budget is None else budget
         # The innermost definition reached so far, to name where a program is nested too deeply.
