@@ -310,6 +310,7 @@ class _Loader:
                     help="move what both need into a third file")  # fmt: skip
 
 
-def core_names() -> set[str]:
+@cache
+def core_names() -> frozenset[str]:
     """The names of all primitives that an expression may use."""
-    return set(PRIMITIVES) - {"add", "multiply", "subtract", "divide", "image"}
+    return frozenset(PRIMITIVES) - {"add", "multiply", "subtract", "divide", "image"}

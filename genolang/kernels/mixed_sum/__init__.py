@@ -7,12 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from genolang.kernels.dispatch import CPU, FUSED, REFERENCE
 from genolang.kernels.dispatch import why as dispatch_why
-from genolang.kernels.mixed_sum import launch, operator, reference
+from genolang.kernels.mixed_sum import operator, reference
 from genolang.kernels.mixed_sum.norms import Norms
 from genolang.kernels.mixed_sum.operator import KERNEL
-from genolang.kernels.record import Kernel
 
 
 def mixed_sum(
