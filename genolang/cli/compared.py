@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genolang.cli.search import origin, write_answer
+from genolang.cli.answers import origin, write_answer
 
 if TYPE_CHECKING:
-    from genolang.cli.runs import Request
+    from genolang.cli.request import Request
     from genolang.search.comparison import Answer, Comparison
     from genolang.semantics.check import Checked
     from genolang.semantics.program import Program

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
-    from genolang.cli.runs import Request
+    from genolang.cli.request import Request
     from genolang.semantics.modules import Module
     from genolang.semantics.program import Program
     from genolang.semantics.settings import SearchSettings, TrainSettings

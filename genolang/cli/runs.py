@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import click
-
-from genolang.cli.options import json_option, network_option, set_option, without_option
+from genolang.cli.request import Request
 from genolang.diagnostics import Source, fail
 
 if TYPE_CHECKING:
@@ -23,71 +21,6 @@ if TYPE_CHECKING:
     from genolang.semantics.settings import TaskKind, TrainSettings
     from genolang.train.datasets import Dataset
     from genolang.train.run_folder import RunFolder
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def run_options(function: F) -> F:
-    """The options of a command that runs something."""
-    for option in reversed(
-        (
-            click.argument("spec"),
-            network_option,
-            click.option("--data", metavar="NAME", help="digits, cluttered_digits, cifar10:DIR,"
-                         " cifar100:DIR, folder:DIR or npz:FILE; for other tasks digit_segments,"
-                         " segments:DIR, digit_counts or counts:DIR; else the spec's."),
-            click.option("--out", metavar="DIR", help="The run's folder; new or empty."),
-            click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Instead of the spec's."),
-            click.option("--resume", metavar="DIR", help="Go on with the run in this folder."),
-            click.option("--device", default="auto", show_default=True, metavar="NAME",
-                         help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."),
-            click.option("--threads", type=click.IntRange(1), help="CPU threads; else torch's choice."),
-            without_option,
-            set_option("Change a network's parameter or a setting: --set epochs=5."),
-            json_option,
-        )
-    ):  # fmt: skip
-        function = option(function)
-    return function
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A run as it was asked for on the command line."""
-
-    verb: str
-    spec: str
-    network: str | None
-    data: str | None
-    out: str | None
-    seed: int | None
-    resume: str | None
-    device: str
-    threads: int | None
-    values: Mapping[str, str]
-    init: str | None = None
-    method: str | None = None
-    jobs: int = 1
-    more: tuple[str, ...] = ()
-    without: tuple[str, ...] = ()
-
-    def command(self) -> list[str]:
-        """The command, without `--resume`, `--out` and `--json`, for the run's records."""
-        words = ["genoc", *self.verb.split(), self.spec]
-        for name in ("network", "method", "data", "seed", "threads", "init"):
-            value = getattr(self, name)
-            if value is not None:
-                words += [f"--{name}", str(value)]
-        if self.jobs > 1:
-            words += ["--jobs", str(self.jobs)]
-        if self.without:
-            words += ["--without", ",".join(self.without)]
-        if self.device != "auto":
-            words += ["--device", self.device]
-        for key, value in self.values.items():
-            words += ["--set", f"{key}={value}"]
-        return [*words, *self.more]
-
 
 def begun(request: Request) -> Request:
     """The request; one to go on with a run has that run's threads, unless it says others.

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from genolang.cli.answers import origin, write_answer
 from genolang.cli.options import jobs_option
-from genolang.cli.runs import Request, run_options
+from genolang.cli.request import Request, run_options
 
 
 @click.command("search")
@@ -133,42 +134,6 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
             several = run_comparison(*asked, **common)
             return write_comparison(request, checked, program, ready.given, settings, several, run)
         return _write(request, ready, run_search(*asked, **common), run)
-
-
-def origin(request: Request, checked: Any, settings: Any) -> list[str]:
-    """The lines of a found spec's header that say where it comes from."""
-    import hashlib
-
-    from genolang.version import __version__
-
-    source = checked.module.source
-    digest = hashlib.sha256(source.text.encode()).hexdigest()
-    return [
-        f"from: {Path(source.name).name} (sha256 {digest[:16]}), data {request.data or settings.data}",
-        f"written by genolang {__version__}",
-    ]
-
-
-def write_answer(
-    path: Path, checked: Any, program: Any, genotype: Any, given: Any, header: list[str]
-) -> None:
-    """Write an answer's text, read again; one that has an error is kept beside it, and the error raised."""
-    from genolang.diagnostics import GenoError
-    from genolang.search.reading import verify
-    from genolang.search.writeback import discrete_text
-    from genolang.train.files import write_text
-
-    text = discrete_text(checked, program, genotype, header, given=given)
-    try:
-        verify(checked, program, genotype, given, text)
-    except GenoError as error:
-        rejected = path.with_suffix(".rejected.geno")
-        first, rest = text.split("\n", 1)
-        reasons = "".join(f"# rejected: {d.code} {d.message}\n" for d in error.diagnostics)
-        write_text(rejected, f"{first}\n{reasons}{rest}")
-        note = f"what was found is kept in `{rejected}`"
-        raise GenoError([replace(d, notes=(*d.notes, note)) for d in error.diagnostics]) from None
-    write_text(path, text)
 
 
 def _write(request: Request, ready: Prepared, result: Any, run: Any) -> dict[str, Any]:

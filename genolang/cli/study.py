@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import click
 
 from genolang.cli.options import jobs_option, json_option
-from genolang.cli.runs import Request, run_options
+from genolang.cli.request import Request, run_options
 
 _METHOD = click.option("--method", metavar="METHOD", help="Instead of the spec's: ean, 'ean(steps=50)' ...")
 _OUTPUT = click.option("-o", "--output", metavar="FILE", help="Write the chart here.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from genolang.cli.runs import Request, run_options
+from genolang.cli.request import Request, run_options
 
 
 @click.command("train")

@@ -18,7 +18,7 @@ def main() -> None:
     channel = Channel()
 
     from genolang.cli.progress import ConsoleReporter
-    from genolang.cli.runs import Request
+    from genolang.cli.request import Request
     from genolang.cli.search import prepare
     from genolang.search.search import Job
     from genolang.search.serving import serve

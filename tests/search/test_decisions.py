@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from search.tiny_space import checked_text, small_digits
 
 from genolang.api import load
+from genolang.cli.answers import write_answer
 from genolang.cli.main import main
-from genolang.cli.search import write_answer
 from genolang.diagnostics import GenoError
 from genolang.search.reading import verify_space
 from genolang.search.requirements import Requirements

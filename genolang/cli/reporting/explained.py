@@ -12,7 +12,7 @@ from genolang.cli.reporting.studies import Explained, heat_chart
 from genolang.diagnostics import fail
 
 if TYPE_CHECKING:
-    from genolang.cli.runs import Request
+    from genolang.cli.request import Request
     from genolang.compiler.driver import NetworkModule
     from genolang.train.datasets import Dataset
 
@@ -80,7 +80,7 @@ def _trained(path: Path, data_name: str | None) -> tuple[NetworkModule, Dataset,
 
 def _request(path: Path) -> Request:
     """The training that a folder belongs to, with the folder's copy of the spec."""
-    from genolang.cli.runs import Request
+    from genolang.cli.request import Request
     from genolang.cli.train import train
 
     command = read_run(path).command
