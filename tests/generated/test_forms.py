@@ -10,12 +10,14 @@ import random
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import networkx as nx
 import pytest
 import torch
 from generated.forms import Case, emitted, poured, saved
+from generated.halves import fused_in_half, inference_in_half
 from generated.specs import specs
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ from genolang.compiler.interchange import from_bytes, to_bytes
 from genolang.diagnostics import Source
 from genolang.semantics.check import check_source
 
-SHORT, AT_ONCE = 30, 50
+AT_ONCE = 50
 LONG_S = float(os.environ.get("SOAK_SECONDS", "600"))
 CALM = settings(deadline=None, database=None, suppress_health_check=list(HealthCheck), print_blob=False)
 Form = Callable[[str, int, bool], None]
@@ -82,6 +84,26 @@ def source(text: str, batch: int, training: bool) -> None:
         case.hold(case.result(poured(module, case.plain)), expected)
 
 
+def traced(text: str, batch: int, training: bool) -> None:
+    """Through torch.compile, for training and for inference."""
+    case = Case(text, batch, training)
+    if (expected := case.known()) is None:
+        return
+    module = poured(case.network.module(), case.plain)
+    case.hold(case.result(module, run=through_dynamo(module)), expected)
+    case = Case(text, batch, False)
+    if (expected := case.known()) is not None:
+        quick = case.network.for_inference(copy.deepcopy(case.plain).eval())
+        found = case.result(quick, run=through_dynamo(quick))
+        given = ("output 0", "gradient of the image")
+        case.hold({n: found[n] for n in given}, {n: expected[n] for n in given})
+
+
+def through_dynamo(module: torch.nn.Module) -> Callable[[torch.Tensor], object]:
+    torch.compiler.reset()
+    return torch.compile(module, backend="eager", fullgraph=True)
+
+
 def plan(text: str, batch: int, training: bool) -> None:
     case = Case(text, batch, True)
     try:
@@ -122,13 +144,24 @@ def alike(one: nx.MultiDiGraph, other: nx.MultiDiGraph) -> bool:
     )
 
 
-FORMS: tuple[Form, ...] = (fused, selected, inference, source, plan, drawn, interchanged)
+@dataclass(frozen=True)
+class Effort:
+    """How many specs `make test` has time for, and how large they get."""
+
+    examples: int = 30
+    room: int = 24
+
+
+FORMS: dict[Form, Effort] = {
+    fused: Effort(), selected: Effort(), inference: Effort(), source: Effort(), plan: Effort(), drawn: Effort(),
+    interchanged: Effort(), traced: Effort(4, 6), fused_in_half: Effort(8), inference_in_half: Effort(8),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_computes_what_is_written(form: Form) -> None:
-    @settings(CALM, max_examples=SHORT, derandomize=True)
-    @given(specs(), st.integers(1, 3), st.booleans())
+    @settings(CALM, max_examples=FORMS[form].examples, derandomize=True)
+    @given(specs(FORMS[form].room), st.integers(1, 3), st.booleans())
     def agree(text: str, batch: int, training: bool) -> None:
         form(text, batch, training)
 
@@ -143,7 +176,7 @@ def test_every_form_computes_what_is_written_for_long(form: Form) -> None:
 
         @seed(random.SystemRandom().randrange(10**9))
         @settings(CALM, max_examples=AT_ONCE)
-        @given(specs(), st.integers(1, 3), st.booleans())
+        @given(specs(FORMS[form].room), st.integers(1, 3), st.booleans())
         def agree(text: str, batch: int, training: bool) -> None:
             form(text, batch, training)
 

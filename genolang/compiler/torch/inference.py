@@ -18,29 +18,30 @@ def answering(graph: Graph, module: NetworkModule) -> NetworkModule:
     Logits of open choices and what is selected are taken over. No weight asks for a gradient.
     """
     state = module.state_dict()
-    first = next(iter(state.values()), torch.empty(0))
+    norms = {".".join(layer): (".".join(norm), eps) for layer, (norm, eps) in graph.norms.items()}
     with torch.device("meta"):
         made = build_network(graph, module.choices.sets, 0.0)
-    made = made.to(first.dtype).to_empty(device=first.device)
-    norms = {".".join(layer): (".".join(norm), eps) for layer, (norm, eps) in graph.norms.items()}
-    with torch.no_grad():
-        found = made.state_dict(keep_vars=True)
-        for name, tensor in found.items():
-            layer, _, kind = name.rpartition(".")
-            if layer in norms:
-                norm, small = norms[layer]
-                scale, shift = _affine(state, norm, small)
-                if kind == "weight":
-                    tensor.copy_(state[name] * scale.view(-1, *[1] * (tensor.dim() - 1)))
-                else:
-                    tensor.copy_(state[name] * scale + shift if name in state else shift)
-            else:
-                tensor.copy_(state[name])
+    # Of the precision of its own: a network in half precision has norms in float32.
+    weights = {name: _weight(state, name, norms) for name in made.state_dict()}
+    made.load_state_dict(weights, assign=True)
     for key, logits in module.choices.items():
         made.choices.tensors[key] = logits.detach().clone().requires_grad_()
     made.select(module.selected)
     made.answers_only = True
     return made.requires_grad_(False).eval()
+
+
+@torch.no_grad()
+def _weight(state: Mapping[str, Tensor], name: str, norms: Mapping[str, tuple[str, float]]) -> Tensor:
+    """A weight of a network that answers, with what the norm after its layer does."""
+    layer, _, kind = name.rpartition(".")
+    if layer not in norms:
+        return state[name].clone()
+    (norm, small), weight = norms[layer], state[f"{layer}.weight"]
+    scale, shift = _affine(state, norm, small)
+    if kind == "weight":
+        return (weight * scale.view(-1, *[1] * (weight.dim() - 1))).to(weight.dtype)
+    return (state[name] * scale + shift if name in state else shift).to(weight.dtype)
 
 
 def _affine(state: Mapping[str, Tensor], norm: str, eps: float) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,6 @@ from torch.nn import functional as F
 from genolang.compiler.torch.attention import make_attention
 from genolang.compiler.torch.planned import planned
 from genolang.kernels.cpu import norms
-from genolang.kernels.maps import memory_format_of, regular
 from genolang.primitives import padding, pair
 from genolang.semantics.program import Leaf
 
@@ -43,15 +42,14 @@ class BatchNorm(nn.BatchNorm2d):
             assert self.running_mean is not None and self.running_var is not None
             kept = self.running_mean, self.running_var
             return norms.batch_norm(input, self.weight, self.bias, kept, self.momentum or 0.0, self.eps)
-        alone = input.shape[0] == 1 and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        # Of one image torch 2.13 reads the gradient as laid out like the map, whatever its strides are; of
+        # rows of pixels it does not.
+        alone = input.shape[0] == 1 and torch.is_grad_enabled()
         y = torch.batch_norm(
-            regular(input) if alone else input, self.weight, self.bias, self.running_mean, self.running_var,
+            input.flatten(2) if alone else input, self.weight, self.bias, self.running_mean, self.running_var,
             self.training, self.momentum or 0.0, self.eps, torch.backends.cudnn.enabled,
         )  # fmt: skip
-        if alone and y.requires_grad and memory_format_of(input) == torch.contiguous_format:
-            # torch 2.13 takes the gradient of one image for laid out as the map where its strides are others.
-            y.register_hook(Tensor.contiguous)  # type: ignore[no-untyped-call]
-        return y
+        return y.view_as(input) if alone else y
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # A variance may not fit into half precision where its map does.

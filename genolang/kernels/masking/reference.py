@@ -14,17 +14,22 @@ def masked(t: Tensor, m: Tensor, gate: Gate) -> Tensor:
     if gate.kind == SPATIAL:
         m = standardised(m, gate.eps)
     elif gate.kind == CHANNEL:
-        m = F.normalize(m, dim=1, eps=gate.eps)
+        m = F.normalize(_wide(m), dim=1, eps=gate.eps).to(m.dtype)
     mask = torch.sigmoid(m) if gate.sigmoid else m
     return (1 + mask) * t if gate.residual else mask * t
 
 
 def standardised(m: Tensor, eps: float) -> Tensor:
     """Minus the mean over the positions, over the unbiased deviation plus eps; a single position gives 0."""
-    wide = m.to(torch.promote_types(m.dtype, torch.float32))
+    wide = _wide(m)
     count = m.shape[2] * m.shape[3]
     deviation, mean = torch.std_mean(wide, (2, 3), correction=min(1, count - 1), keepdim=True)
     return ((wide - mean) / (deviation + eps)).to(m.dtype)
+
+
+def _wide(m: Tensor) -> Tensor:
+    """Neither a norm of half-precision numbers nor `eps` may fit into half precision."""
+    return m.to(torch.promote_types(m.dtype, torch.float32))
 
 
 def recalibrated(x: Tensor, f: Tensor, m: Tensor, relu: bool) -> Tensor:

@@ -150,6 +150,20 @@ def test_a_network_may_be_made_in_inference_mode_and_take_other_tensors() -> Non
         torch.testing.assert_close(answer.double(), quick.double()(image.double()), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("first", ["batch_norm -> conv(3, 4)", "conv(3, 4) -> batch_norm"])
+def test_each_layer_keeps_the_precision_that_it_had(first: str, dtype: torch.dtype) -> None:
+    found = network(f"  stem {first}\n  head global_avg_pool -> linear(2)")
+    module, quick = both(found, torch.float32)
+    module, image = module.to(dtype), images(found, 2).to(dtype)
+    with torch.no_grad():
+        answer = found.for_inference(module)(image)
+        wanted = module.double()(image.double())
+    assert answer.dtype == dtype
+    torch.testing.assert_close(answer.double(), wanted, atol=2e-2, rtol=2e-2)
+    assert all(weight.dtype == torch.float32 for weight in quick.state_dict().values())
+
+
 def test_a_gradient_with_respect_to_the_image_is_right() -> None:
     found = small("resnet/cifar", "se_resnet20")
     gradients = []

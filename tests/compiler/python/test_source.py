@@ -276,3 +276,19 @@ network base {
 network n = base with se(r=2) at inside shared per network
 """, "n")
     assert_agrees(network, tmp_path)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_one_image_of_any_strides_gets_its_gradients(training: bool, tmp_path: Path) -> None:
+    """`test_torch_s_own_batch_norm_gets_them_wrong_or_this_may_go` says when this may go."""
+    network = compiled("geno 1\nnetwork n {\n  input image(5, 6, 7)\n  head batch_norm -> resize(like=input)\n}\n")
+    norm = emitted(network, tmp_path).double().train(training).head.batch_norm
+    image, gradient = (torch.randn(1, 5, 6, 7, dtype=torch.float64) for _ in range(2))
+    strides = (5, 1, 35, 5)
+    alone = torch.empty(210, dtype=torch.float64).as_strided(image.shape, strides)
+    x = alone.copy_(image).requires_grad_()
+    found = torch.autograd.grad(norm(x), (x, norm.weight), alone.clone().copy_(gradient))
+    x = image.requires_grad_()
+    wanted = torch.autograd.grad(norm(x), (x, norm.weight), gradient)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other)

@@ -159,6 +159,18 @@ def test_it_compiles_without_a_break_and_exports_as_plain_operations_for_any_bat
     assert torch.allclose(torch.export.load(buffer).module()(x), module(x), atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+@pytest.mark.parametrize("use", [None, "cpu", "reference"])
+def test_a_position_without_a_direction_is_masked_by_zero(use: str | None, dtype: torch.dtype) -> None:
+    """Where all logits are 0, only the smallest norm allowed keeps the mask a number, and no half precision has it."""
+    t = torch.ones(2, 3, 4, 5, dtype=dtype).requires_grad_()
+    m = torch.zeros_like(t).requires_grad_()
+    found = masked(t, m, gate="channel", use=use)
+    assert torch.equal(found, t)
+    to_t, _ = torch.autograd.grad(found.sum(), (t, m))
+    assert torch.equal(to_t, t)
+
+
 def test_small_recalibrations_and_half_precision_stay_with_plain_operations() -> None:
     x = torch.zeros(1, 2, 3, 4)
     assert why(KERNELS["recalibration"], x, x, x) == (
