@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from generated.layers import anywhere
 from generated.operations import brought, edge, pipeline
 from generated.writing import Writing
@@ -29,7 +31,7 @@ def specs(draw: st.DrawFn, room: int = 24) -> str:
         text, x = pipeline(w, x)
         parts.append(f"body {text}")
     parts.append(f"head {head(w, x)}")
-    plugs = plugged(w, staged)
+    plugs = plugged(w, staged, reached(w, parts))
     network = f"network {'base' if plugs else 'n'} {{\n  " + "\n  ".join(parts) + "\n}"
     if plugs:
         network += f"\n\nnetwork n = base {plugs}"
@@ -113,10 +115,24 @@ def in_stages(w: Writing, x: MapType, parts: list[str], staged: list[str]) -> Ma
     return x
 
 
-def plugged(w: Writing, staged: list[str]) -> str:
+def reached(w: Writing, parts: list[str]) -> set[str]:
+    """The words of the network and of the definitions that it leads to; a draw may have dropped others."""
+    definitions = [re.findall(r"\w+", text) for text in w.definitions]
+    by_name = {words[1]: words for words in definitions}
+    found: set[str] = set()
+    new = re.findall(r"\w+", " ".join(parts))
+    while new:
+        word = new.pop()
+        if word not in found:
+            found.add(word)
+            new += by_name.get(word, ())
+    return found
+
+
+def plugged(w: Writing, staged: list[str], used: set[str]) -> str:
     plugs = []
     for slot in w.slots:
-        if not w.whether():
+        if slot not in used or not w.whether():
             continue
         module = w.one(["se(r=2)", "eca", "dia(r=2)", "sge(groups=1)", "bam(r=2, d=1)", "conv(1)", "cbam(r=2, k=3)", "relu -> batch_norm"])
         for name, part in (("se", "attention"), ("eca", "plugins"), ("dia", "plugins"), ("sge", "plugins"), ("bam", "attention"), ("cbam", "attention")):
