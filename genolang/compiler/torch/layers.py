@@ -44,7 +44,7 @@ class BatchNorm(nn.BatchNorm2d):
             return norms.batch_norm(input, self.weight, self.bias, kept, self.momentum or 0.0, self.eps)
         # Of one image torch 2.13 reads the gradient as laid out like the map, whatever its strides are; of
         # rows of pixels it does not.
-        alone = input.shape[0] == 1 and torch.is_grad_enabled()
+        alone = input.shape[0] == 1 and torch.is_grad_enabled() and not torch.compiler.is_exporting()
         y = torch.batch_norm(
             input.flatten(2) if alone else input, self.weight, self.bias, self.running_mean, self.running_var,
             self.training, self.momentum or 0.0, self.eps, torch.backends.cudnn.enabled,
