@@ -47,14 +47,18 @@ def build_tables() -> str:
         GRAMMAR.read_text("utf-8"), parser="lalr", lexer="basic", start=list(STARTS), maybe_placeholders=False
     )
     table = lark.parser.parser.parser.parse_table
-    numbers = {state: number for number, state in enumerate(sorted(table.states))}
+    # In the order in which they are met from the starts: lark's own numbers differ from run to run.
+    numbers = {table.start_states[start]: number for number, start in enumerate(STARTS)}
     rules: list[list[object]] = []
     known: dict[LarkRule, int] = {}
     states = []
-    for state in sorted(table.states):
+    for state in (order := list(numbers)):
         actions = {}
         for name, (action, argument) in sorted(table.states[state].items()):
             if action is Shift:
+                if argument not in numbers:
+                    numbers[argument] = len(order)
+                    order.append(argument)
                 actions[name] = numbers[argument]
                 continue
             if argument not in known:
@@ -62,8 +66,8 @@ def build_tables() -> str:
                 rules.append([_method(argument), argument.origin.name, len(argument.expansion)])
             actions[name] = -1 - known[argument]
         states.append(actions)
-    ends = {start: numbers[state] for start, state in table.end_states.items()}
-    starts = {start: numbers[state] for start, state in table.start_states.items()}
+    ends = {start: numbers[table.end_states[start]] for start in STARTS}
+    starts = {start: numbers[table.start_states[start]] for start in STARTS}
     tables = {"starts": starts, "ends": ends, "states": states, "rules": rules}
     return json.dumps(tables, separators=(",", ":"))
 
