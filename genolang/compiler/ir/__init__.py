@@ -1,6 +1,7 @@
 """The graph, how it is built and rewritten, what makes it legal, and its text form."""
 
 from genolang.compiler.ir.build import build_graph
+from genolang.compiler.ir.calls import by_height, calls, definitions, with_counts
 from genolang.compiler.ir.graph import Graph, Node
 from genolang.compiler.ir.rewrite import (
     Changed,
@@ -12,7 +13,7 @@ from genolang.compiler.ir.rewrite import (
     rewrite,
     substitute,
 )
-from genolang.compiler.ir.text import definitions, to_text
+from genolang.compiler.ir.text import to_text
 from genolang.compiler.ir.uses import Uses, uses
 from genolang.compiler.ir.verify import Law, Verified, verify
 
@@ -25,6 +26,8 @@ __all__ = [
     "Uses",
     "Verified",
     "build_graph",
+    "by_height",
+    "calls",
     "copy_body",
     "definitions",
     "flatten",
@@ -35,4 +38,5 @@ __all__ = [
     "to_text",
     "uses",
     "verify",
+    "with_counts",
 ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from genolang.compiler.ir.calls import definitions
 from genolang.compiler.ir.graph import Graph, Node
 
 
@@ -14,24 +14,6 @@ def to_text(graph: Graph) -> str:
     known = definitions(graph)
     names = {id(body): name for name, body in known.items()}
     return "\n\n".join(_written(name, body, names) for name, body in known.items()) + "\n"
-
-
-def definitions(graph: Graph) -> dict[str, Graph]:
-    """The graph and every body it calls, each once and before what calls it, by names of which no two are
-    alike: bodies of one name are numbered from the second on."""
-    found: dict[int, tuple[str, Graph]] = {}
-    counts: Counter[str] = Counter()
-
-    def visit(current: Graph) -> None:
-        for body in current.bodies():
-            if id(body) not in found:
-                visit(body)
-        counts[current.name] += 1
-        count = counts[current.name]
-        found[id(current)] = current.name if count == 1 else f"{current.name}@{count}", current
-
-    visit(graph)
-    return dict(found.values())
 
 
 def _written(name: str, graph: Graph, names: Mapping[int, str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from genolang.compiler.ir import Graph, Node
+from genolang.compiler.ir import Graph, Node, by_height
 from genolang.compiler.python.forward import Forward, Statement, fold, name_values
 from genolang.compiler.python.layers import HELPERS, constructor
 from genolang.compiler.python.names import (
@@ -87,12 +87,8 @@ class _Writer:
 
     def write(self, root: Graph, auxiliary_weight: float) -> str:
         """All classes, those that others use first."""
-        levels: dict[int, list[Graph]] = {}
-        _heights(root, levels, {})
-        top = max(levels)
-        for height in sorted(levels):
-            if height != top:
-                self.level([g for g in levels[height] if g.leaves])
+        for graphs in by_height(root)[:-1]:
+            self.level([graph for graph in graphs if graph.leaves])
         template = self.template(root, network=True)
         found = self.finish([template], NetworkText(self.sets, auxiliary_weight))
         self.order.append(found)
@@ -237,14 +233,6 @@ class _Calls:
     def place(self, path: Path) -> str:
         """Where a layer, an inner class or a container is put: lists grow by one."""
         return f"{self.access(path[:-1])}.append" if path[:-1] in self.lists else self.access(path)
-
-
-def _heights(graph: Graph, levels: dict[int, list[Graph]], known: dict[int, int]) -> int:
-    if id(graph) not in known:
-        height = 1 + max((_heights(body, levels, known) for body in graph.bodies()), default=0)
-        known[id(graph)] = height
-        levels.setdefault(height, []).append(graph)
-    return known[id(graph)]
 
 
 # Numbers that differ between the uses of a class become its parameters

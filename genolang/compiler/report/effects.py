@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from genolang.compiler.ir import Graph, Node, verify
+from genolang.compiler.ir import Graph, Node, calls, verify
 from genolang.compiler.ir.made import Layout, Normalised, Part
 from genolang.compiler.passes import TRAINING
 
@@ -57,17 +57,6 @@ def effects(graph: Graph, *, without: Collection[str] = ()) -> list[PassEffect]:
     return found
 
 
-def _graphs(graph: Graph) -> Iterator[Graph]:
-    seen: set[int] = set()
-    stack = [graph]
-    while stack:
-        current = stack.pop()
-        if id(current) not in seen:
-            seen.add(id(current))
-            yield current
-            stack += current.bodies()
-
-
 def _origin(node: Node) -> tuple[str, str, int]:
     layer = node.layer or (node.fused.name if node.fused is not None else node.kind)
     return layer, node.span.source.name, node.span.line
@@ -77,7 +66,7 @@ def _operations(graph: Graph) -> Counter[tuple[str, str, int]]:
     """All that computes something, by the line that it comes from."""
     return Counter(
         _origin(node)
-        for g in _graphs(graph)
+        for g in calls(graph)
         for _, node, _ in g
         if node.kind not in ("input", "call") and not isinstance(node.fused, Part | Layout)
     )
@@ -86,7 +75,7 @@ def _operations(graph: Graph) -> Counter[tuple[str, str, int]]:
 def _norms_that_share(graph: Graph) -> Counter[tuple[str, str, int]]:
     """The batch norms that have their statistics from one node, by that node's line."""
     found: Counter[tuple[str, str, int]] = Counter()
-    for g in _graphs(graph):
+    for g in calls(graph):
         for _, node, _ in g:
             if isinstance(node.fused, Normalised):
                 found["batch_norm", node.span.source.name, node.span.line] += len(node.fused.norms)
@@ -96,7 +85,7 @@ def _norms_that_share(graph: Graph) -> Counter[tuple[str, str, int]]:
 def _layers(graph: Graph) -> Counter[tuple[str, str, int]]:
     """The layers without weights, by the line that they come from."""
     return Counter(
-        _origin(node) for g in _graphs(graph) for _, node, _ in g if node.kind == "layer" and not node.path
+        _origin(node) for g in calls(graph) for _, node, _ in g if node.kind == "layer" and not node.path
     )
 
 
@@ -104,7 +93,7 @@ def _read_zeros(graph: Graph) -> Counter[tuple[str, str, int]]:
     """The zeros that sums and mixed operations read, by the line that they come from."""
     return Counter(
         _origin(g.node(a))
-        for g in _graphs(graph)
+        for g in calls(graph)
         for _, node, arguments in g
         for a in arguments
         if g.node(a).layer == "zeros" and (node.mix is not None or node.layer == "add")

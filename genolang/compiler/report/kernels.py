@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from genolang.compiler.ir import Graph, Node
+from genolang.compiler.ir import Graph, Node, with_counts
 from genolang.compiler.ir.made import Layout, Part
 from genolang.compiler.ir.matched import Matched
 from genolang.compiler.recognise.patterns import misses
@@ -56,7 +56,7 @@ def kernel_uses(graph: Graph) -> list[KernelUse]:
     """The kernels of a graph after its passes by name, and their lines in order."""
     found = _lines(graph)
     counts: Counter[str] = Counter()
-    for current, times in bodies_with_counts(graph):
+    for current, times in with_counts(graph):
         for _, node, _ in current:
             if name := _kernel(node):
                 counts[name] += times
@@ -70,7 +70,7 @@ def near_misses(graph: Graph) -> list[LeftOut]:
     """Where the layers of a kernel's pattern stand that the kernel does not take."""
     return [
         LeftOut(miss.kernel, line_of(current.node(miss.number).span, times), miss.reason)
-        for current, times in bodies_with_counts(graph)
+        for current, times in with_counts(graph)
         for miss in misses(current)
     ]
 
@@ -88,7 +88,7 @@ def switched_off(whole: Graph, graph: Graph, reason: str) -> list[LeftOut]:
 
 def matched(graph: Graph) -> Iterator[tuple[Matched, list[MapType], Line]]:
     """The calls of kernels that were found by their pattern, with the types of their maps."""
-    for current, times in bodies_with_counts(graph):
+    for current, times in with_counts(graph):
         for _, node, arguments in current:
             if isinstance(node.fused, Matched):
                 yield node.fused, [current.node(a).type for a in arguments], line_of(node.span, times)
@@ -112,7 +112,7 @@ def line_of(span: Span, count: int) -> Line:
 def _lines(graph: Graph) -> dict[_Key, Line]:
     """By kernel, file and line."""
     found: dict[_Key, Line] = {}
-    for current, times in bodies_with_counts(graph):
+    for current, times in with_counts(graph):
         for _, node, _ in current:
             name = _kernel(node)
             if not name:
@@ -132,20 +132,3 @@ def _kernel(node: Node) -> str:
     if node.fused is not None:
         return node.fused.name
     return node.layer if node.layer in _KERNEL_LAYERS else ""
-
-
-def bodies_with_counts(graph: Graph) -> list[tuple[Graph, int]]:
-    """A graph and every body below it, each once, with the number of its calls in one forward pass."""
-    times: Counter[int] = Counter()
-    graphs: dict[int, Graph] = {}
-
-    def visit(current: Graph, count: int) -> None:
-        graphs[id(current)] = current
-        times[id(current)] += count
-        inner = Counter(map(id, current.bodies()))
-        for body in current.bodies():
-            if id(body) in inner:
-                visit(body, count * inner.pop(id(body)))
-
-    visit(graph, 1)
-    return [(found, times[key]) for key, found in graphs.items()]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from genolang.compiler.ir import Graph, Node
-from genolang.compiler.report.kernels import Line, bodies_with_counts, line_of
+from genolang.compiler.ir import Graph, Node, with_counts
+from genolang.compiler.report.kernels import Line, line_of
 from genolang.primitives import MapType, pair
 
 
@@ -56,7 +56,7 @@ NO_WORK = frozenset(
 def left_to_library(graph: Graph) -> list[ByLibrary]:
     """The layers with work that no kernel of a graph computes, after its passes, by kind and line."""
     found: dict[str, dict[tuple[str, int], Line]] = {kind: {} for kind in REASONS}
-    for current, times in bodies_with_counts(graph):
+    for current, times in with_counts(graph):
         for _, node, arguments in current:
             kind = _kind(node, [current.node(a).type for a in arguments])
             if kind is None:
