@@ -11,7 +11,7 @@ from genolang.lang import syntax as s
 from genolang.lang.limits import limit
 from genolang.primitives import PRIMITIVES
 from genolang.semantics.edges import check_edges
-from genolang.semantics.expansion.arithmetic import NUMERIC_FUNCTIONS
+from genolang.semantics.functions import NUMERIC_FUNCTIONS
 from genolang.semantics.modules import RESERVED, DefinitionRef, Module, core_names, is_map_param
 
 _PATTERNS = frozenset(("earlier", "inputs", "nodes", "each", "later"))

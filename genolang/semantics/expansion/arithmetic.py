@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 from genolang.diagnostics import Span
 from genolang.lang import syntax as s
-from genolang.lang.limits import limit
 from genolang.semantics.expansion.errors import Site, problem
 from genolang.semantics.expansion.values import describe, is_number
 
@@ -18,28 +16,6 @@ MAX_MAGNITUDE = 10**15
 MAX_DENOMINATOR = 10**40
 
 
-def _log2(value: Any) -> Any:
-    exact = math.log2(value)
-    return int(exact) if exact == int(exact) else exact
-
-
-def _range(*bounds: Any) -> tuple[int, ...]:
-    found = range(*bounds)
-    if len(found) > limit("repeat"):
-        raise ValueError("too long")
-    return tuple(found)
-
-
-NUMERIC_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "min": min,
-    "max": max,
-    "floor": math.floor,
-    "ceil": math.ceil,
-    "round": lambda v: math.floor(v + Fraction(1, 2)),
-    "log2": _log2,
-    "len": len,
-    "range": _range,
-}
 _COMPARE = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le,
             ">": operator.gt, ">=": operator.ge}  # fmt: skip
 

@@ -7,7 +7,7 @@ from typing import Any
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit, limit_note
 from genolang.semantics.expansion.arguments import Given, bind_definition, bind_primitive
-from genolang.semantics.expansion.arithmetic import NUMERIC_FUNCTIONS, whole
+from genolang.semantics.expansion.arithmetic import whole
 from genolang.semantics.expansion.builder import MapValue
 from genolang.semantics.expansion.choices import call_choice
 from genolang.semantics.expansion.definitions import call_definition
@@ -26,6 +26,7 @@ from genolang.semantics.expansion.values import (
     describe,
     is_number,
 )
+from genolang.semantics.functions import NUMERIC_FUNCTIONS
 
 
 def evaluate_call(expr: s.Call, frame: Frame) -> Any:

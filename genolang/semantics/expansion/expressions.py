@@ -11,7 +11,6 @@ from typing import Any
 from genolang.diagnostics import Span, did_you_mean
 from genolang.lang import syntax as s
 from genolang.primitives import PRIMITIVES
-from genolang.semantics.expansion.arithmetic import NUMERIC_FUNCTIONS
 from genolang.semantics.expansion.builder import MapValue
 from genolang.semantics.expansion.choices import use_choice
 from genolang.semantics.expansion.errors import POISON, Poisoned, problem
@@ -27,6 +26,7 @@ from genolang.semantics.expansion.values import (
     SlotOp,
     describe,
 )
+from genolang.semantics.functions import NUMERIC_FUNCTIONS
 from genolang.semantics.modules import DefinitionRef, core_names
 from genolang.semantics.names import names_in_scope
 from genolang.semantics.reach import holds_choice, names_of

@@ -14,13 +14,7 @@ from genolang.primitives import PRIMITIVES, MapType
 from genolang.semantics.expansion.arguments import bind_primitive, complete
 from genolang.semantics.expansion.arithmetic import whole
 from genolang.semantics.expansion.builder import Builder, MapValue, Scope
-from genolang.semantics.expansion.definitions import (
-    assign,
-    bind_params,
-    block_of,
-    expand_in_place,
-    require,
-)
+from genolang.semantics.expansion.definitions import assign, bind_params, block_of, expand_in_place, require
 from genolang.semantics.expansion.dense import IMAGE, answers_every_pixel
 from genolang.semantics.expansion.errors import Poisoned, Use, history, problem
 from genolang.semantics.expansion.frames import Frame

@@ -3,47 +3,41 @@
 from __future__ import annotations
 
 from genolang.lang import syntax as s
-from genolang.semantics.expansion.calls import evaluate_call
-from genolang.semantics.expansion.choices import apply_choice, evaluate_alternatives
-from genolang.semantics.expansion.definitions import apply_definition
-from genolang.semantics.expansion.expressions import (
-    evaluate_attribute,
-    evaluate_for,
-    evaluate_if,
-    evaluate_index,
-    evaluate_literal,
-    evaluate_name,
-    evaluate_pipeline,
-    evaluate_sequence,
-    evaluate_slot,
+from genolang.semantics.expansion import (
+    calls,
+    choices,
+    definitions,
+    expressions,
+    joins,
+    layers,
+    slots,
+    values,
 )
-from genolang.semantics.expansion.joins import evaluate_infix, evaluate_prefix
-from genolang.semantics.expansion.layers import (
-    apply_fork,
-    apply_pipe,
-    apply_primitive,
-    apply_shared,
-)
-from genolang.semantics.expansion.slots import fill_slot
 from genolang.semantics.expansion.state import Apply, Evaluate
-from genolang.semantics.expansion.values import (
-    ChoiceOp,
-    DefinedOp,
-    ForkOp,
-    PipeOp,
-    PrimitiveOp,
-    SharedOp,
-    SlotOp,
-)
 
 EVALUATE: Evaluate = {
-    s.Number: evaluate_literal, s.String: evaluate_literal, s.Bool: evaluate_literal,
-    s.Name: evaluate_name, s.Attribute: evaluate_attribute, s.Index: evaluate_index,
-    s.Sequence: evaluate_sequence, s.Prefix: evaluate_prefix, s.Infix: evaluate_infix,
-    s.If: evaluate_if, s.For: evaluate_for, s.Pipeline: evaluate_pipeline, s.Call: evaluate_call,
-    s.Alternatives: evaluate_alternatives, s.Slot: evaluate_slot,
-}  # fmt: skip
+    s.Number: expressions.evaluate_literal,
+    s.String: expressions.evaluate_literal,
+    s.Bool: expressions.evaluate_literal,
+    s.Sequence: expressions.evaluate_sequence,
+    s.Name: expressions.evaluate_name,
+    s.Attribute: expressions.evaluate_attribute,
+    s.Index: expressions.evaluate_index,
+    s.If: expressions.evaluate_if,
+    s.Pipeline: expressions.evaluate_pipeline,
+    s.For: expressions.evaluate_for,
+    s.Slot: expressions.evaluate_slot,
+    s.Prefix: joins.evaluate_prefix,
+    s.Infix: joins.evaluate_infix,
+    s.Call: calls.evaluate_call,
+    s.Alternatives: choices.evaluate_alternatives,
+}
 APPLY: Apply = {
-    PrimitiveOp: apply_primitive, DefinedOp: apply_definition, PipeOp: apply_pipe, ForkOp: apply_fork,
-    ChoiceOp: apply_choice, SharedOp: apply_shared, SlotOp: fill_slot,
-}  # fmt: skip
+    values.PrimitiveOp: layers.apply_primitive,
+    values.PipeOp: layers.apply_pipe,
+    values.ForkOp: layers.apply_fork,
+    values.SharedOp: layers.apply_shared,
+    values.DefinedOp: definitions.apply_definition,
+    values.ChoiceOp: choices.apply_choice,
+    values.SlotOp: slots.fill_slot,
+}
