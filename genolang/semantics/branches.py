@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from genolang.records import record
 from genolang.semantics.program import Block, BlockNode, Decision, Program
 
@@ -22,7 +20,7 @@ def branches(program: Program) -> dict[Decision, tuple[Branch, ...]]:
     Of a decision that stands at several places the largest counts, and it skips where it does at each.
     """
     found: dict[Decision, tuple[Branch, ...]] = {}
-    for block in _open_blocks(program.block, set()):
+    for block in program.block.walk(open=True):
         for node in block.nodes:
             if node.mix is None:
                 continue
@@ -36,16 +34,6 @@ def branches(program: Program) -> dict[Decision, tuple[Branch, ...]]:
         # What no output reads is in no block.
         found.setdefault(at, (Branch(0, False),) * len(program.choices[at.key].options))
     return found
-
-
-def _open_blocks(block: Block, seen: set[int]) -> Iterator[Block]:
-    if id(block) in seen or not block.open:
-        return
-    seen.add(id(block))
-    yield block
-    for node in block.nodes:
-        if node.body is not None:
-            yield from _open_blocks(node.body, seen)
 
 
 def _of_mix(block: Block, node: BlockNode, zeros: list[bool]) -> tuple[Branch, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from genolang.lang.limits import limit
 from genolang.lang.parser import parse_expression
 from genolang.primitives import MapType
 from genolang.semantics.expansion.builder import MapValue
-from genolang.semantics.expansion.errors import Poisoned
 from genolang.semantics.expansion.networks import NetworkBuilder
 from genolang.semantics.expansion.state import Budget
 from genolang.semantics.modules import DefinitionRef, Module, load_module
@@ -97,7 +96,7 @@ def _expand_networks(checked: Checked, bad: set[DefinitionRef]) -> None:
             continue
         if len(checked.diagnostics) >= limit("problems"):
             return
-        builder, program = _built(module, ref, {}, _meanings(module, ref), closed, budget)
+        builder, program = _built(module, ref, {}, _meanings(ref), closed, budget)
         builders.append(builder)
         new = [d for d in builder.expansion.diagnostics if d not in checked.diagnostics]
         checked.diagnostics += new
@@ -127,10 +126,10 @@ def _built(
     return builder, program
 
 
-def _meanings(module: Module, ref: DefinitionRef) -> tuple[bool, ...]:
+def _meanings(ref: DefinitionRef) -> tuple[bool, ...]:
     """What `searching` may mean in a network's text, which may lead to a choice by name without using it:
     `if stride == 1 then a else choice_of_b`."""
-    return (True, False) if searching(module, ref) else (False,)
+    return (True, False) if searching(ref) else (False,)
 
 
 def _spread_and_given(builders: list[NetworkBuilder]) -> list[Diagnostic]:
@@ -171,8 +170,10 @@ def _try_alone(
             return
         builder = _try(checked.module, ref, TRIAL, budget)
         if builder.expansion.diagnostics:
-            maps = list(dict.fromkeys([TRIAL, *_maps(checked.programs.values())]))[1:TRIALS]
-            if any(not _try(checked.module, ref, map, budget).expansion.diagnostics for map in maps):
+            blocks = [block for program in checked.programs.values() for block in program.block.walk()]
+            maps = dict.fromkeys(n.type for b in blocks for n in b.nodes if not n.type.is_vector)
+            others = [map for map in maps if map != TRIAL][: TRIALS - 1]
+            if any(not _try(checked.module, ref, map, budget).expansion.diagnostics for map in others):
                 continue
         # A network that has a mistake may use it, and may have said the same.
         said = {(d.code, d.span) for d in checked.diagnostics}
@@ -184,33 +185,15 @@ def _try_alone(
 
 def _try(module: Module, ref: DefinitionRef, type: MapType, budget: Budget) -> NetworkBuilder:
     """An attention module put to a map by itself; diagnostics gather in the builder's expansion."""
-    builder = NetworkBuilder(module, searching=searching(module, ref), budget=budget)
+    builder = NetworkBuilder(module, searching=searching(ref), budget=budget)
     span = ref.syntax.name.span
-    try:
+    with builder.expansion.reporting(span):
         block = builder.block(ref, {}, [type])
         if block.output_type != type:
             raise fail("G301", f"the attention module `{ref.name}` turns {type} into"
                        f" {block.output_type}", span, help="attention keeps the shape of its map;"
                        " define anything else as an `op`")  # fmt: skip
-    except GenoError as error:
-        builder.expansion.report(error)
-    except Poisoned:
-        pass
-    except RecursionError:
-        builder.expansion.report(builder.expansion.too_deep(span))
     return builder
-
-
-def _maps(programs: Iterable[Program]) -> Iterator[MapType]:
-    """The maps of some networks, those of what they call included."""
-    seen: set[int] = set()
-    stack = [program.block for program in programs]
-    while stack:
-        block = stack.pop()
-        if id(block) not in seen:
-            seen.add(id(block))
-            yield from (node.type for node in block.nodes if not node.type.is_vector)
-            stack += [node.body for node in block.nodes if node.body is not None]
 
 
 def find_network(module: Module, name: str | None) -> DefinitionRef:
@@ -243,7 +226,7 @@ def expand_network(
         return checked.programs[ref.name]
     builder = NetworkBuilder(checked.module, searching=bool(searching))
     values = {key: _value(builder, ref, key, value) for key, value in given.items()}
-    meanings = _meanings(checked.module, ref) if searching is None else (searching,)
+    meanings = _meanings(ref) if searching is None else (searching,)
     builder, program = _built(checked.module, ref, values, meanings)
     if program is None or builder.expansion.diagnostics:
         raise GenoError(builder.expansion.diagnostics)

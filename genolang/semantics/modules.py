@@ -25,7 +25,6 @@ MAX_IMPORTS = 50
 RESERVED = frozenset(
     "x C H W searching true false earlier inputs nodes each later core repeat".split()
 )
-_PATTERN_WORDS = frozenset(("earlier", "inputs", "nodes", "each", "later"))
 
 
 class DefinitionRef:
@@ -69,6 +68,9 @@ class Module:
     def source(self) -> Source:
         return self.file.source
 
+    def report(self, code: str, message: str, span: Span, **more: Any) -> None:
+        self.diagnostics.append(Diagnostic(code, message, span, **more))
+
     def sections(self, kind: str) -> list[syntax.Section]:
         return [i for i in self.file.items if isinstance(i, syntax.Section) and i.kind == kind]
 
@@ -89,10 +91,7 @@ class Module:
 
     def visible(self) -> set[str]:
         """Every name of a definition that an expression of this file may use."""
-        names = set(self.definitions) | set(self.aliases)
-        for _, module in self.imports:
-            names |= set(module.definitions)
-        return names
+        return {ref.name for ref in self.visible_definitions()} | set(self.aliases)
 
     def family(self) -> list[Module]:
         """This file and every one that it imports, directly or not, once."""
@@ -221,39 +220,26 @@ class _Loader:
         if not isinstance(first, syntax.Version):
             if not module.broken:
                 start = versions[0].span if versions else Span(module.source, 0, 1)
-                module.diagnostics.append(
-                    Diagnostic("G008", "a file begins with the version of its language", start,
-                               help=f"write `geno {VERSION}` on the first line")
-                )  # fmt: skip
+                module.report("G008", "a file begins with the version of its language", start,
+                              help=f"write `geno {VERSION}` on the first line")  # fmt: skip
             return
         if first.number != VERSION:
-            module.diagnostics.append(
-                Diagnostic("G009", f"this genolang reads version {VERSION} of the language", first.span,
-                           help=f"write `geno {VERSION}`, or use the genolang that the file needs")
-            )  # fmt: skip
+            message = f"this genolang reads version {VERSION} of the language"
+            module.report("G009", message, first.span,
+                          help=f"write `geno {VERSION}`, or use the genolang that the file needs")
         for extra in versions[1:]:
-            module.diagnostics.append(
-                Diagnostic("G008", "the version stands once, on the first line", extra.span)
-            )
+            module.report("G008", "the version stands once, on the first line", extra.span)
 
     def _define(self, module: Module, item: syntax.Definition) -> None:
-        name = item.name.id
+        name, before = item.name.id, module.definitions.get(item.name.id)
         if name in RESERVED:
-            module.diagnostics.append(
-                Diagnostic("G106", f"`{name}` has a meaning of its own in the language", item.name.span,
-                           help="choose another name")
-            )  # fmt: skip
-            return
-        before = module.definitions.get(name)
-        if before is not None:
-            module.diagnostics.append(
-                Diagnostic(
-                    "G102", f"`{name}` is defined twice", item.name.span,
-                    (Label(before.syntax.name.span, "first here"),), help="rename one of them",
-                )
-            )  # fmt: skip
-            return
-        module.definitions[name] = DefinitionRef(item, module)
+            module.report("G106", f"`{name}` has a meaning of its own in the language", item.name.span,
+                          help="choose another name")  # fmt: skip
+        elif before is not None:
+            module.report("G102", f"`{name}` is defined twice", item.name.span, help="rename one of them",
+                          labels=(Label(before.syntax.name.span, "first here"),))  # fmt: skip
+        else:
+            module.definitions[name] = DefinitionRef(item, module)
 
     def _import(self, module: Module, name: syntax.ImportName) -> None:
         try:

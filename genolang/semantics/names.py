@@ -10,11 +10,10 @@ from genolang.diagnostics import Diagnostic, Label, Span, did_you_mean
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit
 from genolang.primitives import PRIMITIVES
-from genolang.semantics.edges import check_edges
+from genolang.semantics.edges import ENDS, STARTS, check_edges
 from genolang.semantics.functions import NUMERIC_FUNCTIONS
 from genolang.semantics.modules import RESERVED, DefinitionRef, Module, core_names, is_map_param
 
-_PATTERNS = frozenset(("earlier", "inputs", "nodes", "each", "later"))
 _WORDS = frozenset(
     word
     for primitive in PRIMITIVES.values()
@@ -23,7 +22,7 @@ _WORDS = frozenset(
     for word in field.kind
 )
 _OPERATIONS = ("op", "attention", "choice")
-_ANYWHERE = _WORDS | _PATTERNS
+_ANYWHERE = _WORDS | {*STARTS, *ENDS}
 _ALLOWED = {
     "op": (s.Assign, s.Return, s.Require, s.Inputs, s.Nodes, s.Edges, s.Keep),
     "cell": (s.Assign, s.Return, s.Require, s.Inputs, s.Nodes, s.Edges, s.Keep),
@@ -117,9 +116,8 @@ class _DefinitionCheck:
         for plug in definition.plugs:
             self._expr(plug.module, known)
             if plug.where is not None:
-                for expr in (plug.where.value, plug.where.start):
-                    if expr is not None:
-                        self._expr(expr, known)
+                for expr in _expressions(plug.where):
+                    self._expr(expr, known)
 
     def report(self, code: str, message: str, span: Span, **more: Any) -> None:
         self.found.append(Diagnostic(code, message, span, **more))
@@ -142,21 +140,19 @@ class _DefinitionCheck:
                         combine.span)  # fmt: skip
 
     def _params(self, definition: s.Definition) -> None:
-        seen: set[str] = set()
         known = {"C", "H", "W"}
         for param in definition.params:
             if param.name in RESERVED:
                 self.report("G106", f"`{param.name}` has a meaning of its own in the language", param.span,
                             help="the map that an operation is put to is `x` without saying so: leave it out"
                             if param.name == "x" else "choose another name")  # fmt: skip
-            if param.name in seen:
+            if param.name in self.local:
                 self.report("G107", f"two parameters are called `{param.name}`", param.span,
                             labels=(Label(self.local[param.name], "first here"),),
                             help="rename one of them")  # fmt: skip
             if param.kind is not None and param.kind != "map":
                 self.report("G205", f"a parameter is a feature map (`: map`) or a value, not `{param.kind}`",
                             param.span, help="leave the kind of any other parameter out")  # fmt: skip
-            seen.add(param.name)
             known.add(param.name)
             self.local[param.name] = param.span
             if param.default is None:

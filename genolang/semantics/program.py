@@ -6,7 +6,7 @@ used. Numbers refer to `nodes` by position; weights live at paths that read like
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
@@ -124,11 +124,20 @@ class Block:
                 for inner, leaf in node.body.leaves.items():
                     found[path + inner] = leaf
             else:
-                assert node.attrs is not None
-                types = tuple([self.nodes[i].type for i in node.inputs])
-                weights = PRIMITIVES[node.layer].weights(node.attrs, types)
-                found[path] = Leaf(node.layer, node.attrs, types, weights)
+                found[path] = Leaf(node.layer, node.attrs or {}, self.types(node), self.weights_of(node))
         return found
+
+    def types(self, node: BlockNode) -> tuple[MapType, ...]:
+        """The types of what one of the nodes reads."""
+        return tuple([self.nodes[i].type for i in node.inputs])
+
+    def weights_of(self, node: BlockNode) -> Weights:
+        """What a layer among the nodes owns."""
+        return PRIMITIVES[node.layer].weights(node.attrs or {}, self.types(node))
+
+    def macs_of(self, node: BlockNode) -> int:
+        """Multiply-accumulates of a layer among the nodes, of one image in evaluation."""
+        return PRIMITIVES[node.layer].macs(node.attrs or {}, self.types(node), node.type)
 
     @cached_property
     def weighted(self) -> int:
@@ -144,10 +153,7 @@ class Block:
         """The learnable numbers of one of the nodes."""
         if node.body is not None:
             return node.body.params
-        if node.kind != "layer" or not node.path:
-            return 0
-        types = tuple([self.nodes[i].type for i in node.inputs])
-        return PRIMITIVES[node.layer].weights(node.attrs or {}, types).params
+        return self.weights_of(node).params if node.kind == "layer" and node.path else 0
 
     @cached_property
     def decisions(self) -> tuple[Decision, ...]:
@@ -169,11 +175,21 @@ class Block:
                 inner = node.body.macs
                 every, plain = every + inner[0], plain + inner[1]
             elif node.kind == "layer":
-                types = tuple(self.nodes[i].type for i in node.inputs)
-                cost = PRIMITIVES[node.layer].macs(node.attrs or {}, types, node.type)
+                cost = self.macs_of(node)
                 every += cost
                 plain += cost if node.layer not in ("matmul", "relative_attention") else 0
         return every, plain
+
+    def walk(self, *, open: bool = False) -> Iterator[Block]:
+        """This block and what it calls, each once; with `open` only where a decision is open."""
+        seen: set[int] = set()
+        stack = [self]
+        while stack:
+            block = stack.pop()
+            if id(block) not in seen and (block.open or not open):
+                seen.add(id(block))
+                yield block
+                stack += [node.body for node in reversed(block.nodes) if node.body is not None]
 
     def needed(self, outputs: tuple[int, ...]) -> list[int]:
         """The positions of the nodes that some outputs depend on, in order."""

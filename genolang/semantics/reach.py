@@ -21,7 +21,7 @@ class Direct(NamedTuple):
     alternatives: bool
 
 
-def searching(module: Module, ref: DefinitionRef) -> bool:
+def searching(ref: DefinitionRef) -> bool:
     """Whether a network has open choices: whether its text reaches a choice by any name."""
     return any(found.kind == "choice" or _direct(found).alternatives for found in reach(ref))
 

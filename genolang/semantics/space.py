@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
-from genolang.primitives import PRIMITIVES
 from genolang.semantics.program import Block, CellSpace, Decision, Path, Program
 
 
@@ -165,8 +164,7 @@ def selected_params(program: Program, options: Mapping[str, Sequence[int]]) -> i
             if node.body is not None:
                 stack.append((node.body, path + node.path))
             elif node.path:
-                types = tuple(block.nodes[i].type for i in node.inputs)
-                found[path + node.path] = PRIMITIVES[node.layer].weights(node.attrs or {}, types).params
+                found[path + node.path] = block.params_of(node)
     return sum(found.values())
 
 
@@ -206,8 +204,7 @@ def _selected(
         elif node.body is not None:
             cost = _selected(node.body, chosen, known, used)
         elif node.kind == "layer":
-            types = tuple(block.nodes[i].type for i in node.inputs)
-            cost = PRIMITIVES[node.layer].macs(node.attrs or {}, types, node.type)
+            cost = block.macs_of(node)
         if cost is not None:
             reads[index], costs[index] = there, cost
     needed, waiting = set(), [block.outputs[0]] if block.outputs[0] in reads else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -16,6 +16,14 @@ MAX_MAGNITUDE = 10**15
 MAX_DENOMINATOR = 10**40
 
 
+def _divided(a: Any, b: Any) -> Any:
+    return a / b if isinstance(a, float) or isinstance(b, float) else Fraction(a) / Fraction(b)
+
+
+_STEPS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": _divided, "//": operator.floordiv,
+    "%": operator.mod,
+}  # fmt: skip
 _COMPARE = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le,
             ">": operator.gt, ">=": operator.ge}  # fmt: skip
 
@@ -46,30 +54,13 @@ def folded(expr: s.Infix, values: Sequence[Any], site: Site) -> Any:
     for value in values[1:]:
         if sign in ("/", "//", "%") and value == 0:
             raise problem(site, "G209", f"division by zero: `{expr.span.text[:60]}`", expr.span)
-        result = _step(sign, result, value)
+        result = _STEPS[sign](result, value)
         if abs(result) > MAX_MAGNITUDE:
             raise problem(site, "G207", f"`{expr.span.text[:40]}` is a number beyond 1e15", expr.span)
         if isinstance(result, Fraction) and result.denominator > MAX_DENOMINATOR:
             raise problem(site, "G207", f"`{expr.span.text[:40]}` is a fraction too fine to be exact",
                           expr.span, help="round it: `floor`, `ceil`, `round` or `//`")  # fmt: skip
     return simplify(result)
-
-
-def _step(sign: str, a: Any, b: Any) -> Any:
-    match sign:
-        case "+":
-            return a + b
-        case "-":
-            return a - b
-        case "*":
-            return a * b
-        case "/":
-            exact = not isinstance(a, float) and not isinstance(b, float)
-            return Fraction(a) / Fraction(b) if exact else a / b
-        case "//":
-            return a // b
-        case _:
-            return a % b
 
 
 def _compare(expr: s.Infix, values: list[Any], site: Site) -> bool:

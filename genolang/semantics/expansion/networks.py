@@ -53,16 +53,10 @@ class NetworkBuilder:
     def build(self, ref: DefinitionRef, given: Mapping[str, Any], span: Span) -> Program | None:
         """The expanded network, or None where diagnostics say why there is none."""
         name, origin = ref.name, Origin(self.module, ref, dict(given), self.expansion.searching)
-        try:
+        with self.expansion.reporting(span):
             ref, names = self.resolve(ref, dict(given), span)
             program = self.expand(name, ref, names, span)
             return None if program is None else replace(program, origin=origin)
-        except GenoError as error:
-            self.expansion.report(error)
-        except Poisoned:
-            pass
-        except RecursionError:
-            self.expansion.report(self.expansion.too_deep(span))
         return None
 
     def frame(self, module: Module, name: str) -> Frame:

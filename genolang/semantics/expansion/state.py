@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from genolang.diagnostics import Diagnostic, GenoError, Span, fail
 from genolang.lang.limits import limit, limit_note
 from genolang.semantics.expansion.builder import MapValue
 from genolang.semantics.expansion.decisions import Decisions
-from genolang.semantics.expansion.errors import Site, problem
+from genolang.semantics.expansion.errors import Poisoned, Site, problem
 from genolang.semantics.expansion.plugs import Plugs
 from genolang.semantics.expansion.values import Op
 from genolang.semantics.modules import DefinitionRef
@@ -73,10 +74,19 @@ class Expansion:
                 self.said.add(key)
                 self.diagnostics.append(diagnostic)
 
-    def too_deep(self, span: Span) -> GenoError:
-        """What is said when the definitions in use are nested beyond what can be worked on."""
-        message, help = "the definitions in use are nested too deeply", "use fewer levels"
-        deepest = self.deepest
-        if deepest is None or not deepest.uses:
-            return fail("G007", message, span, help=help)
-        return problem(deepest, "G007", message, deepest.uses[-1].span, help=help)
+    @contextmanager
+    def reporting(self, span: Span) -> Iterator[None]:
+        """Report what ends an expansion. Error: G007 for definitions nested beyond what can be worked on."""
+        try:
+            yield
+        except GenoError as error:
+            self.report(error)
+        except Poisoned:
+            pass
+        except RecursionError:
+            message, help = "the definitions in use are nested too deeply", "use fewer levels"
+            deepest = self.deepest
+            if deepest is None or not deepest.uses:
+                self.report(fail("G007", message, span, help=help))
+            else:
+                self.report(problem(deepest, "G007", message, deepest.uses[-1].span, help=help))
