@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lang.derived import derived_text
 from lang.trees import NOWHERE, expressions, files, with_comments
-from mutants import SPECS as SHIPPED
-from mutants import relaid
+from wrong_specs import SPECS as SHIPPED
+from wrong_specs import relaid
 
 from genolang.diagnostics import GenoError, Source
 from genolang.lang import syntax as s

@@ -4,7 +4,7 @@ import random
 import time
 
 import pytest
-from mutants import assert_answered
+from wrong_specs import assert_answered
 
 import genolang
 from genolang.lang.limits import LIMITS, limit, limit_note, variable

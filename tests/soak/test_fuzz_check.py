@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mutants import SPECS, WORDS, assert_answered, mutant, soup, twisted
+from wrong_specs import SPECS, WORDS, assert_answered, mutant, soup, twisted
 
 from genolang.diagnostics import GenoError, Source
 from genolang.lang.formatter import format_source
