@@ -97,14 +97,13 @@ class _Run:
             try:
                 found = self.feed(token, following)
                 at += 1
-            except _Unexpected:
+            except (_Unexpected, _TooDeep) as error:
                 # What could stand here is asked of the parse before it gave way to the wrong token.
                 self.before = before
-                at = self.recover(self.unexpected(at), at)
+                deep = isinstance(error, _TooDeep)
+                at = self.recover(self.too_deep(at) if deep else self.unexpected(at), at)
                 if len(self.diagnostics) >= MAX_SYNTAX_ERRORS or self.start == "expr":
                     return None
-            except _TooDeep:
-                at = self.recover(self.too_deep(tokens[min(at, len(tokens) - 2)]), at)
             if builder.problems:
                 self.diagnostics += builder.problems
                 return None
@@ -196,7 +195,8 @@ class _Run:
             if kind == "$END" and states[-1] == tables.ends[self.start]:
                 return True
 
-    def too_deep(self, token: Token) -> Diagnostic:
+    def too_deep(self, at: int) -> Diagnostic:
+        token = self.tokens.tokens[min(at, len(self.tokens.tokens) - 2)]
         return Diagnostic("G007", f"this is nested more than {MAX_DEPTH} deep",
                           Span(self.source, token.start, max(token.end, token.start + 1)),
                           help="name the inner parts and refer to them")  # fmt: skip
