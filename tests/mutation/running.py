@@ -167,6 +167,8 @@ def _collected(copy: Path, files: Iterable[str]) -> set[str]:
     process = FORK.Process(target=_tests, args=(copy, ["--collect-only", *sorted(files)], 600, into))
     process.start()
     process.join()
+    if process.exitcode:
+        raise SystemExit(f"tests cannot be collected:\n{into.read_text('utf-8')[-2000:]}")
     return {line for line in into.read_text("utf-8").splitlines() if "::" in line}
 
 
@@ -187,6 +189,9 @@ def _tests(copy: Path, arguments: list[str], limit: int, into: Path | None = Non
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
     hypothesis.settings.register_profile("mutation", phases=phases)
     hypothesis.settings.load_profile("mutation")
-    code = pytest.main(["-q", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", "not soak", *arguments])
+    code = pytest.main([
+        "-o", "addopts=-q --import-mode=importlib", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist",
+        "-W", "ignore::pytest.PytestAssertRewriteWarning", "-m", "not soak", *arguments,
+    ])  # fmt: skip
     sys.stdout.flush()
     os._exit(int(code))

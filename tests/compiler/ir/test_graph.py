@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,14 @@ network n(classes=3) {
   input image(2, 5, 4)
   stem  conv(1, 4) -> bottleneck -> bottleneck -> (block | zeros(1))
   head  global_avg_pool -> linear(classes)
+}
+"""
+FUSED = """geno 1
+op unit(k) = relu -> conv(k, groups=C) -> conv(1) -> batch_norm
+network n {
+  input image(2, 9, 8)
+  stem  conv(3, 4) -> batch_norm -> unit(3) + unit(5) -> (unit(3) | zeros(1)) -> conv(1, 6) -> relu
+  head  global_avg_pool -> linear(3)
 }
 """
 BEFORE = """\
@@ -99,6 +108,22 @@ def test_a_layer_that_loses_its_weights_path_is_refused() -> None:
         verify(changed(source, find(source, "conv"), path=()), "a pass")
     with pytest.raises(AssertionError, match="elsewhere is not declared"):
         verify(changed(source, find(source, "conv"), path=("elsewhere",)), "a pass")
+
+
+@pytest.mark.parametrize("without", [["fuse"], ["batch"], []])
+def test_a_layer_that_a_fused_node_computes_has_to_be_declared(without: list[str]) -> None:
+    sound = driver.build(compiled(FUSED).program, without=without)
+    verify(sound, "a pass")
+    used = [path for _, node, _ in sound if node.fused is not None for path in node.paths]
+    assert used
+    for path in used:
+        broken = sound.empty_like()
+        for number, node, arguments in sound:
+            broken.add(node, arguments, number=number)
+        broken.inputs, broken.outputs = sound.inputs, sound.outputs
+        broken.leaves = {other: leaf for other, leaf in sound.leaves.items() if other != path}
+        with pytest.raises(AssertionError, match=f"{re.escape('.'.join(path))} is not declared"):
+            verify(broken, "a pass")
 
 
 def test_a_call_of_another_shape_is_refused() -> None:

@@ -98,6 +98,20 @@ network n {
             torch.testing.assert_close(quick(image), expected, atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("stem", [
+    "conv(3, 16) + (global_avg_pool -> conv(1, 16, bias=true))",
+    "(global_avg_pool -> conv(1, 16, bias=true)) + conv(3, 16)",
+    "conv(3, 16) + (conv(5, 1) -> sigmoid)",
+    "(conv(1, 1) -> sigmoid) + conv(3, 16)",
+])  # fmt: skip
+def test_a_map_that_is_added_to_a_larger_one_is_added_to_all_of_it(stem: str) -> None:
+    found = network(f"  stem conv(3, 16) -> ({stem}) -> relu\n  head global_avg_pool -> linear(3)")
+    module, quick = both(found, torch.float32)
+    image = images(found, 2).float()
+    with torch.no_grad():
+        torch.testing.assert_close(quick(image), module(image), atol=1e-5, rtol=1e-5)
+
+
 def test_weights_that_change_are_read_again() -> None:
     found = network("  stem conv(3, 64) -> relu -> conv(3, 64)\n  head global_avg_pool -> linear(3)")
     module, quick = both(found, torch.float32)

@@ -34,8 +34,23 @@ network n {
 op x_mask = x * (x -> mask)
 op last = (x -> (none | zeros(1))) + x + none(x)
 """
+# Branches over one map that differ in one thing each, down to their norms.
+NORMS = """geno 1
+op unit(k=3, affine=true, eps=1e-5, momentum=0.1) {
+  return x -> relu -> conv(k, groups=C) -> conv(1) -> batch_norm(affine=affine, eps=eps, momentum=momentum)
+}
+op again(affine=true) = unit -> unit(affine=affine)
+op all = unit + unit(affine=false) + unit(eps=0.5) + unit(momentum=0.7) + unit(k=5, affine=false) + unit(affine=false)
+op deeper = again + again(affine=false) + again(affine=false) + again
+network n {
+  input image(3, 9, 7)
+  stem  conv(3, 4) -> all -> deeper
+  head  global_avg_pool -> linear(3)
+}
+"""
 NETWORKS: dict[str, Callable[[], Network]] = {
     "mixed": lambda: compiled(MIXED),
+    "norms": lambda: compiled(NORMS),
     "discrete": lambda: small("att_darts/found", "cifar", depth=3),
     "supernet": lambda: small("quickstart", depth=1),
 }
