@@ -190,8 +190,8 @@ def _comparison(node: ast.Compare) -> Iterator[tuple[str, ast.AST, str]]:
         other = copy.copy(node)
         other.ops = [*node.ops[:i], COMPARISONS[type(operator)](), *node.ops[i + 1 :]]
         yield "comparison swapped", node, ast.unparse(other)
-    for value in node.comparators:
-        if _text(value):
+    for operator, value in zip(node.ops, node.comparators, strict=True):
+        if isinstance(value, ast.Constant) and _text(value) and isinstance(operator, ast.Eq | ast.NotEq):
             yield _key(value)
         elif isinstance(value, ast.Tuple) and value.elts:
             yield "literal emptied", value, "()"

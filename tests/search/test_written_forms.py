@@ -151,3 +151,28 @@ def test_an_answer_is_told_as_it_is_written():
     (key,) = program.choices
     genotype = derive(program, {key: [[0.0, 0.0, 9.0], [9.0, 0.0, 0.0]]})
     assert describe_genotype(program, genotype) == {key: ["line 7, column 8 : se(r=5)", "line 7, column 22 : conv(3)"]}
+
+
+def test_what_only_the_file_of_a_choice_can_see_is_imported_into_the_answer(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    files = {
+        "parts/deep": "op deep(k=3) = conv(k) -> tanh\n",
+        "parts/near": "import std.attention, deep\nop near = deep(5) -> relu\nop plain = sigmoid\n",
+        "choices": "import parts.near, parts.deep as d, std.ops\nchoice act = near | deep_or | relu | sep_conv(3)\nop deep_or = d.deep\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / f"{name}.geno"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"geno 1\n{text}", "utf-8")
+    text = "geno 1\nimport choices\n" + network("body act -> act -> act")
+    for options in [(0, 1, 2), (3, 3, 0), (2, 2, 2), (1, 2, 1)]:
+        checked = check_source(Source("main.geno", text), tmp_path / "main.geno")
+        assert checked.ok, [d.message for d in checked.diagnostics]
+        program = expand_network(checked, "s", {})
+        logits = {key: [[float(n == o) for n in range(4)] for o in options] for key in program.choices}
+        written = discrete_text(checked, program, derive(program, logits))
+        again = check_source(Source("main.geno", written), tmp_path / "main.geno")
+        assert again.ok, written
+        assert ("parts.near" in written) == (0 in options)
+        assert ("std.ops" in written) == (3 in options)
+        assert expand_network(again, "s", {}).choices == {}
