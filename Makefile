@@ -7,8 +7,10 @@ TRITON ?= triton==3.7.1
 BIN := .venv/bin
 RUN ?= runs/quickstart
 SOAK_SECONDS ?= 600
+PER_MODULE ?= 20
+SEED ?= 0
 
-.PHONY: install search test lint unit soak bench clean
+.PHONY: install search test lint unit soak mutants bench clean
 
 install: .venv/installed
 
@@ -42,6 +44,11 @@ unit: install
 
 soak: install
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m soak
+
+# Faults planted in the package that no test notices; MUTANTS names modules or folders.
+mutants: install
+	test -s runs/mutants/calls.json || $(BIN)/python -m tests.mutation record
+	$(BIN)/python -m tests.mutation run --per-module $(PER_MODULE) --seed $(SEED) $(MUTANTS)
 
 bench: install
 	$(BIN)/python -m pytest benches/test_speed.py

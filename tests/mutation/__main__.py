@@ -16,7 +16,8 @@ from collections import Counter
 from pathlib import Path
 
 from tests.mutation.recording import INTO, ROOT, Recording
-from tests.mutation.running import Result, modules, run, sample, task
+from tests.mutation.running import Result, run
+from tests.mutation.sampling import modules, sample, task
 
 FOLDER = ROOT / "runs" / "mutants"
 PACKAGES = [f"genolang/{name}" for name in ("lang", "semantics", "compiler", "search")]

@@ -33,7 +33,10 @@ TYPES = {"cast", "isinstance", "issubclass", "TypeVar", "NewType", "Protocol"}
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: the bytes from `start` to `end` become `text`. `scope` is the function it stands in."""
+    """One change: the bytes from `start` to `end` become `text`.
+
+    `scope` is the function or class that it stands in, `on_import` whether it is run when the module is.
+    """
 
     operator: str
     scope: str
@@ -41,6 +44,7 @@ class Mutant:
     start: int
     end: int
     text: str
+    on_import: bool
 
     def apply(self, source: str) -> str:
         data = source.encode()
@@ -48,10 +52,10 @@ class Mutant:
 
     def key(self, module: str, source: str) -> str:
         """A name that stays when lines above are added or taken away: the line's words, and which time it is."""
-        lines = source.splitlines()
+        lines = source.split("\n")
         line = lines[self.line - 1]
         before = sum(other == line for other in lines[: self.line - 1])
-        column = self.start - len("\n".join(lines[: self.line - 1]).encode())
+        column = self.start - sum(len(other.encode()) + 1 for other in lines[: self.line - 1])
         told = "\0".join((module, self.scope, self.operator, line, str(before), str(column), self.text))
         return hashlib.sha256(told.encode()).hexdigest()[:16]
 
@@ -78,6 +82,8 @@ class _Planting:
         for line in source.encode().splitlines(keepends=True):
             self.starts.append(self.starts[-1] + len(line))
         self.scope: list[str] = []
+        # How many functions are around.
+        self.inside = 0
 
     def module(self, tree: ast.Module) -> Iterator[Mutant]:
         for statement in tree.body:
@@ -89,8 +95,10 @@ class _Planting:
             if not isinstance(node, ast.ClassDef):
                 for default in [*node.args.defaults, *filter(None, node.args.kw_defaults)]:
                     yield from self.node(default)
+            self.inside += not isinstance(node, ast.ClassDef)
             for statement in node.body:
                 yield from self.node(statement)
+            self.inside -= not isinstance(node, ast.ClassDef)
             self.scope.pop()
             return
         for operator, target, text in changes(node):
@@ -107,7 +115,7 @@ class _Planting:
             start = self.starts[first.lineno - 1] + first.col_offset  # type: ignore[attr-defined]
         end = self.starts[last.end_lineno - 1] + last.end_col_offset  # type: ignore[attr-defined]
         line = self.source.encode()[:start].count(b"\n") + 1
-        return Mutant(operator, ".".join(self.scope), line, start, end, text)
+        return Mutant(operator, ".".join(self.scope), line, start, end, text, not self.inside)
 
 
 def children(node: ast.AST) -> Iterator[ast.AST]:
@@ -127,7 +135,7 @@ def children(node: ast.AST) -> Iterator[ast.AST]:
         case ast.Raise(exc=ast.Call(func=ast.Name(id=name))) if name in UNREACHABLE:
             return
         case ast.Call(func=ast.Name(id=name)) if name in TYPES:
-            yield from node.args if name == "cast" else node.args[:1]
+            yield from node.args[1:] if name == "cast" else node.args[:1]
         case _:
             yield from ast.iter_child_nodes(node)
 

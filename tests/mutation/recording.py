@@ -26,6 +26,7 @@ INTO = "MUTATION_RECORDING"
 
 @dataclass
 class Test:
+    __test__ = False
     """A test that passed: its seconds, and the functions that it called, as `module.py:scope`."""
 
     seconds: float
@@ -59,18 +60,25 @@ class Recording:
         """The tests to ask about a function, those first that are likely to tell, then the quickest.
 
         What a test asks for may have been computed for an earlier test of its file and kept, so the others of
-        that file follow those that called the function. What runs on import is anybody's who calls the module.
+        that file follow those that called the function.
         """
         wanted = f"{module}:{scope}"
-
-        def touches(test: Test) -> bool:
-            if not scope:
-                return any(call.startswith(wanted) for call in test.calls)
-            return wanted in test.calls or any(call.startswith(wanted + ".") for call in test.calls)
-
-        callers = {name for name, test in self.tests.items() if touches(test)}
-        files = {name.partition("::")[0] for name in callers}
         mirrored = "tests/" + module.partition("/")[2].partition("/")[0] + "/"
+        return self._sorted(mirrored, {
+            name for name, test in self.tests.items()
+            if wanted in test.calls or any(call.startswith(wanted + ".") for call in test.calls)
+        })  # fmt: skip
+
+    def for_import(self, module: str) -> list[str]:
+        """The tests to ask about what runs on import: those that call the module, or the folder's own."""
+        mirrored = "tests/" + module.partition("/")[2].partition("/")[0] + "/"
+        return self._sorted(mirrored, {
+            name for name, test in self.tests.items()
+            if name.startswith(mirrored) or any(call.startswith(f"{module}:") for call in test.calls)
+        })  # fmt: skip
+
+    def _sorted(self, mirrored: str, callers: set[str]) -> list[str]:
+        files = {name.partition("::")[0] for name in callers}
 
         def order(name: str) -> tuple[bool, bool, float]:
             return name not in callers, not name.startswith(mirrored), self.tests[name].seconds

@@ -1,43 +1,70 @@
-"""Runs the tests of a module against its mutants, each in a process of its own, in a copy of the tree.
+"""Runs the tests of a module against its mutants, each in a process of its own; no file is ever changed.
 
-The copy's module holds the fault for as long as its tests run; the tree itself is never written to. A process is
-forked from one that has imported what the package needs and nothing of the package, so that a mutant costs its
-tests and not torch.
+A fault inside a function is put into the function that is loaded: pytest collects all tests once, and every
+mutant is a fork of that process, which runs nothing but its tests. A fault in what runs on import, such as a
+table or a default, needs the import: its process is forked before the package is loaded, and reads the changed
+text in place of the module's.
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
+import gc
 import importlib
 import json
 import multiprocessing
 import os
-import random
 import resource
-import shutil
 import signal
 import sys
 import tempfile
-from collections.abc import Iterable
+import types
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import spec_from_file_location
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from _pytest.runner import runtestprotocol
 
-from tests.mutation.operators import Mutant, mutants, parses
-from tests.mutation.recording import ROOT, Recording
+from tests.mutation.operators import Mutant
+from tests.mutation.recording import ROOT, scope_of
 
-THIRD_PARTY = (
-    "click", "hypothesis", "lark", "networkx", "numpy", "rich.console", "safetensors.torch", "scipy.stats",
-    "sklearn.datasets", "torch", "torch._dynamo", "torch._inductor.compile_fx", "torch.export", "xml.etree",
-)  # fmt: skip
-NOT_COPIED = (".git", ".venv", "runs", "__pycache__", ".*_cache", ".hypothesis", ".benchmarks")
+# What the tests load besides the package.
+THIRD_PARTY = ("click", "lark", "networkx", "numpy", "rich.console", "scipy.stats", "torch", "torch._dynamo")
 MEMORY = 8 << 30
+# The exit code of a process that cannot change what is loaded.
+LATE = 70
 FORK = multiprocessing.get_context("fork")
-# More names than this on one command line tell no more and take long to find.
-TESTS = 300
+
+
+@dataclass(frozen=True)
+class Task:
+    key: str
+    module: str
+    mutant: Mutant
+    tests: list[str]
+    # What these tests take where nothing is wrong.
+    seconds: float
+
+    @property
+    def source(self) -> str:
+        return (ROOT / self.module).read_text("utf-8")
+
+    @property
+    def limit(self) -> int:
+        """How many seconds its processes may compute."""
+        return int(10 + 3 * self.seconds)
+
+    @property
+    def diff(self) -> str:
+        before, after = self.source.splitlines(True), self.mutant.apply(self.source).splitlines(True)
+        return "".join(difflib.unified_diff(before, after, self.module, self.module, n=1))
 
 
 @dataclass(frozen=True)
@@ -50,107 +77,66 @@ class Result:
     diff: str
 
 
-@dataclass(frozen=True)
-class Task:
-    module: str
-    mutant: Mutant
-    key: str
-    tests: list[str]
-    # What these tests take where nothing is wrong.
-    seconds: float
-
-
-def modules(names: Iterable[str]) -> list[str]:
-    """The modules that are named, by file or by folder, as paths from the root."""
-    found = []
-    for name in names:
-        path = ROOT / name
-        files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-        found += [str(file.relative_to(ROOT)) for file in files]
-    return found
-
-
-def sample(module: str, count: int, seed: int) -> list[Mutant]:
-    """`count` mutants of a module, the same for a seed while the module stays."""
-    source = (ROOT / module).read_text("utf-8")
-    every = mutants(source)
-    random.Random(f"{seed}:{module}").shuffle(every)
-    kept: list[Mutant] = []
-    for mutant in every:
-        if len(kept) == count:
-            break
-        if parses(source, mutant):
-            kept.append(mutant)
-    return kept
-
-
-def task(module: str, mutant: Mutant, recording: Recording, budget: float) -> Task:
-    """The tests to run on a mutant: in their order, for as long as they fit into `budget` seconds."""
-    tests, total = [], 0.0
-    for name in recording.for_function(module, mutant.scope):
-        seconds = recording.tests[name].seconds
-        if total + seconds <= budget and len(tests) < TESTS:
-            tests.append(name)
-            total += seconds
-    return Task(module, mutant, mutant.key(module, (ROOT / module).read_text("utf-8")), tests, total)
-
-
 def run(tasks: list[Task], into: Path, jobs: int) -> None:
     """Adds the result of each task to `into`, a line each."""
-    for name in THIRD_PARTY:
-        importlib.import_module(name)
     into.parent.mkdir(parents=True, exist_ok=True)
-    workers = [FORK.Process(target=_work, args=(tasks[i::jobs], into)) for i in range(jobs)]
+    for task in tasks:
+        if not task.tests:
+            _note(into, task, "not called")
+    tasks = [task for task in tasks if task.tests]
+    inside = [task for task in tasks if task.mutant.scope and not task.mutant.on_import]
+    on_import = [task for task in tasks if task not in inside]
+    files = sorted({name.partition("::")[0] for task in inside for name in task.tests})
+    with tempfile.TemporaryDirectory(prefix="mutants-") as name:
+        folder = Path(name)
+        if inside:
+            _alone(lambda: _pytest([*files, f"--basetemp={folder / 'inside'}"], _Loop(inside, into, jobs, folder)))
+            late = _lines(folder / "late")
+            on_import += [task for task in inside if task.key in late]
+        if on_import:
+            for library in _lines(folder / "libraries") if inside else THIRD_PARTY:
+                importlib.import_module(library)
+        _shared(on_import, into, jobs, lambda task: _imported(task, folder), folder)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text("utf-8").splitlines() if path.exists() else []
+
+
+def _shared(tasks: list[Task], into: Path, jobs: int, work: Callable[[Task], int], folder: Path) -> None:
+    """Does the tasks in `jobs` processes, each in a fork of its own; `late` are those that cannot be done so."""
+
+    def share(mine: list[Task]) -> int:
+        for task in mine:
+            end = _end(task, work)
+            if end == "late":
+                _add(folder / "late", task.key)
+            else:
+                _note(into, task, end)
+        return 0
+
+    workers = [FORK.Process(target=lambda mine=tasks[i::jobs]: os._exit(share(mine))) for i in range(jobs)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
         if worker.exitcode:
-            raise SystemExit(worker.exitcode)
+            raise SystemExit(f"a worker ended with {worker.exitcode}")
 
 
-def _work(tasks: list[Task], into: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix="genolang-mutants-") as folder:
-        copy = Path(folder) / "tree"
-        shutil.copytree(ROOT, copy, symlinks=True, ignore=shutil.ignore_patterns(*NOT_COPIED))
-        there = _collected(copy, {name.partition("::")[0] for task in tasks for name in task.tests})
-        for task in tasks:
-            result = _result(copy, task, [name for name in task.tests if name in there])
-            with into.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(result)) + "\n")
-            print(".t"[result.end == "timed out"] if result.end in ("killed", "timed out")
-                  else f"\n{result.end}: {result.operator}\n{result.diff}", end="", flush=True)  # fmt: skip
+def _note(into: Path, task: Task, end: str) -> None:
+    _add(into, json.dumps(asdict(Result(task.key, task.module, task.mutant.operator, end, task.diff))))
 
 
-def _result(copy: Path, task: Task, tests: list[str]) -> Result:
-    path = copy / task.module
-    source = path.read_text("utf-8")
-    changed = task.mutant.apply(source)
-    diff = "".join(difflib.unified_diff(
-        source.splitlines(True), changed.splitlines(True), task.module, task.module, n=1
-    ))  # fmt: skip
-    if not tests:
-        return Result(task.key, task.module, task.mutant.operator, "not called", diff)
-    try:
-        _write(path, changed)
-        end = _end(copy, tests, task.seconds)
-    finally:
-        _write(path, source)
-    return Result(task.key, task.module, task.mutant.operator, end, diff)
+def _add(into: Path, line: str) -> None:
+    with into.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
 
 
-def _write(path: Path, text: str) -> None:
-    """Writes a module, and drops what was compiled of it: two texts of a size within a second look the same."""
-    path.write_text(text, "utf-8")
-    for compiled in (path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"):
-        compiled.unlink()
-
-
-def _end(copy: Path, tests: list[str], seconds: float) -> str:
-    limit = 15 + 3 * seconds
-    process = FORK.Process(target=_tests, args=(copy, ["-x", *tests], int(limit)))
+def _end(task: Task, work: Callable[[Task], int]) -> str:
+    process = FORK.Process(target=_limited, args=(task, work))
     process.start()
-    process.join(3 * limit)
+    process.join(10 * task.limit)
     if process.exitcode is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid or 0, signal.SIGKILL)
@@ -158,40 +144,138 @@ def _end(copy: Path, tests: list[str], seconds: float) -> str:
         return "timed out"
     if process.exitcode == -signal.SIGXCPU:
         return "timed out"
-    return "alive" if process.exitcode in (0, pytest.ExitCode.NO_TESTS_COLLECTED) else "killed"
+    return {0: "alive", LATE: "late"}.get(process.exitcode, "killed")
 
 
-def _collected(copy: Path, files: Iterable[str]) -> set[str]:
-    """The tests that are still there: a name that pytest does not know would end like a test that fails."""
-    into = copy.parent / "collected"
-    process = FORK.Process(target=_tests, args=(copy, ["--collect-only", *sorted(files)], 600, into))
+def _limited(task: Task, work: Callable[[Task], int]) -> None:
+    os.setpgrp()
+    resource.setrlimit(resource.RLIMIT_CPU, (task.limit, task.limit + 5))
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 1)
+    os.dup2(nothing, 2)
+    os._exit(work(task))
+
+
+def _alone(work: Callable[[], int]) -> None:
+    """Work in a process of its own, which leaves nothing loaded in this one."""
+    process = FORK.Process(target=lambda: os._exit(work()))
     process.start()
     process.join()
     if process.exitcode:
-        raise SystemExit(f"tests cannot be collected:\n{into.read_text('utf-8')[-2000:]}")
-    return {line for line in into.read_text("utf-8").splitlines() if "::" in line}
+        raise SystemExit(f"the tests ended with {process.exitcode}")
 
 
-def _tests(copy: Path, arguments: list[str], limit: int, into: Path | None = None) -> None:
-    """Runs pytest in the copy and ends this process with its code."""
-    os.setpgrp()
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
-    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
-    output = os.open(into or os.devnull, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.chdir(copy)
-    os.environ["PYTHONPATH"] = str(copy)
-    sys.path[:] = [str(copy), *(path for path in sys.path if Path(path or ".").resolve() not in (ROOT, copy))]
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("genolang", "tests")]:
-        del sys.modules[name]
+def _pytest(arguments: list[str], *plugins: object) -> int:
     # A failure is as good as its smallest example.
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
-    hypothesis.settings.register_profile("mutation", phases=phases)
+    hypothesis.settings.register_profile("mutation", phases=phases, database=None)
     hypothesis.settings.load_profile("mutation")
-    code = pytest.main([
-        "-o", "addopts=-q --import-mode=importlib", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist",
+    return int(pytest.main([
+        "-o", "addopts=-q --import-mode=importlib", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "-s",
         "-W", "ignore::pytest.PytestAssertRewriteWarning", "-m", "not soak", *arguments,
-    ])  # fmt: skip
-    sys.stdout.flush()
-    os._exit(int(code))
+    ], plugins=[*plugins]))  # fmt: skip
+
+
+# Faults inside functions
+
+
+class _Loop:
+    """In place of running all tests: runs those of every task in a fork that holds its fault."""
+
+    def __init__(self, tasks: list[Task], into: Path, jobs: int, folder: Path) -> None:
+        self.tasks, self.into, self.jobs, self.folder = tasks, into, jobs, folder
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        items = {item.nodeid: item for item in session.items}
+        loaded = _Loaded()
+        (self.folder / "libraries").write_text("\n".join(n for n in THIRD_PARTY if n in sys.modules), "utf-8")
+        gc.freeze()
+
+        def work(task: Task) -> int:
+            try:
+                loaded.change(task)
+            except (LookupError, ValueError):
+                return LATE
+            chosen = [items[name] for name in task.tests if name in items]
+            for item, following in zip(chosen, [*chosen[1:], None], strict=True):
+                if any(report.failed for report in runtestprotocol(item, log=False, nextitem=following)):
+                    return 1
+            return 0
+
+        _shared(self.tasks, self.into, self.jobs, work, self.folder)
+        return True
+
+
+class _Loaded:
+    """The functions of the package that are loaded, and what they keep."""
+
+    def __init__(self) -> None:
+        self.functions: dict[str, list[types.FunctionType]] = {}
+        self.caches: list[Any] = []
+        for thing in gc.get_objects():
+            # Not `isinstance`: some things answer that with a warning.
+            if type(thing) is types.FunctionType:
+                self.functions.setdefault(thing.__code__.co_filename, []).append(thing)
+            elif type(thing) is functools._lru_cache_wrapper and _ours(thing):
+                self.caches.append(thing)
+
+    def change(self, task: Task) -> None:
+        """Give the function of a mutant, and those inside it, their changed code."""
+        path = str(ROOT / task.module)
+        scope = task.mutant.scope
+        code = {
+            new.co_qualname: new
+            for new in _codes(compile(task.mutant.apply(task.source), path, "exec", dont_inherit=True))
+        }
+        changed = 0
+        for function in self.functions.get(path, []):
+            name = scope_of(function.__code__)
+            if name == scope or name.startswith(scope + ".") or scope.startswith(name + "."):
+                function.__code__ = code[function.__code__.co_qualname]
+                changed += 1
+        if not changed:
+            raise LookupError(f"{scope} of {task.module} is not loaded")
+        for cache in self.caches:
+            cache.cache_clear()
+
+
+def _ours(thing: Any) -> bool:
+    return str(getattr(thing, "__module__", "")).startswith("genolang")
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+# Faults in what runs on import
+
+
+def _imported(task: Task, folder: Path) -> int:
+    name = task.module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+    sys.meta_path.insert(0, _Finder(name, str(ROOT / task.module), task.mutant.apply(task.source)))
+    return _pytest(["-x", f"--basetemp={folder}/{task.key}", *task.tests])
+
+
+class _Finder:
+    def __init__(self, name: str, path: str, source: str) -> None:
+        self.name, self.path, self.source = name, path, source
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name != self.name:
+            return None
+        package = [str(Path(self.path).parent)] if self.path.endswith("__init__.py") else None
+        loader = _Loader(name, self.path, self.source)
+        return spec_from_file_location(name, self.path, loader=loader, submodule_search_locations=package)
+
+
+class _Loader(SourceFileLoader):
+    def __init__(self, name: str, path: str, source: str) -> None:
+        super().__init__(name, path)
+        self.source = source
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        return compile(self.source, self.path, "exec", dont_inherit=True)
