@@ -86,8 +86,14 @@ def _relative_attention(
 ) -> tuple[Tensor, Tensor]:
     """What only backward reads is made of all logits; where the result alone is used, none of it is left."""
     s = sizes(qkv, relative_height, relative_width, heads)
-    query, key, _ = heads_of(qkv, s)
+    query, key, value = heads_of(qkv, s)
     by_row, by_column = biases(query, relative_height, relative_width, s)
     logits = query @ key + (by_row[..., None] + by_column[:, :, None]).flatten(2)
     out = attention.relative_attention(qkv, relative_height, relative_width, heads)
-    return out.contiguous(), logits.logsumexp(2)
+    largest = logits.amax(2, keepdim=True)
+    weights = (logits - largest).exp()
+    total = weights.sum(2, keepdim=True)
+    kept = [largest.mT.movedim(1, 0), total.mT.movedim(1, 0)]
+    if out.dtype != logits.dtype:
+        kept = [(value @ (weights / total).mT).reshape(s.value, *logits.shape[:2]), *kept]
+    return out.contiguous(), torch.cat(kept)

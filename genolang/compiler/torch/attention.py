@@ -38,11 +38,11 @@ class RelativeAttention(nn.Module):
         if self.plain:
             return relative_attention(qkv, *tables, self.heads, use=REFERENCE)
         if qkv.is_meta:
-            # Saved: the input, the tables, the result, and for every query a number or, on small maps
+            # Saved: the input, the tables, the result, and for every query two numbers or, on small maps
             # (on a CPU), its weights.
             batch, _, height, width = qkv.shape
             pixels = height * width
-            extra = batch * self.heads * pixels * (pixels if pixels <= LARGEST else 1)
+            extra = batch * self.heads * pixels * (pixels if pixels <= LARGEST else 2)
             return planned(
                 Size((batch, self.value, height, width)), qkv, *tables, saved=(qkv, *tables), extra=extra,
                 save_result=True,

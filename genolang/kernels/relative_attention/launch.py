@@ -19,25 +19,26 @@ from genolang.kernels.relative_attention.configurations import (
     pieces,
     small,
 )
-from genolang.kernels.relative_attention.sizes import Sizes, centre, sizes
+from genolang.kernels.relative_attention.sizes import Sizes, centre, kept_for, sizes
 
 
 def forward(
     qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int
 ) -> tuple[Tensor, Tensor]:
-    """(B, value, H, W) in the dtype of `qkv`, and base-2 logarithms of the weights' sums (B * heads, H*W)."""
+    """(B, value, H, W) in the dtype of `qkv`, and what is kept: in the last row, base-2
+    logarithms of the weights' sums."""
     call = _Call(qkv, relative_height, relative_width, heads)
     s = call.sizes
     out = qkv.new_empty(s.batch, heads * s.value, s.height, s.width)
-    logsumexp = call.buffer(s.pixels)
+    kept = kept_for(qkv, s)
     biases = call.tables if small(s, qkv.dtype) else call.biases()
-    call.run("forward", call.qkv, *biases, out, logsumexp)
-    return out, logsumexp
+    call.run("forward", call.qkv, *biases, out, kept[-1])
+    return out, kept
 
 
 def backward(
     grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int,
-    out: Tensor | None = None, logsumexp: Tensor | None = None,
+    out: Tensor | None = None, kept: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """The gradients of `qkv` and of the two tables; `again` says when no more than the inputs are needed."""
     call = _Call(qkv, relative_height, relative_width, heads)
@@ -47,13 +48,13 @@ def backward(
         parts = call.parts(1)
         call.run("small_backward", call.qkv, *call.tables, grad, grad_qkv, parts)
         return grad_qkv, *call.sums(parts, relative_height, relative_width)
-    assert out is not None and logsumexp is not None
+    assert out is not None and kept is not None
     mean, grad_query = call.buffer(s.pixels), call.buffer(s.key, s.pixels)
     grad_row, grad_column = call.buffer(s.height, s.pixels), call.buffer(s.pixels, s.width)
     biases = call.biases()
     gradients = grad_query, grad_row, grad_column
-    call.run("backward_query", call.qkv, *biases, out, grad, logsumexp, mean, *gradients)
-    call.run("backward_key", call.qkv, *biases, grad, logsumexp, mean, grad_qkv)
+    call.run("backward_query", call.qkv, *biases, out, grad, kept[-1], mean, *gradients)
+    call.run("backward_key", call.qkv, *biases, grad, kept[-1], mean, grad_qkv)
     parts = call.parts(call.configuration("backward_table").blocks["SPLIT"])
     # The columns finish what the rows began.
     for columns, grad_axis in enumerate((grad_row, grad_column)):

@@ -19,7 +19,7 @@ from genolang.kernels.dispatch import CPU, FUSED, REFERENCE, choose
 from genolang.kernels.record import Kernel
 from genolang.kernels.relative_attention import cpu, exported, launch, reference, small
 from genolang.kernels.relative_attention.configurations import CONFIGURATIONS, obstacle
-from genolang.kernels.relative_attention.sizes import Sizes, sizes
+from genolang.kernels.relative_attention.sizes import Sizes, kept_for, sizes
 
 AUGMENTED = "augmented"
 KERNEL = Kernel(
@@ -99,7 +99,7 @@ class Attention(torch.autograd.Function):
 def _forward(
     qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str
 ) -> tuple[Tensor, Tensor]:
-    """The result and the logarithms of the weights' sums (B * heads, H*W)."""
+    """The result and what is kept for backward."""
     tensors = qkv, relative_height, relative_width
     found: tuple[Tensor, Tensor] = _at_run_time(*tensors, heads, use).forward(*tensors, heads)
     return found
@@ -110,26 +110,24 @@ def _(
     qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str
 ) -> tuple[Tensor, Tensor]:
     s = sizes(qkv, relative_height, relative_width, heads)
-    wide = torch.promote_types(qkv.dtype, torch.float32)
-    out = qkv.new_empty((s.batch, heads * s.value, s.height, s.width))
-    return out, qkv.new_empty((s.batch * heads, s.pixels), dtype=wide)
+    return qkv.new_empty((s.batch, heads * s.value, s.height, s.width)), kept_for(qkv, s)
 
 
 @torch.library.custom_op("genolang::relative_attention_backward", mutates_args=())
 def _backward(
     grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, out: Tensor,
-    logsumexp: Tensor, use: str,
+    kept: Tensor, use: str,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     tensors = qkv, relative_height, relative_width
     by = _at_run_time(*tensors, heads, use)
-    found: tuple[Tensor, Tensor, Tensor] = by.backward(grad, *tensors, heads, out, logsumexp)
+    found: tuple[Tensor, Tensor, Tensor] = by.backward(grad, *tensors, heads, out, kept)
     return found
 
 
 @_backward.register_fake
 def _(
     grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, out: Tensor,
-    logsumexp: Tensor, use: str,
+    kept: Tensor, use: str,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     to_height = relative_height.new_empty(relative_height.shape)
     return qkv.new_empty(qkv.shape), to_height, relative_width.new_empty(relative_width.shape)
@@ -152,8 +150,8 @@ def _remember(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) 
 
 
 def _differentiate(ctx: Any, grad: Tensor, _: Tensor) -> Any:
-    *tensors, out, logsumexp = ctx.saved_tensors
-    return *_backward(grad, *tensors, ctx.heads, out, logsumexp, ctx.use), None, None
+    *tensors, out, kept = ctx.saved_tensors
+    return *_backward(grad, *tensors, ctx.heads, out, kept, ctx.use), None, None
 
 
 _forward.register_autograd(_differentiate, setup_context=_remember)

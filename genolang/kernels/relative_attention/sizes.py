@@ -50,6 +50,24 @@ def sizes(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: i
     return found
 
 
+def kept_for(qkv: Tensor, s: Sizes) -> Tensor:
+    """What forward keeps for backward, besides the result: [rows, B * heads, H*W], in float32 at least.
+
+    The last two rows are every query's largest logit and the sum of its weights before the division:
+    with the logarithm of the sum, rounded as large logits are, weights of one would be off by as much. Before
+    them lies, of a result of two bytes, the one in float32, in the order of `out`: backward takes out . grad
+    off what is close to it where the values' mean is large.
+    """
+    wide = torch.promote_types(qkv.dtype, torch.float32)
+    rows = 2 if wide == qkv.dtype else s.value + 2
+    return qkv.new_empty((rows, s.batch * s.heads, s.pixels), dtype=wide)
+
+
+def unpacked(kept: Tensor, out: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The result before it was rounded, the largest logits, and the sums [B * heads, H*W]."""
+    return (out if len(kept) == 2 else kept[:-2]), kept[-2], kept[-1]
+
+
 def centre(table: Tensor, length: int) -> Tensor:
     """The rows of a table that a map of this length needs: offsets -(length-1) to length-1."""
     start = table.shape[0] // 2 - (length - 1)

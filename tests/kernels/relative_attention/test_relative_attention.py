@@ -2,6 +2,7 @@ import io
 
 import pytest
 import torch
+from exactness import OFFSETS
 from kernel_harness.relative_attention import (
     Case,
     absolutely,
@@ -81,6 +82,17 @@ def test_single_precision_stays_within_its_tolerance(size: tuple[int, int]) -> N
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
 def test_half_precision_is_as_exact_as_plain_operations(dtype: torch.dtype, use: str) -> None:
     agrees_as_well(Case(size=(9, 6), key=20, dtype=dtype), use, 2.0)
+
+
+@pytest.mark.parametrize("shifted", ["queries", "keys", "values", "tables"])
+@pytest.mark.parametrize("offset", OFFSETS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_parts_far_from_zero_are_as_exact_as_in_plain_operations(
+    dtype: torch.dtype, offset: float, shifted: str
+) -> None:
+    # With all weights in memory, and in tiles.
+    for size in ((7, 7), (15, 18)):
+        agrees_as_well(Case(size=size, key=20, heads=1, batch=1, dtype=dtype, offset=offset, shifted=shifted), "cpu")
 
 
 def test_without_relative_positions_it_is_plain_attention() -> None:
@@ -172,8 +184,8 @@ def test_at_32x32_memory_stays_below_a_third_of_what_materialised_logits_take() 
     assert tiled < 0.3 * whole
 
 
-@pytest.mark.parametrize(("size", "per_query"), [((9, 6), 54), ((15, 17), 255), ((13, 20), 1)])
-def test_backward_needs_the_input_the_result_and_a_number_or_the_weights_of_every_query(
+@pytest.mark.parametrize(("size", "per_query"), [((9, 6), 54), ((15, 17), 255), ((13, 20), 2)])
+def test_backward_needs_the_input_the_result_and_two_numbers_or_the_weights_of_every_query(
     size: tuple[int, int], per_query: int
 ) -> None:
     inputs = build(Case(size=size, heads=3))
@@ -191,10 +203,10 @@ def test_the_operator_keeps_the_rules_of_operators() -> None:
     inputs = build(Case(size=(3, 4), more=(1, 0)))
     torch.library.opcheck(operator._forward, (*inputs.tensors, 2, ""))
     with torch.no_grad():
-        out, logsumexp = operator._forward(*inputs.tensors, 2, "")
+        out, kept = operator._forward(*inputs.tensors, 2, "")
     detached = [t.detach() for t in (inputs.grad, *inputs.tensors)]
     checks = ("test_schema", "test_faketensor")
-    torch.library.opcheck(operator._backward, (*detached, 2, out, logsumexp, ""), test_utils=checks)
+    torch.library.opcheck(operator._backward, (*detached, 2, out, kept, ""), test_utils=checks)
 
 
 class Layer(nn.Module):
