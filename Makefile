@@ -51,7 +51,7 @@ mutants: install
 	$(BIN)/python -m tests.mutation run --per-module $(PER_MODULE) --seed $(SEED) $(MUTANTS)
 
 bench: install
-	$(BIN)/python -m pytest benches/test_speed.py
+	$(BIN)/python -m pytest benches
 	$(BIN)/genoc bench kernels --threads 1
 	$(BIN)/python -m benches.supernet
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -71,10 +71,9 @@ ON_GPU = Cases(
 )  # fmt: skip
 
 
-def kernel_subjects(
-    device: torch.device, dtypes: Sequence[torch.dtype], extra: Sequence[str] = (), *, small: bool = False,
-    only: Sequence[str] = (),
-) -> Iterator[Subject]:  # fmt: skip
+def kernel_cases(
+    device: torch.device, extra: Sequence[str] = (), *, small: bool = False, only: Sequence[str] = ()
+) -> list[Case]:
     """Every kernel at the shapes of the networks that it is for; `small` at one tiny shape each.
 
     `only` keeps those that have one of these words in their name and shape. `extra` are the competitors of
@@ -87,10 +86,7 @@ def kernel_subjects(
         found.append(recalibration_case(shape))
     # The longest come last: a run that is ended early has the others.
     found += [attention_case(case, device, flex=COMPILED in extra) for case in cases.attentions]
-    for dtype in dtypes:
-        for case in found:
-            if not only or any(word in f"{case.name}, {case.shape}" for word in only):
-                yield case_subject(case, device, dtype, extra)
+    return [one for one in found if not only or any(word in f"{one.name}, {one.shape}" for word in only)]
 
 
 class Case(NamedTuple):

@@ -6,7 +6,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -23,6 +23,16 @@ EAGER, FUSED = "eager", "fused"
 EXACT = 1e-9
 # A form is run this often in a row, as far as that takes no longer than this (seconds).
 MOST_CALLS, LONG = 50, 0.005
+
+
+class Checked(NamedTuple):
+    """Forms that compute what eager does, why others are left out, by how much each differs from eager, and
+    the seconds that making each form and running it once takes."""
+
+    forms: dict[str, Form]
+    failed: dict[str, str]
+    distances: dict[str, float]
+    first: dict[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +60,7 @@ class Subject:
     def measure(self, rounds: int, ceilings: Ceilings | None = None) -> list[Row]:
         """A row for each pass; a single one that says why where nothing was timed."""
         base = Row(self.name, self.shape, str(self.dtype).removeprefix("torch."), "both", why=self.why)
-        if any(name.startswith("compiled") for name in self.forms):
-            # What was compiled for other shapes of the same function would count against its limit.
-            torch.compiler.reset()
-        release(self.device)
-        forms, failed, distances, first = self._checked()
+        forms, failed, distances, first = self.checked()
         base = replace(base, failed=failed, distance=distances.get(FUSED))
         if EAGER in failed or FUSED in failed:
             name = EAGER if EAGER in failed else FUSED
@@ -75,12 +81,15 @@ class Subject:
 
     def distances(self) -> dict[str, float]:
         """How far each form's results are from eager's; infinite where it cannot be run."""
-        _, failed, found, _ = self._checked()
+        _, failed, found, _ = self.checked()
         return {name: found.get(name, math.inf) for name in {**found, **failed}}
 
-    def _checked(self) -> tuple[dict[str, Form], dict[str, str], dict[str, float], dict[str, float]]:
-        """Forms that compute what eager does, why others are left out, distances, and the seconds that
-        making each form and running it once takes."""
+    def checked(self) -> Checked:
+        """The forms, made, and compared with eager."""
+        if any(name.startswith("compiled") for name in self.forms):
+            # What was compiled for other shapes of the same function would count against its limit.
+            torch.compiler.reset()
+        release(self.device)
         forms: dict[str, Form] = {}
         failed: dict[str, str] = {}
         found: dict[str, float] = {}
@@ -108,7 +117,7 @@ class Subject:
             mine, theirs = (self.results(self.exact[name]()) for name in (FUSED, EAGER))
             if not (exactly := apart(mine, theirs)) <= EXACT:
                 failed[FUSED] = f"differs from eager by {exactly:.2g} in float64, more than {EXACT:.2g}"
-        return forms, failed, found, first
+        return Checked(forms, failed, found, first)
 
     def results(self, form: Form) -> list[Tensor]:
         """The output and every gradient; zeros where there is none."""

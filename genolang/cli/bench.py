@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,8 +13,8 @@ from genolang.cli.options import json_option, network_option, set_option
 if TYPE_CHECKING:
     import torch
 
+    from genolang.bench.asked import Asked
     from genolang.bench.rows import Row
-    from genolang.bench.subject import Subject
 
 
 @click.command("bench")
@@ -61,6 +60,7 @@ def bench(
     """
     import torch
 
+    from genolang.bench.asked import Asked
     from genolang.cli.output import fail_with, print_json
     from genolang.cli.runs import choose_device
     from genolang.diagnostics import GenoError
@@ -70,7 +70,7 @@ def bench(
         if threads is not None:
             torch.set_num_threads(threads)
         extra = _extra(target, compiled, captured)
-        asked = _Asked(subject, network, target, batches, extra, values, small, dtypes, only)
+        asked = Asked(subject, target, network, batches, extra, values, small, dtypes, only)
         rows = _measure(asked, rounds, output, as_json)
         if plot is not None:
             _plot(plot, subject, rows, target)
@@ -85,51 +85,6 @@ def bench(
         sys.exit(1)
 
 
-class _Asked:
-    """What is to be timed, as it was asked for."""
-
-    def __init__(
-        self, what: str, network: str | None, device: torch.device, batches: tuple[int, ...],
-        extra: tuple[str, ...], values: dict[str, str], small: bool, dtypes: tuple[str, ...],
-        only: tuple[str, ...],
-    ) -> None:  # fmt: skip
-        self.what, self.network, self.device, self.batches = what, network, device, batches
-        self.extra, self.values, self.small, self.only = extra, values, small, only
-        kernels = what == "kernels"
-        names = ("float32", "bfloat16") if kernels and device.type == "cuda" else ("float32",)
-        self.dtypes = [_dtype(name) for name in (dtypes if kernels and dtypes else names)]
-
-    def subjects(self) -> Iterable[Subject]:
-        from genolang.api import load
-        from genolang.bench import kernels, networks, thresholds
-
-        gpu = self.device.type == "cuda"
-        if self.what == "kernels":
-            return kernels.kernel_subjects(self.device, self.dtypes, self.extra, small=self.small,
-                                           only=self.only)  # fmt: skip
-        if self.what == "thresholds":
-            return thresholds.threshold_subjects(self.device, small=self.small)
-        sizes: dict[str, Any] = {"channels": 4, "depth": 2} if self.small else {}
-        batches = self.batches or ((2,) if self.small else (64,) if gpu else (8,))
-        if self.what == "passes":
-            return networks.pass_subjects(batches, self.device, sizes | self.values, self.only)
-        if self.what == "supernet":
-            return networks.supernet_subjects(batches, self.device, self.extra, sizes | self.values)
-        batches = self.batches or (1, 32)
-        if self.what == "discrete":
-            return networks.discrete_subjects(batches, self.device, self.extra, small=self.small)
-        network = load(self.what).network(self.network, **self.values)
-        return networks.network_subjects(network, batches, self.device, self.extra)
-
-
-def _dtype(name: str) -> torch.dtype:
-    import torch
-
-    found = getattr(torch, name)
-    assert isinstance(found, torch.dtype)
-    return found
-
-
 def _extra(device: torch.device, compiled: bool, captured: bool) -> tuple[str, ...]:
     """The competitors beside the plain form that are timed on this device."""
     found: tuple[str, ...] = ()
@@ -142,13 +97,13 @@ def _extra(device: torch.device, compiled: bool, captured: bool) -> tuple[str, .
     return found
 
 
-def _measure(asked: _Asked, rounds: int, output: Path | None, as_json: bool) -> list[Row]:
+def _measure(asked: Asked, rounds: int, output: Path | None, as_json: bool) -> list[Row]:
     """All rows, written after every subject: a long run that is ended early leaves what it has."""
     from genolang.bench.floors import measure_ceilings
     from genolang.bench.interleaved import environment, write_results
 
     ceilings = {str(dtype).removeprefix("torch."): measure_ceilings(asked.device, dtype)
-                for dtype in asked.dtypes}  # fmt: skip
+                for dtype in asked.types}  # fmt: skip
     about = environment(asked.device) | {
         "subject": asked.what, "rounds": rounds,
         "ceilings": {name: one.to_json() for name, one in ceilings.items()},

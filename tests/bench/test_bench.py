@@ -9,6 +9,7 @@ import torch
 from click.testing import CliRunner
 
 from genolang.bench import kernels
+from genolang.bench.asked import Asked
 from genolang.bench.floors import Ceilings, Work
 from genolang.bench.forms import Form
 from genolang.bench.peak import peak_bytes
@@ -149,7 +150,7 @@ def test_the_least_traffic_of_a_mixed_sum_is_every_map_once_each_way() -> None:
 
 
 def test_a_red_kernel_ends_in_exit_code_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "kernel_subjects", lambda *a, **k: [subject(2.0)])
+    monkeypatch.setattr(Asked, "subjects", lambda _: [subject(2.0)])
     (row,) = rows("kernels", "--small", code=1)
     assert row["refused"] and row["fused_ms"] is None
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from genolang.api import load
+from genolang.bench.asked import Asked
 from genolang.bench.competitors import flex_attention
 from genolang.bench.forms import CapturedForm, Form
 from genolang.bench.kernels import (
@@ -17,7 +18,6 @@ from genolang.bench.kernels import (
     TOLERANCE,
     Case,
     attention_case,
-    kernel_subjects,
     mask_case,
     mixed_sum_case,
     placed,
@@ -81,7 +81,7 @@ def test_a_captured_kernel_computes_what_it_computed_before_for_every_set(name: 
 
 
 def test_the_shapes_that_are_timed_get_fused_kernels() -> None:
-    for subject in kernel_subjects(CUDA, [torch.bfloat16]):
+    for subject in Asked("kernels", CUDA, dtypes=["bfloat16"]).subjects():
         assert f"runs as {dispatch.FUSED}" in subject.why, (subject.name, subject.shape)
 
 
