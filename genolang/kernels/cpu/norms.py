@@ -19,8 +19,8 @@ from genolang.kernels.cpu.maps import matrix
 from genolang.kernels.maps import memory_format_of, regular
 
 aten = torch.ops.aten
-# Pixels of a piece: so many ATen adds as exactly as it needs to; and fewer than these are not worth it.
-MOST, FEWEST = 256, 16
+# Pixels of a piece, which ATen adds one after the other: at best, and at the fewest and the most.
+BEST, FEWEST, MOST = 32, 16, 256
 # Pixels up to which ATen's batch norm is as good.
 FEW = 64
 # From so many variances on a mean's square is large: what it is rounded by shows in them.
@@ -150,10 +150,10 @@ def _pieces(x: Tensor) -> int:
 
 @lru_cache(1024)
 def _divided(pixels: int) -> int:
-    if pixels <= MOST:
+    if pixels <= BEST:
         return 1
-    piece = next((size for size in range(MOST, FEWEST - 1, -1) if pixels % size == 0), pixels)
-    return pixels // piece
+    sizes = (*range(BEST, FEWEST - 1, -1), *range(BEST + 1, MOST + 1))
+    return pixels // next((size for size in sizes if pixels % size == 0), pixels)
 
 
 def _apart(x: Tensor, pieces: int) -> Tensor:
