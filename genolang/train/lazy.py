@@ -20,7 +20,7 @@ LOOK_AHEAD = 3
 class LazyImages:
     """N images that are read anew whenever they are needed; indexed like a tensor, and then smaller.
 
-    `read(i)` gives image i of the `source`, a tensor or names of files, as (C, H, W), from any thread.
+    `read(i)` gives image i of the `source`, a tensor or marks of files, as (C, H, W), from any thread.
     Its size is that of `shape` (C, H, W); where images are `cut` to that (square) size it may be any.
     `indices` (N,) are those of the images in the source.
     """

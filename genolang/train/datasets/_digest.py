@@ -14,7 +14,7 @@ _AT_ONCE = 4096
 
 
 def digests(data: Dataset) -> dict[str, str]:
-    """A checksum by what it is of. Images that stay in files are known by their names and labels alone."""
+    """A checksum by what it is of. Images that stay in files are known by marks of these files."""
     scale = repr((data.mean, data.std))
     names = repr((data.classes, data.class_names, data.task))
     return {

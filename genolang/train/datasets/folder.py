@@ -62,6 +62,19 @@ class _Files:
     def path(self, index: int) -> Path:
         return self.root / self.paths[index]
 
+    def marks(self) -> list[str]:
+        """What tells these files from others: their names, sizes and times of change, in whole seconds."""
+        found = []
+        for index, name in enumerate(self.paths):
+            try:
+                about = self.path(index).stat()
+            except OSError:
+                # Reading it will say what is wrong.
+                found.append(name)
+            else:
+                found.append(f"{name}\0{about.st_size}\0{int(about.st_mtime)}")
+        return found
+
     def parts(self, labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
         """The indices of the training and of the test images."""
         if not self.tested:
@@ -125,10 +138,10 @@ def _lazy(files: _Files, seed: int, shape: tuple[int, int, int], *, cut: bool) -
     labels = torch.tensor(files.labels, dtype=torch.int64)
     train, test = files.parts(labels, seed)
     reader = _Reader(files, shape[0], None if cut else shape)
-    grey = shape[0] == 1
+    grey, marks = shape[0] == 1, files.marks()
     return Dataset(
-        files.root.name, LazyImages(reader, train, shape, cut=cut, source=files.paths), labels[train],
-        LazyImages(reader, test, shape, cut=cut, source=files.paths), labels[test],
+        files.root.name, LazyImages(reader, train, shape, cut=cut, source=marks), labels[train],
+        LazyImages(reader, test, shape, cut=cut, source=marks), labels[test],
         len(files.class_names), files.class_names,
         (GREY_MEAN,) if grey else MEAN, (GREY_STD,) if grey else STD,
     )

@@ -1,4 +1,5 @@
 import gc
+import os
 import sys
 import threading
 import warnings
@@ -16,7 +17,7 @@ from genolang.semantics.settings import Augmentation
 from genolang.train import lazy
 from genolang.train.batches import Batches, evaluation_batches
 from genolang.train.crops import centre_crop
-from genolang.train.datasets import _image_files, folder, load_data
+from genolang.train.datasets import _image_files, digests, folder, load_data
 from genolang.train.lazy import LOOK_AHEAD, LazyImages
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder
@@ -308,3 +309,24 @@ def test_without_pillow_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "PIL", None)
     with refused("G607", "Pillow"):
         load_data(name, size=16)
+
+
+def test_images_that_stay_in_files_are_told_apart_by_their_files(tmp_path):
+    name, changed = imagenet(tmp_path), tmp_path / "train" / "n01440764" / "n01440764_3.JPEG"
+    before = digests(load_data(name, size=32))
+    assert digests(load_data(name, size=32)) == before
+    about, content = changed.stat(), changed.read_bytes()
+
+    def differing():
+        found = digests(load_data(name, size=32))
+        return [part for part, digest in found.items() if digest != before[part]]
+
+    # Both parts are named by all files of the folder.
+    changed.write_bytes(content + b"\0")
+    os.utime(changed, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert "training images" in differing()
+    changed.write_bytes(content)
+    os.utime(changed, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert differing() == []
+    os.utime(changed, ns=(about.st_atime_ns, about.st_mtime_ns + 2_000_000_000))
+    assert "training images" in differing()
