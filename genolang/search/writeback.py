@@ -29,10 +29,10 @@ def discrete_text(
 ) -> str:  # fmt: skip
     """The user's spec with the answer in place of its choices, formatted.
 
-    A scheme of slots has as many bits as the network that was searched has slots: then the network takes
-    the values `given` to its parameters by itself. `header` becomes comment lines under the version;
-    `notes` trailing comments of kept edges by (cell, edge number). Error: G416 where a choice stands in an
-    imported file.
+    The network takes the values `given` to its parameters by itself, so that it is the one that was
+    searched: a scheme of slots would not even have as many bits as another has slots. `header` becomes
+    comment lines under the version; `notes` trailing comments of kept edges by (cell, edge number).
+    Error: G416 where a choice stands in an imported file.
     """
     _refuse_foreign_choices(checked.module, program)
     writer = _Writer(program, genotype, notes or {})
@@ -40,7 +40,7 @@ def discrete_text(
         writer.definition(item) if isinstance(item, s.Definition) else item
         for item in checked.module.file.items
     )
-    if given and writer.schemes:
+    if given:
         items = tuple(
             with_given(item, checked.module, given)
             if isinstance(item, s.Definition) and item.name.id == program.name else item

@@ -176,3 +176,15 @@ def test_what_only_the_file_of_a_choice_can_see_is_imported_into_the_answer(tmp_
         assert ("parts.near" in written) == (0 in options)
         assert ("std.ops" in written) == (3 in options)
         assert expand_network(again, "s", {}).choices == {}
+
+
+def test_an_answer_of_any_space_keeps_what_the_search_was_given():
+    text = HEAD + CHOICE + network("body sized(k=5) -> conv(1, width)", "(width=3)")
+    checked, given = checked_text(text), {"width": 7}
+    program = expand_network(checked, "s", given)
+    logits = {key: [[0.0] * len(c.options) for _ in c.rows] for key, c in program.choices.items()}
+    written = discrete_text(checked, program, derive(program, logits), given=given)
+    recheck(checked, written)
+    assert "network s(width=7)" in written
+    by_itself, told = (expand_network(checked_text(written), "s", more) for more in ({}, given))
+    assert by_itself.params == told.params > expand_network(checked_text(written), "s", {"width": 3}).params
