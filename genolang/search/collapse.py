@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +19,7 @@ from genolang.search.choice_gradients import Loss, exact_products, first_order, 
 from genolang.search.health import skips
 from genolang.search.progress import Progress, Rows
 from genolang.search.space import derive
+from genolang.search.strategy import Derives
 from genolang.semantics.branches import Branch, branches
 from genolang.semantics.program import Decision, Program
 from genolang.semantics.settings import Collapse, SearchSettings
@@ -36,9 +38,12 @@ DECAY = 0.2
 class Watch:
     """Does, epoch by epoch, what the settings say against a collapse."""
 
-    def __init__(self, settings: SearchSettings, program: Program, choices: Choices) -> None:
+    def __init__(
+        self, settings: SearchSettings, program: Program, choices: Choices, derives: Derives | None = None
+    ) -> None:
         self._settings, self._collapse, self._program = settings, settings.collapse, program
         self._choices, self._branches = choices, branches(program)
+        self._derives = derives or partial(derive, program)
         if self._collapse.dropout:
             choices.drop(skip_mask(program, self._branches))
 
@@ -53,7 +58,7 @@ class Watch:
         """Ends the search where its choices have collapsed, or are about to; they have moved by now."""
         collapse = self._collapse
         if collapse.skips:
-            counts = skips(self._program, derive(self._program, logits), self._branches)
+            counts = skips(self._program, self._derives(logits), self._branches)
             for cell, count in counts.items():
                 if count >= collapse.skips:
                     progress.stopped = (f"{count} edges of `{cell}` have come to a skip, and"

@@ -22,7 +22,7 @@ from genolang.search.evaluator import Evaluator, Measured
 from genolang.search.halves import Halves
 from genolang.search.normalising import FreshStatistics
 from genolang.search.schemes import Scheme, SchemeSpace
-from genolang.search.strategy import Searched, SearchEpoch
+from genolang.search.strategy import Derives, Searched, SearchEpoch
 from genolang.search.supernet import train_supernet
 from genolang.semantics.methods import Sampling
 from genolang.semantics.program import Program
@@ -104,6 +104,7 @@ class SampledSearch:
         run: RunFolder | None = None, *, seed: int, device: torch.device, phase: str = "search",
         resume: bool = False, reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
         program: Program | None = None, trained: bool = False,
+        derives: Derives | None = None,
     ) -> Searched:
         """Trains the supernet, unless it is `trained`, and samples from it.
 

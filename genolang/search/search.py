@@ -281,6 +281,7 @@ class Job:
             module, settings, self.data, self.run, seed=seed, device=self.device, phase=phase,
             resume=self.run is not None and self.resume, reporter=self.reporter,
             save_every_s=self.save_every_s, program=self.program, trained=weights is not None,
+            derives=self.requirements.strongest,
         )
         with self.whole():
             return {

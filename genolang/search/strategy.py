@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
-from genolang.search.space import Logits
+from genolang.search.space import Genotype, Logits
 from genolang.semantics.program import Program
 from genolang.semantics.settings import SearchSettings
 from genolang.train.datasets import Dataset
@@ -19,6 +19,9 @@ from genolang.train.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from genolang.compiler.driver import NetworkModule
+
+Derives = Callable[[Logits], Genotype]
+
 
 @dataclass(frozen=True, slots=True)
 class ChoiceSummary:
@@ -83,6 +86,7 @@ class Strategy(Protocol):
     It moves the module to `device`, journals and saves under `phase` where there is a run folder,
     and with `resume` goes on from the phase's checkpoint to the same answer, bit for bit. `program`
     is the one that the module was built from; with `trained` the supernet's weights are ready.
+    `derives` says which answer logits come to; `space.derive`, without it.
     """
 
     def __call__(
@@ -90,6 +94,7 @@ class Strategy(Protocol):
         run: RunFolder | None = None, *, seed: int, device: torch.device, phase: str = "search",
         resume: bool = False, reporter: Reporter | None = None, save_every_s: float = 60.0,
         program: Program | None = None, trained: bool = False,
+        derives: Derives | None = None,
     ) -> Searched: ...
 
 

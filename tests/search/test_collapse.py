@@ -13,6 +13,7 @@ from genolang.compiler import driver
 from genolang.diagnostics import GenoError
 from genolang.search.collapse import dominant_eigenvalue, dropout_at, grown, skip_mask
 from genolang.search.health import at_chance, collapsed, skips, unmoved
+from genolang.search.requirements import Requirements
 from genolang.search.search import run_search
 from genolang.search.space import derive
 from genolang.search.strategies import STRATEGIES
@@ -249,3 +250,29 @@ def test_the_signs_of_a_run_are_part_of_its_result():
     found = run_search(checked_text(COLLAPSING), None, {}, settings, small_digits(), seed=3, device=CPU)
     assert found.stopped is not None and found.trials[0].stopped == found.stopped
     assert {sign.kind for sign in found.signs} <= {"chance", "collapse", "unmoved"}
+
+
+def test_the_count_of_skips_is_that_of_the_answer_that_would_be_written():
+    asked = []
+
+    def without_skips(logits):
+        asked.append(logits)
+        return derive(PROGRAM, {key: [[0.0, 1.0]] * len(rows) for key, rows in logits.items()})
+
+    found = fall(Collapse(skips=2), derives=without_skips)
+    assert found.stopped is None and len(asked) == sum(record.choices_loss is not None for record in found.history)
+    assert skipped(found.logits) >= 2
+
+
+def test_a_search_counts_skips_in_answers_that_keep_to_its_requirements(monkeypatch):
+    def held(self, logits):
+        return derive(self.program, {key: [[0.0, 1.0]] * len(rows) for key, rows in logits.items()})
+
+    settings = replace(FALLING, epochs=8, score_epochs=1, collapse=Collapse(skips=2))
+
+    def stopped():
+        return run_search(checked_text(COLLAPSING), None, {}, settings, small_digits(), seed=7, device=CPU).stopped
+
+    assert stopped() is not None
+    monkeypatch.setattr(Requirements, "strongest", held)
+    assert stopped() is None

@@ -35,6 +35,7 @@ from genolang.search.halves import Halves
 from genolang.search.normalising import fresh_accuracy
 from genolang.search.progress import Progress, lost
 from genolang.search.strategy import (
+    Derives,
     Searched,
     SearchEpoch,
     logits_of_choices,
@@ -68,6 +69,7 @@ def search_one(
     *, seed: int, device: torch.device, phase: str = "search", resume: bool = False,
     reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
     program: Program | None = None, trained: bool = False,
+    derives: Derives | None = None,
 ) -> Searched:
     """Searches from the module's present weights and from fresh logits drawn by `seed`.
 
@@ -77,7 +79,7 @@ def search_one(
     """
     module.to(device)
     loop = _Loop(module, settings, Halves(settings, data, device), seed, device, phase, run,
-                 reporter or SilentReporter(), save_every_s, program)
+                 reporter or SilentReporter(), save_every_s, program, derives)
     told = loop.restore() if resume else []
     # The caller's generators are left as they were.
     with (
@@ -107,6 +109,7 @@ class _Loop:
     reporter: Reporter
     save_every_s: float
     program: Program | None
+    derives: Derives | None
     train: Batches = field(init=False)
     val: Batches = field(init=False)
     weights: list[Tensor] = field(init=False)
@@ -143,7 +146,7 @@ class _Loop:
         self.module.set_drop_path(0.0)
         if settings.collapse != Collapse():
             assert self.program is not None, "cells are those of a program"
-            self.watch = Watch(settings, self.program, self.module.choices)
+            self.watch = Watch(settings, self.program, self.module.choices, self.derives)
         # The passes of a second-order step would need their memory beside that of the recordings.
         self.recordings = Recordings(self.device, self.module.captured and settings.order == 1)
         work, kept = self.recordings.work, list(self.module.buffers())
