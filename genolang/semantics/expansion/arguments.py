@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from genolang.diagnostics import Label, Span, did_you_mean
+from genolang.diagnostics import GenoError, Label, Span, did_you_mean
 from genolang.lang import syntax as s
 from genolang.primitives import REQUIRED, Field
 from genolang.semantics.expansion.arithmetic import simplify, whole
@@ -18,6 +18,15 @@ from genolang.semantics.signatures import definition_signature, primitive_signat
 
 # An argument of a call: its name, if it has one, its value, and its words.
 Given = tuple[str | None, Any, s.Arg]
+
+
+def misfit(
+    site: Site, ref: DefinitionRef, code: str, message: str, span: Span, help: str | None = None,
+    label: Label | None = None,
+) -> GenoError:  # fmt: skip
+    """An error of a use of a definition, with how it reads."""
+    return problem(site, code, message, span, labels=[label or Label(ref.syntax.name.span, "defined here")],
+                   help=help or reads(definition_signature(ref.syntax)))  # fmt: skip
 
 
 def bind_primitive(callee: PrimitiveOp, expr: s.Call, frame: Frame) -> tuple[list[Any], Args]:
@@ -112,22 +121,15 @@ def bind_definition(ref: DefinitionRef, before: Args, args: Sequence[Given], sit
         if name is None:
             name = next(free, None)
             if name is None:
-                raise problem(
-                    site, "G203", f"`{ref.name}` takes no more arguments", arg.span,
-                    labels=[Label(ref.syntax.name.span, "defined here")],
-                    help=reads(definition_signature(ref.syntax)),
-                )  # fmt: skip
+                raise misfit(site, ref, "G203", f"`{ref.name}` takes no more arguments", arg.span)
             if name in named:
                 raise problem(site, "G204", f"`{name}` is given twice", arg.span)
         elif name in maps and not isinstance(value, MapValue):
             raise problem(site, "G205", f"`{name}` of `{ref.name}` is a feature map, not"
                           f" {describe(value)}", arg.span)  # fmt: skip
         elif name not in known:
-            raise problem(
-                site, "G202", f"`{ref.name}` has no parameter `{name}`", arg.span,
-                labels=[Label(ref.syntax.name.span, "defined here")],
-                help=did_you_mean(name, params) or reads(definition_signature(ref.syntax)),
-            )  # fmt: skip
+            raise misfit(site, ref, "G202", f"`{ref.name}` has no parameter `{name}`", arg.span,
+                         did_you_mean(name, params))  # fmt: skip
         if name in bound:
             raise problem(site, "G204", f"`{name}` is given twice", arg.span)
         bound[name] = simplify(value)

@@ -9,7 +9,6 @@ from genolang.diagnostics import GenoError, Label, did_you_mean
 from genolang.lang import syntax as s
 from genolang.primitives import ShapeProblem, broadcast
 from genolang.semantics.edges import input_names, spell_out
-from genolang.semantics.expansion.arithmetic import whole
 from genolang.semantics.expansion.builder import MapValue
 from genolang.semantics.expansion.errors import POISON, Poisoned, history, problem
 from genolang.semantics.expansion.frames import Frame
@@ -106,10 +105,7 @@ class CellBody:
         if known is not None:
             assert frame.edge is not None
             return on_edge(known, frame.edge)
-        op = frame.evaluate(edge.operation)
-        if not isinstance(op, Op):
-            raise problem(frame, "G205", f"an edge holds an operation, not {describe(op)}",
-                          edge.operation.span)  # fmt: skip
+        op = frame.operation(edge.operation, "an edge holds an operation")
         if is_movable(op, frame.home, frame.edge):
             self.operations[id(edge)] = op
         return op
@@ -137,7 +133,7 @@ class CellBody:
         """What a search may do with this cell's edges."""
         keep = rank_by = None
         if self.keep is not None:
-            keep = whole(self.frame.evaluate(self.keep.count), self.keep.count.span, self.frame)
+            keep = self.frame.whole(self.keep.count)
             names = {d.key: d.key.split(".", 1)[1] for edge in space for d in edge.decisions}
             rank_by = next((k for k, n in names.items() if n == self.keep.choice.id), None)
             if rank_by is None:

@@ -21,7 +21,6 @@ from genolang.semantics.expansion.values import (
     DefinedOp,
     Op,
     PrimitiveOp,
-    describe,
     has_choice,
     is_local,
 )
@@ -101,9 +100,7 @@ def _alternatives(
     ops = []
     home, way = frame.home, frame.way(span)
     for number, option in enumerate(options):
-        op = inner.but(within=Within(home, way, number)).evaluate(option)
-        if not isinstance(op, Op):
-            raise problem(inner, "G205", f"an alternative is an operation, not {describe(op)}", option.span)
+        op = inner.but(within=Within(home, way, number)).operation(option, "an alternative is an operation")
         if isinstance(op, ChoiceOp):
             raise problem(inner, "G414", "a choice cannot be an alternative of a choice", option.span,
                           help="list its alternatives here")  # fmt: skip

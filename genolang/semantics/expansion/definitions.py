@@ -7,6 +7,7 @@ from typing import Any
 
 from genolang.diagnostics import GenoError, Label, Span
 from genolang.lang import syntax as s
+from genolang.semantics.expansion.arguments import misfit
 from genolang.semantics.expansion.builder import Builder, MapValue, Scope
 from genolang.semantics.expansion.cells import CellBody
 from genolang.semantics.expansion.dense import image_maps
@@ -17,7 +18,6 @@ from genolang.semantics.expansion.values import DefinedOp, Op, SharedOp, describ
 from genolang.semantics.modules import DefinitionRef
 from genolang.semantics.program import Block
 from genolang.semantics.reach import names_of
-from genolang.semantics.signatures import definition_signature, reads
 
 MAX_DEPTH = 40
 
@@ -100,9 +100,8 @@ def used(ref: DefinitionRef, frame: Frame, span: Span) -> tuple[Use, ...]:
 
 def limit_depth(ref: DefinitionRef, frame: Frame, span: Span) -> None:
     if len(frame.uses) >= MAX_DEPTH:
-        raise problem(
-            frame, "G210", f"`{ref.name}` is used inside itself without end", span,
-            labels=[Label(ref.syntax.name.span, "defined here")],
+        raise misfit(
+            frame, ref, "G210", f"`{ref.name}` is used inside itself without end", span,
             help="end the recursion with `if levels == 0 then ... else ...`; inside a definition"
             " that replaces a primitive, write `core.name` for the primitive",
         )  # fmt: skip
@@ -121,11 +120,8 @@ def _bind_maps(
     given |= image_maps(ref, given, len(maps), frame)
     free = [name for name in params if name not in given]
     if len(maps) != len(free):
-        raise problem(
-            frame, "G215", f"`{ref.name}` takes {maps_in_words(len(free))}, not {len(maps)}", span,
-            labels=[Label(ref.syntax.name.span, "defined here")],
-            help=reads(definition_signature(ref.syntax)),
-        )  # fmt: skip
+        message = f"`{ref.name}` takes {maps_in_words(len(free))}, not {len(maps)}"
+        raise misfit(frame, ref, "G215", message, span)
     inputs = dict(zip(free, maps, strict=True))
     return {name: given.pop(name) if name in given else inputs[name] for name in params}
 
@@ -142,11 +138,8 @@ def bind_params(ref: DefinitionRef, given: Mapping[str, Any], frame: Frame, span
             if isinstance(value, Op) and has_choice(value):
                 frame.defaults = {**(frame.defaults or {}), param.name: (ref, param.default, frame)}
         else:
-            raise problem(
-                frame, "G201", f"`{ref.name}` needs `{param.name}`", span,
-                labels=[Label(param.span, "it has no default")],
-                help=reads(definition_signature(ref.syntax)),
-            )  # fmt: skip
+            raise misfit(frame, ref, "G201", f"`{ref.name}` needs `{param.name}`", span,
+                         label=Label(param.span, "it has no default"))  # fmt: skip
 
 
 # Texts

@@ -179,8 +179,5 @@ def evaluate_for(expr: s.For, frame: Frame) -> PipeOp:
         if len(items) != len(expr.names):
             raise problem(frame, "G205", f"{len(expr.names)} names for {len(items)} values", expr.span)
         names = {name.id: item for name, item in zip(expr.names, items, strict=True)}
-        op = frame.but(names=names).evaluate(expr.body)
-        if not isinstance(op, Op):
-            raise problem(frame, "G205", f"`for` repeats an operation, not {describe(op)}", expr.body.span)
-        stages.append(op)
+        stages.append(frame.but(names=names).operation(expr.body, "`for` repeats an operation"))
     return PipeOp(expr.span, tuple(stages))

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from genolang.diagnostics import Span
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit, limit_note
+from genolang.semantics.expansion.arithmetic import whole
 from genolang.semantics.expansion.builder import Builder, MapValue, Scope
 from genolang.semantics.expansion.errors import Use, problem
 from genolang.semantics.expansion.state import Expansion
@@ -72,6 +73,17 @@ class Frame:
             raise problem(self, "G211", f"a condition is true or false, not {describe(value)}",
                           expr.span, help="compare it: `levels == 0`")  # fmt: skip
         return value
+
+    def operation(self, expr: s.Expr, wanted: str) -> Op:
+        """An operation. Error: G205, which begins with what is wanted, for anything else."""
+        value = self.evaluate(expr)
+        if not isinstance(value, Op):
+            raise problem(self, "G205", f"{wanted}, not {describe(value)}", expr.span)
+        return value
+
+    def whole(self, expr: s.Expr, *, minimum: int = 1) -> int:
+        """A whole number. Errors: G205, G206, G207."""
+        return whole(self.evaluate(expr), expr.span, self, minimum=minimum)
 
     def apply(self, op: Op, value: MapValue) -> MapValue:
         """What an operation comes to at a map, built into the frame's block."""

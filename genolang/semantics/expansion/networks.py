@@ -12,7 +12,6 @@ from genolang.lang import syntax as s
 from genolang.lang.limits import limit, limit_note
 from genolang.primitives import PRIMITIVES, MapType
 from genolang.semantics.expansion.arguments import bind_primitive, complete
-from genolang.semantics.expansion.arithmetic import whole
 from genolang.semantics.expansion.builder import Builder, MapValue, Scope
 from genolang.semantics.expansion.definitions import assign, bind_params, block_of, expand_in_place, require
 from genolang.semantics.expansion.dense import IMAGE, answers_every_pixel
@@ -163,10 +162,7 @@ class _NetworkRun:
         if statement.keyword == "input":
             return self.set_input(statement)
         current = self.need_input(statement.span)
-        op = self.frame.evaluate(statement.value)
-        if not isinstance(op, Op):
-            raise problem(self.frame, "G205", f"`{statement.keyword}` holds an operation, not {describe(op)}",
-                          statement.value.span)  # fmt: skip
+        op = self.frame.operation(statement.value, f"`{statement.keyword}` holds an operation")
         if statement.keyword == "stages":
             return self.place_stages(op)
         frame = self.frame.under(statement.keyword)
@@ -209,7 +205,7 @@ class _NetworkRun:
 
     def place_cells(self, statement: s.Cells) -> None:
         current = self.need_input(statement.span)
-        count = whole(self.frame.evaluate(statement.count), statement.count.span, self.frame)
+        count = self.frame.whole(statement.count)
         if count > limit("cells"):
             raise problem(self.frame, "G507", f"a network has at most {limit('cells')} cells, not {count}",
                           statement.count.span, notes=(limit_note("cells"),))  # fmt: skip

@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from genolang.diagnostics import GenoError, Label, did_you_mean
-from genolang.semantics.expansion.arithmetic import whole
 from genolang.semantics.expansion.builder import MapValue
 from genolang.semantics.expansion.errors import Use, history, problem
 from genolang.semantics.expansion.frames import Frame
 from genolang.semantics.expansion.layers import zero_state
 from genolang.semantics.expansion.plugs import OFF, ON, SHARING, Plug, Plugs
-from genolang.semantics.expansion.values import Op, SharedOp, SlotOp, describe
+from genolang.semantics.expansion.values import SharedOp, SlotOp, describe
 from genolang.semantics.modules import DefinitionRef
 from genolang.semantics.program import Mix
 
@@ -30,9 +29,7 @@ def read_plugs(ref: DefinitionRef, frame: Frame) -> None:
         if slot in plugs.by_slot:
             raise problem(frame, "G412", f"two modules are plugged into the slot `{slot}`", syntax.span,
                           labels=[Label(plugs.by_slot[slot].syntax.span, "first here")])  # fmt: skip
-        op = frame.evaluate(syntax.module)
-        if not isinstance(op, Op):
-            raise problem(frame, "G205", f"a module is plugged in, not {describe(op)}", syntax.module.span)
+        op = frame.operation(syntax.module, "a module is plugged in")
         shared = syntax.shared.id if syntax.shared is not None else "block"
         if shared not in SHARING:
             assert syntax.shared is not None
@@ -49,11 +46,8 @@ def _placed(plug: Plug, frame: Frame) -> Plug:
     plug.kind = where.kind
     if where.kind == "every":
         assert where.value is not None
-        period = whole(frame.evaluate(where.value), where.value.span, frame, minimum=1)
-        start = 0
-        if where.start is not None:
-            start = whole(frame.evaluate(where.start), where.start.span, frame, minimum=0)
-        plug.every = period, start
+        start = where.start
+        plug.every = frame.whole(where.value), 0 if start is None else frame.whole(start, minimum=0)
     elif where.kind == "bits":
         assert where.value is not None
         value = frame.evaluate(where.value)
