@@ -4,7 +4,6 @@
 """
 
 import copy
-import itertools
 import os
 import random
 import tempfile
@@ -125,7 +124,9 @@ def drawn(text: str, batch: int, training: bool) -> None:
 def interchanged(text: str, batch: int, training: bool) -> None:
     """Read back from a file, a network has the graph that was written, and computes the same."""
     case = Case(text, batch, training)
-    for flat, ending in itertools.product((True, False), (".json", ".graphml")):
+    # Either kind of file has either kind of graph in half of the cases.
+    other = len(text) % 2 == 0
+    for flat, ending in ((other, ".json"), (not other, ".graphml")):
         graph = case.network.graph(flat=flat)
         found = from_bytes(to_bytes(graph, ending), ending, "the file")
         again = Network.from_graph(found)

@@ -12,6 +12,7 @@ from genolang.lang.limits import limit, limit_note
 from genolang.lang.parser import parse_expression
 from genolang.primitives import PRIMITIVES, MapType, ShapeProblem, broadcast
 from genolang.semantics.expansion.builder import Builder, MapValue
+from genolang.semantics.expansion.definitions import MAX_DEPTH
 from genolang.semantics.program import Block, BlockNode, ChoiceSet, Mix, Option, Path, Place, Program
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class _Reader:
         self.graph, self.about = graph, Values("the graph", graph.graph)
         self.places = Places()
         self.blocks: dict[str, Block] = {}
+        self.depths: dict[str, int] = {}
         self.choices: dict[str, ChoiceSet] = {}
 
     def program(self) -> Program:
@@ -50,8 +52,10 @@ class _Reader:
             found = self.choice(Values(f"choice {number} of the graph", choice))
             if self.choices.setdefault(found.key, found) is not found:
                 raise wrong("the graph", f"there are two choices `{found.key}`")
-        for name, nodes in self.by_definition().items():
-            self.blocks[name] = self.block(name, nodes)
+        bodies = self.by_definition()
+        for name, nodes in bodies.items():
+            # The network is the last, and alone has a second output.
+            self.blocks[name] = self.block(name, nodes, most=1 + (len(self.blocks) == len(bodies) - 1))
         *_, block = self.blocks.values()
         inputs = [node.type for node in block.nodes if node.kind == "input"]
         if len(inputs) != 1:
@@ -74,7 +78,10 @@ class _Reader:
             raise wrong("the graph", "`definitions` has a name twice" if names else "it has no definition")
         for key, facts in self.graph.nodes(data=True):
             node = Values(f"node {shown(key)}", facts)
-            found[node.one_of("definition", names)].append((key, node))
+            home = node.get("definition")
+            if not isinstance(home, str) or home not in found:
+                raise node.wrong("definition", "one of the graph's `definitions`")
+            found[home].append((key, node))
         for nodes in found.values():
             nodes.sort(key=lambda item: item[1].whole("number"))
         return found
@@ -105,7 +112,8 @@ class _Reader:
         return Place(values.word("definition"), self.places.span(values), edge, (),
                      tuple([option.syntax for option in options]), ())  # fmt: skip
 
-    def block(self, name: str, nodes: list[tuple[Hashable, Values]]) -> Block:
+    def block(self, name: str, nodes: list[tuple[Hashable, Values]], most: int) -> Block:
+        """A definition of one output, or of `most`."""
         builder = _Builder(name.partition("@")[0])
         built: dict[Hashable, MapValue] = {}
         ranks: dict[Path, int] = {}
@@ -125,10 +133,10 @@ class _Reader:
                 if not is_whole(place, 0) or outputs.setdefault(place, built[key]) is not built[key]:
                     raise values.wrong("outputs", "a list of places, each of one node")
         _prefix_free(name, builder.owners)
-        network = name == list(self.about.values["definitions"])[-1]
-        if sorted(outputs) not in ([[0], [0, 1]] if network else [[0]]):
-            raise wrong(f"`{name}`", f"its outputs are those at {sorted(outputs)}, not at [0]"
-                        + (" or [0, 1]" if network else ""))  # fmt: skip
+        if not 0 < len(outputs) <= most or max(outputs) != len(outputs) - 1:
+            wanted = "0, or 0 and 1" if most > 1 else "0"
+            raise wrong(f"`{name}`", f"its outputs have {_some(outputs)} as places, not {wanted}")
+        self.depths[name] = builder.depth
         builder.order = sorted(builder.owners, key=ranks.__getitem__)
         return builder.finish([outputs[place] for place in sorted(outputs)])
 
@@ -144,7 +152,7 @@ class _Reader:
             if read.setdefault(edge.whole("argument"), built[start]) is not built[start]:
                 raise wrong(edge.where, f"{values.where} has this argument twice")
         if sorted(read) != list(range(len(read))):
-            raise wrong(values.where, f"it reads arguments {sorted(read)}: they are counted from 0")
+            raise wrong(values.where, f"it reads arguments {_some(read)}: they are counted from 0")
         return [read[position] for position in sorted(read)]
 
     def node(self, builder: _Builder, values: Values, maps: list[MapValue]) -> MapValue:
@@ -160,7 +168,7 @@ class _Reader:
         if kind == "layer":
             node = self.layer(values, types, BlockNode("layer", shape, span, inputs, path))
         elif kind == "call":
-            body = self.called(values, types)
+            body = self.called(builder, values, types)
             node = BlockNode("call", body.output_type, span, inputs, path, body.name, None, body)
             if bool(path) != bool(body.weighted):
                 raise wrong(values.where, "a call has a `path` if what it calls has weights")
@@ -191,10 +199,14 @@ class _Reader:
         node.layer, node.attrs = name, attrs
         return node
 
-    def called(self, values: Values, types: list[MapType]) -> Block:
-        body = self.blocks.get(values.word("calls"))
+    def called(self, builder: _Builder, values: Values, types: list[MapType]) -> Block:
+        name = values.word("calls")
+        body = self.blocks.get(name)
         if body is None:
             raise values.wrong("calls", "a definition that stands before this one")
+        builder.depth = max(builder.depth, 1 + self.depths[name])
+        if builder.depth > MAX_DEPTH:
+            raise wrong(values.where, f"calls in calls, more than {MAX_DEPTH} deep")
         takes = [node.type for node in body.nodes if node.kind == "input"]
         if takes != types:
             raise wrong(values.where, f"`{body.name}` takes {_listed(takes)}, not {_listed(types)}")
@@ -229,6 +241,8 @@ class _Builder(Builder):
         super().__init__(name)
         _, expanded, size = self.limits
         self.limits = expanded, expanded, size
+        # How deep it calls.
+        self.depth = 0
 
 
 def _prefix_free(name: str, paths: Iterable[Path]) -> None:
@@ -239,6 +253,11 @@ def _prefix_free(name: str, paths: Iterable[Path]) -> None:
             raise wrong(f"`{name}`", f"`{'.'.join(path)}` is inside another layer")
 
 
+def _some(numbers: Iterable[int]) -> str:
+    """The first of some numbers."""
+    return ", ".join(map(str, sorted(numbers)[:6])) or "none"
+
+
 def _listed(types: list[MapType]) -> str:
-    return " and ".join(map(str, types)) or "nothing"
+    return " and ".join(map(str, types[:6])) or "nothing"
 

@@ -21,6 +21,10 @@ def wrong(where: str, message: str, help: str | None = None) -> GenoError:
     return fail("G611", f"{where}: {message}", help=help)
 
 
+# Of a path: two for each level of definitions, and more.
+MAX_PARTS = 100
+
+
 class Values:
     """The attributes of a node, an edge, the graph or a choice. Error of every reading: G611."""
 
@@ -80,7 +84,10 @@ class Values:
         """Where weights are; nothing for what has none."""
         if "path" not in self:
             return ()
-        return tuple(self.word("path").split("."))
+        parts = tuple(self.word("path").split("."))
+        if len(parts) > MAX_PARTS:
+            raise self.wrong("path", f"at most {MAX_PARTS} names")
+        return parts
 
     def attributes(self, rule: Primitive) -> dict[str, Any]:
         """The arguments of a layer, as expansion would leave them."""

@@ -146,20 +146,22 @@ def test_a_file_over_the_limit_or_none_at_all_is_refused(tmp_path: Path) -> None
     assert said(lambda: load_graph(tmp_path / "none.json")).code == "G001"
 
 
-def test_calls_that_double_are_refused_by_the_limit_on_layers() -> None:
+@pytest.mark.parametrize(("calls", "levels", "code", "told"), [(2, 30, "G507", "2,000,000"), (1, 41, "G611", "40 deep")])
+def test_calls_that_double_or_nest_without_end_are_refused(calls: int, levels: int, code: str, told: str) -> None:
     graph = compiled("geno 1\nop a = relu -> relu\nnetwork n {\n input image(2, 1, 1)\n head a -> linear(2)\n}\n").graph(flat=False)
     previous = "a"
-    for level in range(40):
+    for level in range(levels):
         name = f"a_{level}"
-        for number in range(3):
+        for number in range(1 + calls):
             facts = {"kind": "call", "calls": previous} if number else {"kind": "input"}
             graph.add_node(f"{name}/{number}", **facts, definition=name, number=number, shape=[2, 1, 1], place=["f", 1])
-        graph.nodes[f"{name}/2"]["outputs"] = [0]
-        for number in (0, 1):
-            graph.add_edge(f"{name}/{number}", f"{name}/{number + 1}", argument=0)
+            if number:
+                graph.add_edge(f"{name}/{number - 1}", f"{name}/{number}", argument=0)
+        graph.nodes[f"{name}/{calls}"]["outputs"] = [0]
         graph.graph["definitions"].insert(-1, name)
         previous = name
-    assert said(lambda: Network.from_graph(graph)).code == "G507"
+    found = said(lambda: Network.from_graph(graph))
+    assert found.code == code and told in found.message
 
 
 WRONG: dict[str, Callable[[Graph], object]] = {
@@ -173,14 +175,16 @@ WRONG: dict[str, Callable[[Graph], object]] = {
     "it reads nothing": lambda g: g.remove_edge("n/0", "n/1"),
     "node of a higher number": lambda g: g.add_edge("n/5", "n/1", argument=1),
     "this argument twice": lambda g: g.add_edge("n/0", "n/2", argument=0),
-    "it reads arguments [0, 2]": lambda g: g.add_edge("n/0", "n/2", argument=2),
+    "it reads arguments 0, 2": lambda g: g.add_edge("n/0", "n/2", argument=2),
     "`row` is": lambda g: g.nodes["n/9"].update(row=True),
     "has 1 rows of 3 alternatives": lambda g: g.nodes["n/9"].update(row=1),
     "one of the graph's choices": lambda g: g.nodes["n/9"].update(choice="other"),
     "is inside another layer": lambda g: g.nodes["n/3"].update(path=g.nodes["n/1"]["path"] + ".conv"),
     "another node of `n` has its number": lambda g: g.nodes["n/2"].update(number=1),
-    "its outputs are those at []": lambda g: [f.pop("outputs", None) for _, f in g.nodes(data=True)],
+    "its outputs have none as places": lambda g: [f.pop("outputs", None) for _, f in g.nodes(data=True)],
     "`place` is": lambda g: g.nodes["n/1"].update(place=["f", 0]),
+    "`definition` is one": lambda g: g.nodes["n/1"].update(definition="m"),
+    "at most 100 names": lambda g: g.nodes["n/1"].update(path=".".join(["a"] * 101)),
     "`path` is a name": lambda g: g.nodes["n/1"].update(path="a/../b"),
     "a number beyond 1e15": lambda g: g.nodes["n/1"]["attributes"].update(k=10**5000),
 }
