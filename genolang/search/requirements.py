@@ -6,7 +6,7 @@ at before the search, held by what the search answers, and by the answers that i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import log
@@ -24,6 +24,8 @@ from genolang.semantics.space import selected_macs, selected_params, usable
 # From hardly any weight of the costs to so much that nothing else counts.
 PENALTIES = tuple(10.0**power for power in range(-2, 6))
 ROUNDS = 6
+# What may be counted, in the order of `costs`.
+COUNTS = ("params", "macs")
 
 Costs = dict[Decision, list[float]]
 
@@ -65,12 +67,20 @@ class Requirements:
         return replace(diagnostic, span=next(here, self.statements[0].span), labels=())
 
     def check(self) -> None:
-        """Raises G212 where even the smallest answers break a requirement, so that none can be found."""
-        smallest = list(self._smallest()) if self.statements else []
-        if not smallest or any(not self.broken(genotype) for genotype in smallest):
-            return
-        note = "this is said of the smallest answer, so that no search could find one that keeps to it"
-        raise GenoError([replace(d, notes=(*d.notes, note)) for d in self.broken(smallest[0])])
+        """Raises G212 where a requirement bounds a count that even the smallest answer exceeds, or even the
+        largest falls short of. What bounds both counts, or from both sides, shows in the search alone."""
+        found = []
+        for statement in self.statements:
+            measure, least = _bound(statement.condition)
+            if measure is None:
+                continue
+            answer = self._extreme(self.costs[measure], 1 if least else -1)
+            which = "largest" if least else "smallest"
+            note = f"this is said of the {which} answer, so that no search could find one that keeps to it"
+            broken = [d for d in self.broken(answer) if d.span == statement.span]
+            found += [replace(d, notes=(*d.notes, note)) for d in broken]
+        if found:
+            raise GenoError(found)
 
     def strongest(self, logits: Logits) -> Genotype:
         """The strongest answer that keeps to the requirements: `derive`, with costs weighed against the
@@ -81,9 +91,13 @@ class Requirements:
         weights = {
             d: [log(max(w, 1e-300)) for w in softmax(logits[d.key][d.row])] for d in self.program.decisions
         }
-        found = [best for costs in self.costs if (best := self._weighed(weights, costs)) is not None]
+        ways = [way for costs in self.costs for way in (costs, _turned(costs))]
+        found = [best for way in ways if (best := self._weighed(weights, way)) is not None]
         if not found:
-            return min(self._smallest(), key=lambda genotype: len(self.broken(genotype)))
+            found = [best for way in ways if (best := self._between(weights, way)) is not None]
+        if not found:
+            extremes = [self._extreme(costs, sign) for costs in self.costs for sign in (-1, 1)]
+            return min(extremes, key=lambda genotype: len(self.broken(genotype)))
         return max(found, key=lambda genotype: sum(weights[d][o] for d, o in genotype.options.items()))
 
     def _weighed(self, weights: Costs, costs: Costs) -> Genotype | None:
@@ -115,6 +129,20 @@ class Requirements:
                     done.add(decision)
         return best
 
+    def _between(self, weights: Costs, costs: Costs) -> Genotype | None:
+        """An answer on the way from the cheapest to the strongest, one decision after the other: bounds from
+        both sides may hold nowhere but there."""
+        logits = self._less({d: [0.0] * len(row) for d, row in weights.items()}, costs, PENALTIES[-1])
+        for decision in sorted(weights, key=lambda d: -max(weights[d])):
+            for option in sorted(usable(self.program, decision.key), key=lambda o: weights[decision][o]):
+                row = [0.0 if other == option else -1e9 for other in range(len(weights[decision]))]
+                changed = logits | {decision: row}
+                answer = derive(self.program, self._table(changed))
+                if not self.broken(answer):
+                    return answer
+            logits = changed
+        return None
+
     def _under(self, weights: Costs, costs: Costs, penalty: float) -> Genotype:
         return derive(self.program, self._table(self._less(weights, costs, penalty)))
 
@@ -130,11 +158,10 @@ class Requirements:
             found[decision.key].append(logits[decision])
         return found
 
-    def _smallest(self) -> Iterator[Genotype]:
-        """The answer of the fewest parameters and that of the fewest multiply-accumulates."""
-        for costs in self.costs:
-            nothing = {decision: [0.0] * len(row) for decision, row in costs.items()}
-            yield self._under(nothing, costs, PENALTIES[-1])
+    def _extreme(self, costs: Costs, sign: int) -> Genotype:
+        """The cheapest answer, or with `sign` 1 the dearest one."""
+        nothing = {decision: [0.0] * len(row) for decision, row in costs.items()}
+        return self._under(nothing, costs, -sign * PENALTIES[-1])
 
     @cached_property
     def costs(self) -> tuple[Costs, ...]:
@@ -153,3 +180,21 @@ class Requirements:
             found[Decision(key, row)] = each
         most = max((max(row) - min(row) for row in found.values()), default=0.0) or 1.0
         return {d: [(cost - min(row)) / most for cost in row] for d, row in found.items()}
+
+
+def _turned(costs: Costs) -> Costs:
+    """Costs for which the dearest is the cheapest."""
+    return {decision: [1.0 - cost for cost in row] for decision, row in costs.items()}
+
+
+def _bound(condition: s.Expr) -> tuple[int | None, bool]:
+    """Which of the counts a condition bounds, by number, and whether from below; none if it says more."""
+    if isinstance(condition, s.Infix) and condition.operator == "or":
+        # `searching or ...` says when, not what.
+        rest = [o for o in condition.operands if not (isinstance(o, s.Name) and o.id == "searching")]
+        condition = rest[0] if len(rest) == 1 else condition
+    if isinstance(condition, s.Infix) and condition.operator in ("<", "<=", ">", ">="):
+        for side, operand in enumerate(condition.operands):
+            if isinstance(operand, s.Name) and operand.id in COUNTS:
+                return COUNTS.index(operand.id), (condition.operator[0] == ">") == (side == 0)
+    return None, False
