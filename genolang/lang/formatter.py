@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 from genolang.diagnostics import GenoError, Source, Span, fail
@@ -227,11 +228,14 @@ class _Formatter:
         return concat(name, equals, self.expression(param.default))
 
     def setting_line(self, line: s.SettingLine, column: int) -> Doc:
-        first, *others = line.settings
-        docs: list[Doc] = [first.name.ljust(column), " ", align(self.expression(first.value))]
-        for setting in others:
-            docs += [_BETWEEN_SETTINGS, setting.name, " ", align(self.expression(setting.value))]
-        return concat(*docs)
+        first = line.settings[0]
+        docs: list[Doc] = [first.name.ljust(column), " "]
+        for setting, following in pairwise(line.settings):
+            shown = align(self.expression(setting.value))
+            # `slot` in front of a name would be one.
+            docs += ["(", shown, ")"] if _ends_in_slot(setting.value) else [shown]
+            docs += [_BETWEEN_SETTINGS, following.name, " "]
+        return concat(*docs, align(self.expression(line.settings[-1].value)))
 
     def value(self, value: s.Expr) -> Doc:
         """What stands after `=`: on the same line, or below if only its own brackets need not break."""
@@ -365,3 +369,13 @@ def _alignment(node: s.Statement) -> int | None:
     if isinstance(node, s.Require) or (isinstance(node, s.Edges) and node.braces):
         return None
     return _WORD
+
+
+def _ends_in_slot(expr: s.Expr) -> bool:
+    """Whether the last word of an expression is a name that is spelled like the word of the language."""
+    match expr:
+        case s.Pipeline(stages=parts) | s.Alternatives(options=parts) | s.Infix(operands=parts):
+            return _ends_in_slot(parts[-1])
+        case s.Prefix(operand=last) | s.If(otherwise=last) | s.For(body=last):
+            return _ends_in_slot(last)
+    return isinstance(expr, s.Name) and expr.id == "slot"

@@ -58,6 +58,12 @@ def test_a_case_becomes_its_canonical_form(case: Path) -> None:
     assert_kept(given_text, expected)
 
 
+@pytest.mark.parametrize("value", ["(slot)", "x -> (slot)", "-(slot)", "1 + (slot)", "if x then y else (slot)"])
+def test_a_name_like_the_word_slot_stays_one_before_another_setting(value: str) -> None:
+    before = f"search {{\n  a {value} b (slot) c 1\n}}\n"
+    assert_kept(before, formatted(before))
+
+
 @pytest.mark.parametrize("spec", sorted(SPECS.rglob("*.geno")), ids=lambda path: path.stem)
 def test_a_shipped_spec_is_canonical(spec: Path) -> None:
     text = spec.read_text("utf-8")
