@@ -27,6 +27,7 @@ from genolang.search.significance import correlation
 from genolang.search.supernet import train_supernet
 from genolang.semantics.sections import search_settings
 from genolang.train.datasets import load_data
+from genolang.train.phase import Phase
 
 CPU = torch.device("cpu")
 
@@ -52,7 +53,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for seed in range(arguments.seeds):
         module = fresh_module(program, seed)
-        train_supernet(module, space, settings, data, seed=seed, device=CPU)
+        train_supernet(module, space, settings, data, Phase(seed, CPU))
         row: dict[str, Any] = {"seed": seed}
         for batches in arguments.batches:
             fresh = FreshStatistics(module, halves, seed, batches) if batches else None

@@ -24,6 +24,7 @@ from genolang.semantics.program import Program
 from genolang.semantics.sections import train_settings
 from genolang.semantics.settings import TrainSettings, crop_size
 from genolang.train.datasets import Dataset, load_data
+from genolang.train.phase import Phase
 from genolang.train.training import train_network
 
 
@@ -32,7 +33,7 @@ def accuracy(program: Program, settings: TrainSettings, data: Dataset, seed: int
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         module = driver.to_module(program)
-    result = train_network(module, settings, data, seed=seed, device=torch.device("cpu"))
+    result = train_network(module, settings, data, Phase(seed, torch.device("cpu")))
     assert result.test_accuracy is not None
     return result.test_accuracy
 

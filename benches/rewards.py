@@ -28,7 +28,7 @@ from genolang.search.evaluator import Evaluator
 from genolang.search.halves import Halves
 from genolang.search.normalising import FreshStatistics
 from genolang.search.schemes import Scheme, SchemeSpace
-from genolang.search.score import fresh_module, score_program
+from genolang.search.score import accuracy_of, fresh_module, train_score
 from genolang.search.significance import correlation, welch
 from genolang.search.strategies import STRATEGIES
 from genolang.search.strategy import Logits
@@ -38,6 +38,7 @@ from genolang.semantics.methods import EAN_TEXT, EanSettings
 from genolang.semantics.sections import search_settings
 from genolang.train.batches import generator_for
 from genolang.train.datasets import load_data
+from genolang.train.phase import Phase
 from genolang.train.state import copies
 
 CPU = torch.device("cpu")
@@ -92,7 +93,7 @@ class Study:
     def row(self, seed: int) -> dict[str, Any]:
         settings, found = self.settings, {"seed": seed}
         module = fresh_module(self.program, seed)
-        train_supernet(module, self.space, settings, self.data, seed=seed, device=CPU)
+        train_supernet(module, self.space, settings, self.data, Phase(seed, CPU))
         weights = copies(module.state_dict())
         halves = Halves(settings, self.data, CPU)
         row: dict[str, Any] = found
@@ -107,8 +108,8 @@ class Study:
                     told = replace(settings, method="ean", sampling=replace(sampling, steps=steps),
                                    statistics=batches)  # fmt: skip
                     module.load_state_dict(weights)
-                    searched = STRATEGIES["ean"](module, told, self.data, seed=seed, device=CPU,
-                                                 program=self.program, trained=True)  # fmt: skip
+                    searched = STRATEGIES["ean"](module, told, self.data, Phase(seed, CPU), self.program,
+                                                 trained=True)  # fmt: skip
                     module.load_state_dict(weights)
                     row[kind][name] = self.scored(self.scheme_of(searched.logits), seed)
         return row
@@ -124,7 +125,7 @@ class Study:
 
     def score(self, scheme: Scheme, seed: int) -> float:
         program = discrete_program(self.checked, self.program, self.space.genotype(scheme), self.given)
-        return score_program(program, self.settings, self.data, seed=seed, device=CPU)
+        return accuracy_of(train_score(program, self.settings, self.data, Phase(seed, CPU)))
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:

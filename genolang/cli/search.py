@@ -109,6 +109,7 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     from genolang.search.reading import verify_space
     from genolang.search.requirements import Requirements
     from genolang.search.search import run_search
+    from genolang.train.phase import Phase
 
     request = runs.begun(request)
     ready = prepare(request)
@@ -125,15 +126,14 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
                          f" {runs.threads_told()}, in {run.path}")  # fmt: skip
         for line in run.told:
             reporter.message(line)
-        common: Any = {"seed": settings.seed, "device": ready.device, "reporter": reporter,
-                       "resume": request.resume is not None, "workers": workers}  # fmt: skip
-        asked = (checked, program.name, ready.given, settings, ready.data, run)
+        whole = Phase(settings.seed, ready.device, run, resume=request.resume is not None, reporter=reporter)
+        asked = (checked, program.name, ready.given, settings, ready.data, whole, workers)
         if settings.method == "all":
             from genolang.cli.compared import write_comparison
 
-            several = run_comparison(*asked, **common)
+            several = run_comparison(*asked)
             return write_comparison(request, checked, program, ready.given, settings, several, run)
-        return _write(request, ready, run_search(*asked, **common), run)
+        return _write(request, ready, run_search(*asked), run)
 
 
 def _write(request: Request, ready: Prepared, result: Any, run: Any) -> dict[str, Any]:

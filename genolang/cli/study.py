@@ -156,9 +156,9 @@ def _in_run(
     from genolang.cli.progress import ConsoleReporter
     from genolang.cli.search import prepare
     from genolang.diagnostics import fail
-    from genolang.search.search import Job
+    from genolang.search.job import Job
     from genolang.train.files import write_atomically, write_json
-    from genolang.train.loop import SAVE_EVERY_S
+    from genolang.train.phase import Phase
 
     request = runs.begun(request)
     ready = prepare(request)
@@ -172,9 +172,9 @@ def _in_run(
         reporter = ConsoleReporter(quiet=quiet)
         for line in run.told:
             reporter.message(line)
-        job = Job(ready.checked, ready.program, ready.given, ready.settings, ready.data, run, ready.device,
-                  request.resume is not None, reporter, SAVE_EVERY_S,
-                  workers)  # fmt: skip
+        whole = Phase(ready.settings.seed, ready.device, run, resume=request.resume is not None,
+                      reporter=reporter)  # fmt: skip
+        job = Job(ready.checked, ready.program, ready.given, ready.settings, ready.data, whole, workers)
         job.open()
         found, lines, chart = work(job)
         write_atomically(run.path / f"{name}.svg", chart.encode())

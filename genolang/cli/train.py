@@ -51,6 +51,7 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     from genolang.diagnostics import fail
     from genolang.semantics.check import expand_network
     from genolang.semantics.settings import crop_size
+    from genolang.train.phase import Phase
     from genolang.train.pouring import pour
     from genolang.train.training import train_network
 
@@ -80,8 +81,8 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
                          f" seed {seed}, {runs.threads_told()}, in {run.path}")  # fmt: skip
         for line in run.told:
             reporter.message(line)
-        result = train_network(module, settings, data, run, seed=seed, device=device,
-                               resume=request.resume is not None, reporter=reporter)  # fmt: skip
+        phase = Phase(seed, device, run, resume=request.resume is not None, reporter=reporter)
+        result = train_network(module, settings, data, phase)
         return {
             "train_accuracy": result.train_accuracy, "val_accuracy": result.val_accuracy,
             "test_accuracy": result.test_accuracy, **result.metrics, "task": result.task,

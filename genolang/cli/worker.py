@@ -9,7 +9,7 @@ from genolang.search.channel import Channel
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from genolang.search.search import Job
+    from genolang.search.job import Job
     from genolang.train.run_folder import RunFolder
 
 
@@ -20,16 +20,16 @@ def main() -> None:
     from genolang.cli.progress import ConsoleReporter
     from genolang.cli.request import Request
     from genolang.cli.search import prepare
-    from genolang.search.search import Job
+    from genolang.search.job import Job
     from genolang.search.serving import serve
-    from genolang.train.loop import SAVE_EVERY_S
+    from genolang.train.phase import Phase
 
     reporter = ConsoleReporter(tell=lambda text: channel.tell(line=text))
 
     def job_of(setup: Mapping[str, Any], run: RunFolder) -> Job:
         ready = prepare(Request(**setup["request"]))
-        return Job(ready.checked, ready.program, ready.given, ready.settings, ready.data, run,
-                   ready.device, resume=True, reporter=reporter, save_every_s=SAVE_EVERY_S)  # fmt: skip
+        whole = Phase(ready.settings.seed, ready.device, run, resume=True, reporter=reporter)
+        return Job(ready.checked, ready.program, ready.given, ready.settings, ready.data, whole)
 
     serve(channel, job_of)
 

@@ -17,10 +17,10 @@ from torch import Tensor
 from genolang.diagnostics import fail
 from genolang.search.halves import Halves
 from genolang.search.health import Sign, signs
+from genolang.search.job import SUPERNET, Job
 from genolang.search.references import Reference, Verdict, describe, verdicts
 from genolang.search.schemes import SchemeSpace
 from genolang.search.score import fresh_module
-from genolang.search.search import SUPERNET, Job
 from genolang.search.space import Genotype, schemes
 from genolang.search.timing import Increment, measure_increments
 from genolang.search.workers import Task, Workers
@@ -31,9 +31,7 @@ from genolang.semantics.program import Program
 from genolang.semantics.settings import SearchSettings
 from genolang.train.batches import generator_for
 from genolang.train.datasets import Dataset
-from genolang.train.loop import SAVE_EVERY_S
-from genolang.train.reporter import Reporter, SilentReporter
-from genolang.train.run_folder import RunFolder
+from genolang.train.phase import Phase
 
 if TYPE_CHECKING:
     from genolang.compiler.driver import NetworkModule
@@ -102,11 +100,9 @@ def best_of(answers: Sequence[Answer]) -> Answer:
 
 def run_comparison(
     checked: Checked, network_name: str | None, given: Mapping[str, Any], settings: SearchSettings,
-    data: Dataset, run: RunFolder | None = None, *, seed: int, device: torch.device,
-    resume: bool = False, reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
-    workers: Workers | None = None,
+    data: Dataset, whole: Phase, workers: Workers | None = None,
 ) -> Comparison:
-    """Runs every method of `settings.sampling` under `seed`; with `resume` it repeats no phase.
+    """Runs every method of `settings.sampling` under the seed of `whole`; to resume repeats no phase.
 
     With `workers` the scores are trained side by side with the searches and with one another.
 
@@ -115,9 +111,8 @@ def run_comparison(
     program = expand_network(checked, network_name, given)
     if not program.choices:
         raise fail("G505", f"the network `{program.name}` has no choices to search")
-    settings = replace(settings, seed=seed)
-    job = Job(checked, program, given, settings, data, run, device, resume,
-              reporter or SilentReporter(), save_every_s, workers)
+    settings = replace(settings, seed=whole.seed)
+    job = Job(checked, program, given, settings, data, whole, workers)
     job.open()
     return _Comparison(job).finish()
 
@@ -157,7 +152,7 @@ class _Comparison:
         if TIMING not in job.finished:
             job.alone()
             job.say("timing the answers")
-            with job.whole():
+            with job.whole.undisturbed():
                 job.finish(TIMING, self.timing(programs, genotypes))
         answers = tuple(self.answer(name, genotype, scores[name], programs[name])
                         for name, genotype in genotypes.items())  # fmt: skip
@@ -186,7 +181,7 @@ class _Comparison:
     def labels(self) -> Tensor:
         """Those of the images that measure answers."""
         job = self.job
-        return job.data.train_labels[Halves(job.settings, job.data, job.device).choices]
+        return job.data.train_labels[Halves(job.settings, job.data, job.whole.device).choices]
 
     def settings_of(self, name: str) -> SearchSettings:
         """The settings of one method under the common budget.
@@ -200,7 +195,7 @@ class _Comparison:
             sampling = with_budget(method.sampling, self.all.evaluations)
             return replace(settings, method=method.method, sampling=sampling)
         passes = 6 if method.order == 1 else 15
-        halves = Halves(settings, self.job.data, self.job.device)
+        halves = Halves(settings, self.job.data, self.job.whole.device)
         measured = len(halves.choices) + settings.statistics * min(settings.batch, len(halves.weights))
         epochs = max(1, round(self.all.evaluations * measured / len(halves.weights) / passes))
         return replace(settings, method=method.method, order=method.order, sampling=None, epochs=epochs)
@@ -213,15 +208,15 @@ class _Comparison:
             firsts.setdefault(genotype, name)
 
         def module_of(name: str) -> NetworkModule:
-            return fresh_module(programs[name], job.settings.seed).to(job.device)
+            return fresh_module(programs[name], job.settings.seed).to(job.whole.device)
 
         shape = (BATCH, *job.program.input)
-        images = torch.randn(shape, generator=generator_for(job.settings.seed, "timing")).to(job.device)
+        images = torch.randn(shape, generator=generator_for(job.settings.seed, "timing")).to(job.whole.device)
         timed = {name: module_of(name) for name in firsts.values() if name != firsts[genotypes["none"]]}
         increments, seconds = measure_increments(module_of("none"), timed, images)
         increments[firsts[genotypes["none"]]] = Increment(0.0, 0.0, 0.0)
         return {
-            "plain_seconds": seconds, "batch": BATCH, "device": str(job.device),
+            "plain_seconds": seconds, "batch": BATCH, "device": str(job.whole.device),
             "time_increments": {name: asdict(increments[firsts[g]]) for name, g in genotypes.items()},
         }
 

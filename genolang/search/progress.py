@@ -1,12 +1,10 @@
-"""Where a differentiable search stands, and what it says when it is lost."""
+"""Where a differentiable search stands."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from genolang.diagnostics import GenoError, fail
 from genolang.search.strategy import SearchEpoch
-from genolang.train.run_folder import RunFolder
 
 Rows = dict[str, list[list[float]]]
 
@@ -30,18 +28,3 @@ class Progress:
     eigenvalues: list[float] = field(default_factory=list)
     kept: list[Rows] = field(default_factory=list)
     stopped: str | None = None
-
-
-def lost(
-    code: str, what: str, progress: Progress, epochs: int, steps: int, phase: str, run: RunFolder | None
-) -> GenoError:
-    """The end of a search whose numbers are no longer good, with where to go on from."""
-    notes, last = [], None if run is None else run.last_checkpoint(phase)
-    if run is not None and last is not None:
-        notes.append(f"the last good checkpoint is `{last}`")
-        notes.append(f"`{run.resume_command}` goes on from it, with the same settings")
-    return fail(
-        code, f"{what} in epoch {progress.epoch + 1} of {epochs} of `{phase}`,"
-        f" by step {progress.step} of {steps}",
-        help="search again with a lower `lr` of `weights`, or with `clip` set", notes=notes,
-    )

@@ -19,9 +19,8 @@ from genolang.semantics.recipes import network_of_score
 from genolang.semantics.settings import SearchSettings
 from genolang.train.batches import generator_for
 from genolang.train.datasets import Dataset
-from genolang.train.loop import SAVE_EVERY_S, Fitted, fit
-from genolang.train.reporter import Reporter
-from genolang.train.run_folder import RunFolder
+from genolang.train.loop import Fitted, fit
+from genolang.train.phase import Phase
 
 if TYPE_CHECKING:
     from genolang.compiler.driver import NetworkModule
@@ -44,24 +43,8 @@ def scored_program(
     return program
 
 
-def score_program(
-    program: Program, settings: SearchSettings, data: Dataset, *, seed: int, device: torch.device,
-    run: RunFolder | None = None, phase: str = "score", resume: bool = False,
-    reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
-) -> float:
-    """The accuracy (0 to 1) of a discrete program that is trained as a score; see `train_score`."""
-    return accuracy_of(train_score(
-        program, settings, data, seed=seed, device=device, run=run, phase=phase, resume=resume,
-        reporter=reporter, save_every_s=save_every_s,
-    ))
-
-
-def train_score(
-    program: Program, settings: SearchSettings, data: Dataset, *, seed: int, device: torch.device,
-    run: RunFolder | None = None, phase: str = "score", resume: bool = False,
-    reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
-) -> Fitted:
-    """Trains a discrete program as `score` says, from weights drawn by `seed`.
+def train_score(program: Program, settings: SearchSettings, data: Dataset, phase: Phase) -> Fitted:
+    """Trains a discrete program as `score` says, from weights drawn by the phase's seed.
 
     It sees the weights' half of the search.
 
@@ -69,14 +52,13 @@ def train_score(
     with one seed have the same batches, whatever the program. Raises what
     `genolang.train.loop.fit` raises.
     """
-    training = replace(settings.scoring(), seed=seed)
-    module = fresh_module(program, seed)
-    module.to(device)
-    halves = Halves(settings, data, device)
+    training = replace(settings.scoring(), seed=phase.seed)
+    module = fresh_module(program, phase.seed)
+    module.to(phase.device)
+    halves = Halves(settings, data, phase.device)
     return fit(
-        module, training, halves.batches(halves.weights, seed, "score", training), halves.measured,
-        seed=seed, device=device, phase=phase, run=run, resume=resume, reporter=reporter,
-        save_every_s=save_every_s,
+        module, training, halves.batches(halves.weights, phase.seed, "score", training), halves.measured,
+        phase,
     )
 
 

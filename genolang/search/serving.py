@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
-    from genolang.search.search import Job
+    from genolang.search.job import Job
 
 
 def serve(channel: Channel, prepare: Callable[[Mapping[str, Any], RunFolder], Job]) -> None:

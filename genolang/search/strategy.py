@@ -14,8 +14,8 @@ from genolang.search.space import Genotype, Logits
 from genolang.semantics.program import Program
 from genolang.semantics.settings import SearchSettings
 from genolang.train.datasets import Dataset
-from genolang.train.reporter import EpochRecord, Reporter
-from genolang.train.run_folder import RunFolder
+from genolang.train.phase import Phase
+from genolang.train.reporter import EpochRecord
 
 if TYPE_CHECKING:
     from genolang.compiler.driver import NetworkModule
@@ -83,18 +83,14 @@ class Searched:
 class Strategy(Protocol):
     """One search under one seed, by one method.
 
-    It moves the module to `device`, journals and saves under `phase` where there is a run folder,
-    and with `resume` goes on from the phase's checkpoint to the same answer, bit for bit. `program`
-    is the one that the module was built from; with `trained` the supernet's weights are ready.
-    `derives` says which answer logits come to; `space.derive`, without it.
+    It moves the module to the phase's device, and goes on from the phase's checkpoint to the same answer,
+    bit for bit. `program` is the one that the module was built from; with `trained` the supernet's weights
+    are ready. `derives` says which answer logits come to; `space.derive`, without it.
     """
 
     def __call__(
-        self, module: NetworkModule, settings: SearchSettings, data: Dataset,
-        run: RunFolder | None = None, *, seed: int, device: torch.device, phase: str = "search",
-        resume: bool = False, reporter: Reporter | None = None, save_every_s: float = 60.0,
-        program: Program | None = None, trained: bool = False,
-        derives: Derives | None = None,
+        self, module: NetworkModule, settings: SearchSettings, data: Dataset, phase: Phase, program: Program,
+        *, trained: bool = False, derives: Derives | None = None,
     ) -> Searched: ...
 
 

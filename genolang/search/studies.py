@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from genolang.search.evaluator import Evaluator
 from genolang.search.halves import Halves
+from genolang.search.job import Job
 from genolang.search.normalising import FreshStatistics
 from genolang.search.schemes import Scheme, SchemeSpace
 from genolang.search.score import fresh_module
-from genolang.search.search import Job
 from genolang.search.significance import Correlation, Welch, correlation, welch
 from genolang.search.space import Genotype, schemes
 from genolang.search.workers import Task
@@ -113,16 +113,16 @@ def study_correlation(job: Job, count: int) -> CorrelationStudy:
 
 def _measured(job: Job, space: SchemeSpace, wanted: list[Scheme]) -> list[float]:
     weights = job.supernet(space)
-    with job.whole():
+    with job.whole.undisturbed():
         module = fresh_module(job.program, job.settings.seed)
         module.load_state_dict(weights)
-        module.to(job.device)
-    halves = Halves(job.settings, job.data, job.device)
+        module.to(job.whole.device)
+    halves = Halves(job.settings, job.data, job.whole.device)
     statistics = FreshStatistics.asked(job.settings, module, halves, job.settings.seed)
     evaluator = Evaluator(module, space, halves, 1.0, 0.0, statistics)
     found = []
     for number, scheme in enumerate(wanted):
-        with job.whole():
+        with job.whole.undisturbed():
             found.append(evaluator(scheme).accuracy)
         if number % 10 == 9:
             job.say(f"{number + 1} of {len(wanted)} schemes measured in the supernet")

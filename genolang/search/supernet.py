@@ -12,9 +12,8 @@ from genolang.search.halves import Halves
 from genolang.search.schemes import SchemeSpace
 from genolang.semantics.settings import SearchSettings, TrainSettings
 from genolang.train.datasets import Dataset
-from genolang.train.loop import SAVE_EVERY_S, Fitted, fit
-from genolang.train.reporter import Reporter
-from genolang.train.run_folder import RunFolder
+from genolang.train.loop import Fitted, fit
+from genolang.train.phase import Phase
 
 if TYPE_CHECKING:
     from genolang.compiler.driver import NetworkModule
@@ -67,9 +66,7 @@ class RandomSchemes:
 
 
 def train_supernet(
-    module: NetworkModule, space: SchemeSpace, settings: SearchSettings, data: Dataset,
-    run: RunFolder | None = None, *, seed: int, device: torch.device, phase: str = "supernet",
-    resume: bool = False, reporter: Reporter | None = None, save_every_s: float = SAVE_EVERY_S,
+    module: NetworkModule, space: SchemeSpace, settings: SearchSettings, data: Dataset, phase: Phase
 ) -> Fitted:
     """Trains for `epochs` on the weights' half and leaves the module with its last weights.
 
@@ -77,12 +74,11 @@ def train_supernet(
     """
     training = TrainSettings(
         data=settings.data, epochs=settings.epochs, batch=settings.batch, split=1 - settings.split,
-        optimizer=settings.weights, augment=settings.augment, precision=settings.precision, seed=seed,
+        optimizer=settings.weights, augment=settings.augment, precision=settings.precision, seed=phase.seed,
     )
-    module.to(device)
-    halves = Halves(settings, data, device)
+    module.to(phase.device)
+    halves = Halves(settings, data, phase.device)
     return fit(
         RandomSchemes(module, space, settings.connect), training,
-        halves.batches(halves.weights, seed, "supernet"), halves.measured, seed=seed, device=device,
-        phase=phase, run=run, resume=resume, reporter=reporter, save_every_s=save_every_s,
+        halves.batches(halves.weights, phase.seed, "supernet"), halves.measured, phase,
     )

@@ -1,16 +1,9 @@
-"""The one training loop, for `genoc train` and for the scores of a search.
-
-Every step is a pure function of the state before it and of (seed, epoch, step): the batch is drawn
-by those numbers, and torch's generator is seeded by them before the step. A run that was stopped at
-any step and goes on from its checkpoint is therefore the run that was never stopped.
-"""
+"""The one training loop, for `genoc train` and for the scores of a search."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -18,29 +11,28 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from genolang.diagnostics import GenoError, fail
+from genolang.diagnostics import GenoError
 from genolang.semantics.settings import TrainSettings
-from genolang.train.batches import generator_for
 from genolang.train.captured import Recordings, Work
+from genolang.train.epochs import (
+    EXPLODED,
+    GPU_LOOK_STEPS,
+    all_finite,
+    fault,
+    in_memory,
+    lost,
+    run_epochs,
+    seed_step,
+)
 from genolang.train.evaluate import answer_of, evaluate
-from genolang.train.interrupt import Interrupt, interrupted, interruptible
 from genolang.train.network import TrainableNetwork, logits_of
 from genolang.train.optimizers import build_optimizer, clip_gradients, set_lr
+from genolang.train.phase import Phase, Sitting
 from genolang.train.precision import Precision
-from genolang.train.reporter import EpochRecord, Reporter, SilentReporter
-from genolang.train.run_folder import RunFolder
+from genolang.train.reporter import EpochRecord
 from genolang.train.schedules import step_value
 from genolang.train.state import copies, pack_state, select, unpack_state
 from genolang.train.tasks import TASKS, Task, known, named
-
-SAVE_EVERY_S = 60.0
-"""The longest time between checkpoints inside an epoch."""
-
-EXPLODED = 1e4
-"""A step's loss this many times that of guessing has exploded; no start is ever so bad."""
-
-GPU_LOOK_STEPS = 16
-"""How often the losses are read back from a GPU: each reading waits for it."""
 
 EvaluationBatches = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 
@@ -85,55 +77,31 @@ class _Progress:
 
 def fit(
     module: TrainableNetwork, settings: TrainSettings, batches: TrainingBatches,
-    held_out: EvaluationBatches | None, *, seed: int, device: torch.device, phase: str = "train",
-    run: RunFolder | None = None, resume: bool = False, reporter: Reporter | None = None,
-    save_every_s: float = SAVE_EVERY_S,
+    held_out: EvaluationBatches | None, phase: Phase,
 ) -> Fitted:
-    """Trains a module that is on `device`; with a run folder it journals and saves under `phase`.
+    """Trains a module that is on the phase's device.
 
-    `resume` goes on from the phase's checkpoint, or from the start where there is none. Raises
-    G701 and G702 when the loss is lost, G705 and G706 for a checkpoint that does not serve, G709
+    Raises G701 and G702 when the loss is lost, G705 and G706 for a checkpoint that does not serve, G709
     when the folder cannot be written, G710 when interrupted, G711 when a GPU's memory is too small.
     """
-    loop = _Loop(module, settings, batches, held_out, seed, device, phase, run,
-                 reporter or SilentReporter(), save_every_s)
-    if resume:
-        loop.restore()
-    # The caller's generators are left as they were.
-    with (
-        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-        interruptible() as interrupt,
-    ):
-        try:
-            loop.run_epochs(interrupt)
-        finally:
-            loop.recordings.close()
+    loop = _Loop(module, settings, batches, held_out, phase)
+    with phase.working() as interrupt:
+        run_epochs(loop, interrupt)
     progress = loop.progress
     return Fitted(tuple(progress.history), progress.best_epoch, progress.best_score, loop.best)
 
 
-def seed_step(device: torch.device, seed: int, epoch: int, step: int) -> None:
-    """Seeds torch's generators for one step, so that no generator's state need be saved."""
-    number = generator_for(seed, "step", epoch, step).initial_seed()
-    # Not torch.manual_seed: where CUDA is present but unused it formats a stack at every call.
-    torch.default_generator.manual_seed(number)
-    if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(number)
-
-
 @dataclass(slots=True)
 class _Loop:
+    """`genolang.train.epochs.Epochs` of a training."""
+
     module: TrainableNetwork
     settings: TrainSettings
     batches: TrainingBatches
     held_out: EvaluationBatches | None
-    seed: int
-    device: torch.device
-    phase: str
-    run: RunFolder | None
-    reporter: Reporter
-    save_every_s: float
+    phase: Phase
+    sitting: Sitting = field(init=False)
+    epochs: int = field(init=False)
     steps: int = field(init=False)
     optimizer: Optimizer = field(init=False)
     precision: Precision = field(init=False)
@@ -146,68 +114,47 @@ class _Loop:
     # Per step, the number of images, and on the device the loss and the tally of the metrics.
     unread: list[tuple[int, Tensor, Tensor]] = field(default_factory=list)
     loss_limit: float = math.inf
-    started: float = field(default_factory=time.monotonic)
-    saved: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self.steps = len(self.batches)
+        self.epochs, self.steps = self.settings.epochs, len(self.batches)
         assert self.steps > 0, "training needs a batch"
+        shapes = [(name, tuple(tensor.shape)) for name, tensor in self.module.state_dict().items()]
+        self.sitting = Sitting(self.phase, self.settings, self.phase.seed, self.steps, shapes)
         weights = list(self.module.parameters())
         self.optimizer = build_optimizer(self.settings.optimizer, weights)
-        self.precision = Precision(self.device, self.settings.precision)
+        self.precision = Precision(self.phase.device, self.settings.precision)
         self.task = TASKS[self.settings.task]
         self.best = copies(self.module.state_dict())
-        self.recordings = Recordings(self.device, self.module.captured)
+        self.recordings = Recordings(self.phase.device, self.module.captured)
         self.differentiate = self.recordings.work(
             "steps", self._differentiate, self._seed, weights, list(self.module.buffers())
         )
         self.answer = self.recordings.work("answers", lambda images: answer_of(self.module, images))
 
-    def run_epochs(self, interrupt: Interrupt) -> None:
-        progress, epochs = self.progress, self.settings.epochs
-        while progress.epoch < epochs and not self._out_of_patience():
-            with interrupt.deferred():
-                self.reporter.epoch_started(self.phase, progress.epoch, epochs)
-            self.module.train()
-            while progress.step < self.steps:
-                self._step()
-                interrupt.tell(self.reporter, self.recordings.news())
-                with interrupt.deferred():
-                    mean = progress.loss_sum / max(progress.images, 1)
-                    self.reporter.step_done(progress.step, self.steps, mean)
-                if interrupt.requested or time.monotonic() - self.saved >= self.save_every_s:
-                    self._check()
-                    self._save()
-                self._stop_if(interrupt)
-            self._check()
-            record = self._finish_epoch()
-            self._save()
-            interrupt.tell(self.reporter, self.recordings.news())
-            with interrupt.deferred():
-                self.reporter.epoch_done(record)
-            self._stop_if(interrupt)
+    def over(self) -> bool:
+        patience, progress = self.settings.patience, self.progress
+        impatient = patience is not None and progress.epoch - 1 - progress.best_epoch >= max(patience, 1)
+        return impatient or progress.epoch >= self.epochs
+
+    def begin_epoch(self) -> None:
+        self.module.train()
 
     def _seed(self) -> None:
-        seed_step(self.device, self.seed, self.progress.epoch, self.progress.step)
+        seed_step(self.phase.device, self.phase.seed, self.progress.epoch, self.progress.step)
 
-    def _step(self) -> None:
+    def step(self) -> None:
         progress, settings = self.progress, self.settings
         at = (progress.epoch, settings.epochs, progress.step, self.steps)
         set_lr(self.optimizer, step_value(settings.optimizer.lr, *at))
         drop_path = step_value(settings.drop_path, *at)
         self.module.set_drop_path(drop_path)
         images, labels = self.batches.batch(progress.epoch, progress.step)
-        try:
+        with in_memory(settings.batch):
             loss, tally = self.differentiate(images, labels, key=drop_path)
             self._update()
-        except torch.OutOfMemoryError as error:
-            raise fail(
-                "G711", f"a batch of {settings.batch} images does not fit into the GPU's memory",
-                help="set a smaller `batch`",
-            ) from error
         self.unread.append((labels.shape[0], loss, tally))
         progress.step += 1
-        if self.device.type != "cuda" or progress.step % GPU_LOOK_STEPS == 0:
+        if self.phase.device.type != "cuda" or progress.step % GPU_LOOK_STEPS == 0:
             self._read_losses()
 
     def _differentiate(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -231,12 +178,9 @@ class _Loop:
         clip_gradients(self.optimizer, self.settings.optimizer.clip)
         self.precision.step(self.optimizer)
 
-    def _check(self) -> None:
-        """Raises unless the state is good, before it becomes a record or a checkpoint."""
+    def check(self) -> None:
         self._read_losses()
-        # A gradient can be lost while the loss is still finite.
-        finite = [parameter.detach().isfinite().all() for parameter in self.module.parameters()]
-        if finite and not bool(torch.stack(finite).all()):
+        if not all_finite(self.module.parameters()):
             raise self._lost("G701", "a weight is no longer finite")
 
     def _read_losses(self) -> None:
@@ -247,17 +191,15 @@ class _Loop:
         counts, losses, tallies = zip(*self.unread, strict=True)
         read = torch.stack(losses).tolist(), torch.stack(tallies).tolist()
         for count, loss, tally in zip(counts, *read, strict=True):
-            if not math.isfinite(loss):
-                raise self._lost("G701", f"the loss is {loss}")
-            if loss > self.loss_limit:
-                raise self._lost("G702", f"the loss has grown to {loss:.3g}")
+            if bad := fault(loss, self.loss_limit):
+                raise self._lost(bad[0], f"the loss {bad[1]}")
             progress.loss_sum += loss * count
             held = progress.tally or [0.0] * len(tally)
             progress.tally = [sum(pair) for pair in zip(held, tally, strict=True)]
             progress.images += count
         self.unread.clear()
 
-    def _finish_epoch(self) -> EpochRecord:
+    def finish_epoch(self) -> tuple[EpochRecord, tuple[()]]:
         progress, settings, task = self.progress, self.settings, self.task
         measured = None if self.held_out is None else self.held_out()
         held_out = None if measured is None else evaluate(self.module, measured, task, self.answer)
@@ -272,7 +214,7 @@ class _Loop:
             val_accuracy=val.pop("accuracy", None),
             lr=step_value(settings.optimizer.lr, progress.epoch, settings.epochs,
                           self.steps - 1, self.steps),
-            seconds=self._seconds() - sum(done.seconds for done in progress.history),
+            seconds=self.sitting.seconds - sum(done.seconds for done in progress.history),
             metrics=named("train", train) | named("val", val),
         )
         score = task.score(held_out.metrics if held_out else trained)
@@ -282,81 +224,24 @@ class _Loop:
         progress.history.append(record)
         progress.epoch, progress.step = progress.epoch + 1, 0
         progress.loss_sum, progress.tally, progress.images = 0.0, [], 0
-        if self.run is not None:
-            self.run.append(self.phase, asdict(record))
-        return record
+        self.phase.append(asdict(record))
+        return record, ()
 
-    def _out_of_patience(self) -> bool:
-        patience, progress = self.settings.patience, self.progress
-        return patience is not None and progress.epoch - 1 - progress.best_epoch >= max(patience, 1)
-
-    def _seconds(self) -> float:
-        return self.progress.seconds + time.monotonic() - self.started
-
-    def _stop_if(self, interrupt: Interrupt) -> None:
-        if interrupt.requested:
-            raise interrupted(None if self.run is None else self.run.resume_command)
-
-    def _save(self) -> None:
-        if self.run is None:
-            return
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {
             **pack_state("module", self.module),
             **pack_state("optimizer", self.optimizer),
             **pack_state("best", self.best),
         }
-        progress = {**asdict(self.progress), "seconds": self._seconds()}
-        self.run.save(self.phase, tensors, {
-            "fingerprint": self._fingerprint(),
-            "seed": self.seed,
-            "progress": progress,
-            "scaler": self.precision.state(),
-        })
-        self.saved = time.monotonic()
+        return tensors, {"scaler": self.precision.state()}
 
-    def restore(self) -> None:
-        assert self.run is not None, "resuming needs a run folder"
-        checkpoint = self.run.restore(self.phase)
-        if checkpoint is None:
-            return
-        meta = checkpoint.meta
-        if meta["fingerprint"] != self._fingerprint():
-            raise fail(
-                "G706", f"the run in `{self.run.path}` was made with other settings, another seed, "
-                "other data or another network",
-                help="undo the change, or start a new run in another folder",
-            )
-        unpack_state("module", checkpoint.tensors, self.module)
-        unpack_state("optimizer", checkpoint.tensors, self.optimizer)
-        self.best = select("best", checkpoint.tensors)
+    def restore(self, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+        unpack_state("module", tensors, self.module)
+        unpack_state("optimizer", tensors, self.optimizer)
+        self.best = select("best", tensors)
         self.precision.load_state(meta["scaler"])
-        stored: dict[str, Any] = meta["progress"]
-        history = [EpochRecord(**record) for record in stored.pop("history")]
-        self.progress = _Progress(**stored, history=history)
-        self.started = self.saved = time.monotonic()
-        for path in checkpoint.damaged:
-            self.reporter.message(f"`{path}` is damaged: going on from the one before it")
-        if self.progress.epoch < self.settings.epochs:
-            self.reporter.message(
-                f"going on in epoch {self.progress.epoch + 1} of {self.settings.epochs} "
-                f"after step {self.progress.step} of {self.steps}"
-            )
-
-    def _fingerprint(self) -> str:
-        """What must be the same for a checkpoint to mean the same."""
-        shapes = [(name, tuple(tensor.shape)) for name, tensor in self.module.state_dict().items()]
-        facts = repr((self.settings, self.seed, self.steps, shapes))
-        return hashlib.sha256(facts.encode()).hexdigest()
+        history = [EpochRecord(**record) for record in meta["progress"]["history"]]
+        self.progress = _Progress(**{**meta["progress"], "history": history})
 
     def _lost(self, code: str, what: str) -> GenoError:
-        progress = self.progress
-        notes = []
-        last = None if self.run is None else self.run.last_checkpoint(self.phase)
-        if self.run is not None and last is not None:
-            notes.append(f"the last good checkpoint is `{last}`")
-            notes.append(f"`{self.run.resume_command}` goes on from it, with the same settings")
-        return fail(
-            code, f"{what} in epoch {progress.epoch + 1} of {self.settings.epochs}, by step "
-            f"{progress.step} of {self.steps}",
-            help="train again with a lower `lr`, or with `clip` set", notes=notes,
-        )
+        return lost(self, code, what, "train again with a lower `lr`, or with `clip` set")

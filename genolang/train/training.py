@@ -17,9 +17,10 @@ from genolang.train.datasets import Dataset
 from genolang.train.evaluate import evaluate
 from genolang.train.interrupt import interruptible
 from genolang.train.lazy import Images
-from genolang.train.loop import SAVE_EVERY_S, Fitted, fit
+from genolang.train.loop import Fitted, fit
 from genolang.train.network import TrainableNetwork, parameter_count
-from genolang.train.reporter import EpochRecord, Reporter
+from genolang.train.phase import Phase
+from genolang.train.reporter import EpochRecord
 from genolang.train.run_folder import RunFolder
 from genolang.train.state import copies
 from genolang.train.tasks import TASKS, known, named
@@ -65,11 +66,9 @@ def split_indices(count: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
 
 
 def train_network(
-    module: TrainableNetwork, settings: TrainSettings, data: Dataset, run: RunFolder | None = None,
-    *, seed: int, device: torch.device, resume: bool = False, reporter: Reporter | None = None,
-    save_every_s: float = SAVE_EVERY_S,
+    module: TrainableNetwork, settings: TrainSettings, data: Dataset, phase: Phase
 ) -> TrainResult:
-    """Trains from the module's present weights and leaves it with the best ones, on `device`.
+    """Trains from the module's present weights and leaves it with the best ones, on the phase's device.
 
     With a run folder it writes `weights.safetensors` (best), `last.safetensors` and `metrics.json`.
     Raises G503 for settings that the task has no use for, and what `genolang.train.loop.fit` raises.
@@ -78,6 +77,7 @@ def train_network(
         raise fail("G503", "`label_smoothing` is for classes, and counting has none",
                    help="leave it out")  # fmt: skip
     assert data.task == settings.task, f"the data is made for {data.task}"
+    seed, device = phase.seed, phase.device
     module.to(device)
     task = TASKS[settings.task]
     trained_on, held_out = split_indices(len(data.train_labels), settings.split, seed)
@@ -96,8 +96,7 @@ def train_network(
         Batches(data.train_images, data.train_labels, trained_on, settings.batch, seed, data.mean,
                 data.std, settings.augment, device, "train"),
         (lambda: part(held_out)) if len(held_out) else None,
-        seed=seed, device=device, run=run, resume=resume, reporter=reporter,
-        save_every_s=save_every_s,
+        phase,
     )
     last_weights = copies(module.state_dict())
     module.load_state_dict(fitted.best_weights)
@@ -125,8 +124,8 @@ def train_network(
             best_epoch=fitted.best_epoch,
             history=fitted.history,
         )
-        if run is not None:
-            _write_results(run, result, fitted, last_weights, seed)
+        if phase.run is not None:
+            _write_results(phase.run, result, fitted, last_weights, seed)
     return result
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from search.tiny_space import SETTINGS as SEARCH
-from search.tiny_space import StopAfter, small_digits, supernet
+from search.tiny_space import StopAfter, program_of, small_digits, supernet
 from torch import Tensor
 from train.tiny import SETTINGS, TinyNet, random_images
 
@@ -18,6 +18,7 @@ from genolang.semantics.settings import Schedule
 from genolang.train.batches import Batches
 from genolang.train.captured import WARM, Recordings
 from genolang.train.loop import fit
+from genolang.train.phase import Phase
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 CUDA = torch.device("cuda")
@@ -29,7 +30,7 @@ def trained(captured: bool, settings: Any, reporter: Any) -> tuple[TinyNet, Any]
     images, labels = random_images(38)
     batches = Batches(images, labels, torch.arange(38), 5, 3, (0.0,), (1.0,), (), CUDA, "train")
     held = [(images[:9].to(CUDA), labels[:9].to(CUDA)), (images[9:13].to(CUDA), labels[9:13].to(CUDA))]
-    return module, fit(module, settings, batches, lambda: held, seed=3, device=CUDA, reporter=reporter)
+    return module, fit(module, settings, batches, lambda: held, Phase(3, CUDA, reporter=reporter))
 
 
 @pytest.mark.parametrize("precision", ["float32", "auto"])
@@ -53,7 +54,7 @@ def test_a_recorded_search_is_the_same_search() -> None:
     for captured in (False, True):
         module, reporter = supernet(), StopAfter(0)
         module.captured = captured
-        results.append(search_one(module, settings, small_digits(88), seed=7, device=CUDA, reporter=reporter))
+        results.append(search_one(module, settings, small_digits(88), Phase(7, CUDA, reporter=reporter), program_of()))
         messages.append([line for line in reporter.messages if "CUDA" in line])
     plain, found = results
     assert len(messages[1]) == 3 and not messages[0], messages

@@ -26,13 +26,15 @@ from search.tiny_space import COMMAND, CPU, SETTINGS, TEXT, checked_text, small_
 from genolang.diagnostics import GenoError
 from genolang.search import comparison, timing
 from genolang.search.comparison import run_comparison
-from genolang.search.search import Job, run_search
+from genolang.search.job import Job
+from genolang.search.search import run_search
 from genolang.search.studies import study_correlation, study_schemes
 from genolang.search.writeback import discrete_text
 from genolang.semantics.check import expand_network
 from genolang.semantics.methods import AllSettings, HeuristicSettings, Method
 from genolang.semantics.settings import SearchSettings
 from genolang.train.files import write_atomically
+from genolang.train.phase import Phase
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder
 
@@ -52,15 +54,17 @@ class TellSteps(SilentReporter):
         os.write(self.pipe, b".")
 
 
+def phase_of(run: RunFolder, reporter: SilentReporter) -> Phase:
+    return Phase(3, CPU, run, resume=True, reporter=reporter, save_every_s=0.0)
+
+
 def searched(run: RunFolder, settings: SearchSettings, reporter: SilentReporter) -> Answer:
-    found = run_search(checked_text(TEXT), None, {}, settings, small_digits(), run, seed=3, device=CPU,
-                       resume=True, reporter=reporter, save_every_s=0.0)  # fmt: skip
+    found = run_search(checked_text(TEXT), None, {}, settings, small_digits(), phase_of(run, reporter))
     return asdict(found), {"found": found.genotype}
 
 
 def compared(run: RunFolder, settings: SearchSettings, reporter: SilentReporter) -> Answer:
-    found = run_comparison(checked_text(SLOTS), "slots", {}, settings, small_digits(), run, seed=3, device=CPU,
-                           resume=True, reporter=reporter, save_every_s=0.0)  # fmt: skip
+    found = run_comparison(checked_text(SLOTS), "slots", {}, settings, small_digits(), phase_of(run, reporter))
     answer = asdict(found)
     for one in answer["answers"]:
         one["time_increment"] = one.pop("increment")

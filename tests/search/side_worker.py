@@ -10,11 +10,13 @@ import torch
 from search.tiny_space import COMMAND, CPU, SETTINGS, checked_text, program_of
 
 from genolang.search.channel import Channel
-from genolang.search.search import Job, SearchResult, run_search
+from genolang.search.job import Job
+from genolang.search.search import SearchResult, run_search
 from genolang.search.serving import serve
 from genolang.search.workers import Workers
 from genolang.semantics.settings import OptimizerSettings, Schedule
 from genolang.train.datasets import Dataset
+from genolang.train.phase import Phase
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder, read_journal
 
@@ -71,9 +73,13 @@ def run_in(
     """The tiny search in a folder, begun or gone on with."""
     with opened(folder) as run, workers_in(run, jobs - 1, name, module) as workers:
         return run_search(
-            checked_text(), None, {}, SETTINGS_OF[name], images(), run, seed=3, device=CPU,
-            resume=True, reporter=reporter, save_every_s=0.0, workers=workers if jobs > 1 else None,
+            checked_text(), None, {}, SETTINGS_OF[name], images(), phase_of(run, reporter or SilentReporter()),
+            workers if jobs > 1 else None,
         )
+
+
+def phase_of(run: RunFolder, reporter: SilentReporter) -> Phase:
+    return Phase(3, CPU, run, resume=True, reporter=reporter, save_every_s=0.0)
 
 
 def opened(folder: Path) -> RunFolder:
@@ -89,8 +95,7 @@ def workers_in(
 
 
 def job_in(run: RunFolder, name: str, reporter: SilentReporter, workers: Workers | None = None) -> Job:
-    return Job(checked_text(), program_of(), {}, SETTINGS_OF[name], images(), run, CPU, True, reporter, 0.0,
-               workers)
+    return Job(checked_text(), program_of(), {}, SETTINGS_OF[name], images(), phase_of(run, reporter), workers)
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from recording import Rerun, recording, state_of
 from search.slot_space import SLOTS
-from search.tiny_space import CPU, SETTINGS, StopAfter, checked_text, small_digits, supernet
+from search.tiny_space import CPU, SETTINGS, StopAfter, checked_text, program_of, small_digits, supernet
 
 from genolang.diagnostics import GenoError
 from genolang.search.schemes import SchemeSpace
@@ -19,6 +19,7 @@ from genolang.search.strategy import Searched
 from genolang.search.supernet import RandomSchemes, train_supernet
 from genolang.semantics.check import expand_network
 from genolang.train import captured
+from genolang.train.phase import Phase
 from genolang.train.run_folder import RunFolder
 
 COMMAND = ("genoc", "search", "tiny.geno")
@@ -27,7 +28,7 @@ LONGER = replace(SETTINGS, epochs=3, choices_start=1, init=0.1)
 
 
 def searched(module: Any, settings: Any = LONGER, run: Any = None, **options: Any) -> Searched:
-    return search_one(module, settings, small_digits(88), run, seed=7, device=CPU, **options)
+    return search_one(module, settings, small_digits(88), Phase(7, CPU, run, "search", **options), program_of())
 
 
 def everything(module: Any) -> dict[str, Any]:
@@ -99,5 +100,5 @@ def test_a_supernet_under_random_schemes_is_not_recorded(monkeypatch: pytest.Mon
     module = fresh_module(program, 3)
     assert module.captured and not RandomSchemes.captured
     recorder = rerun(monkeypatch, module)
-    train_supernet(module, SchemeSpace(program), replace(SETTINGS, epochs=1), small_digits(), seed=3, device=CPU)
+    train_supernet(module, SchemeSpace(program), replace(SETTINGS, epochs=1), small_digits(), Phase(3, CPU))
     assert recorder.asked == recorder.warmed == 0

@@ -20,6 +20,7 @@ from genolang.search.strategies import STRATEGIES
 from genolang.semantics.branches import branches
 from genolang.semantics.check import expand_network
 from genolang.semantics.settings import Collapse, OptimizerSettings, Schedule, SearchSettings
+from genolang.train.phase import Phase
 from genolang.train.run_folder import RunFolder, read_journal
 
 # What has weights loses where things are, so that skips win.
@@ -66,8 +67,7 @@ def module_of():
 
 def fall(collapse, run=None, epochs=8, count=320, **options):
     settings = replace(FALLING, collapse=collapse, epochs=epochs)
-    return STRATEGIES["darts"](module_of(), settings, small_digits(count), run, seed=7, device=CPU,
-                               program=PROGRAM, **options)
+    return STRATEGIES["darts"](module_of(), settings, small_digits(count), Phase(7, CPU, run, "search", **options), PROGRAM)
 
 
 def skipped(logits):
@@ -230,7 +230,7 @@ def test_a_controller_that_learns_nothing_is_told_and_one_that_does_is_not():
 
 
 def searched(settings):
-    return run_search(checked_text(SLOTS), "slots", {}, settings, small_digits(), seed=3, device=CPU)
+    return run_search(checked_text(SLOTS), "slots", {}, settings, small_digits(), Phase(3, CPU))
 
 
 @pytest.mark.parametrize("score, inside, expected", [
@@ -247,7 +247,7 @@ def test_scores_at_chance_are_told(score, inside, expected):
 
 def test_the_signs_of_a_run_are_part_of_its_result():
     settings = replace(FALLING, epochs=3, score_epochs=1, collapse=Collapse(skips=1))
-    found = run_search(checked_text(COLLAPSING), None, {}, settings, small_digits(), seed=3, device=CPU)
+    found = run_search(checked_text(COLLAPSING), None, {}, settings, small_digits(), Phase(3, CPU))
     assert found.stopped is not None and found.trials[0].stopped == found.stopped
     assert {sign.kind for sign in found.signs} <= {"chance", "collapse", "unmoved"}
 

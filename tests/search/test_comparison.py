@@ -7,11 +7,12 @@ from search.tiny_space import COMMAND, CPU, SETTINGS, StopAfter, checked_text, s
 from torch import nn
 
 from genolang.diagnostics import GenoError
-from genolang.search import comparison, search, timing
+from genolang.search import comparison, job, timing
 from genolang.search.comparison import label, run_comparison
 from genolang.search.timing import Increment, measure_increments
 from genolang.semantics.check import expand_network
 from genolang.semantics.methods import AllSettings, HeuristicSettings, Method
+from genolang.train.phase import Phase
 from genolang.train.run_folder import RunFolder, read_journal
 
 METHODS = (
@@ -28,8 +29,7 @@ def quick_timing(monkeypatch):
 
 
 def compare(run=None, settings=SEVERAL, **options):
-    return run_comparison(checked_text(SLOTS), "slots", {}, settings, small_digits(), run, seed=3,
-                          device=CPU, **options)
+    return run_comparison(checked_text(SLOTS), "slots", {}, settings, small_digits(), Phase(3, CPU, run, **options))
 
 
 def timeless(found):
@@ -112,7 +112,7 @@ def test_a_comparison_stopped_anywhere_comes_to_the_same_end(compared, tmp_path)
 
 def test_a_finished_comparison_is_read_back(compared, monkeypatch):
     path, expected = compared
-    monkeypatch.setattr(search, "train_supernet", None)
+    monkeypatch.setattr(job, "train_supernet", None)
     monkeypatch.setattr(comparison, "measure_increments", None)
     with RunFolder.resume(path) as folder:
         assert compare(folder, resume=True) == expected

@@ -17,6 +17,7 @@ from genolang.search.strategies import STRATEGIES
 from genolang.search.supernet import train_supernet
 from genolang.semantics.check import expand_network
 from genolang.train.evaluate import evaluate
+from genolang.train.phase import Phase
 from genolang.train.state import copies
 
 # A module with a batch norm of its own, which the slots of a stage share: several calls a pass.
@@ -118,7 +119,7 @@ def test_two_seeds_have_other_batches_and_one_seed_always_the_same():
 def test_what_a_scheme_is_worth_does_not_depend_on_what_the_supernet_kept():
     program, module = made("normed")
     schemes, space = schemes_of(program)
-    train_supernet(module, space, replace(settings_for("random"), epochs=12), small_digits(), seed=7, device=CPU)
+    train_supernet(module, space, replace(settings_for("random"), epochs=12), small_digits(), Phase(7, CPU))
     statistics = FreshStatistics.asked(replace(SETTINGS, statistics=2), module, HALVES, 7)
     first = Evaluator(module, space, HALVES, 1.0, 0.0, statistics)
     before = [first(scheme).accuracy for scheme in schemes]

@@ -10,7 +10,7 @@ from search.slot_space import CHOICES, SLOTS, settings_for
 from search.tiny_space import COMMAND, CPU, SMALL, TEXT, checked_text, small_digits
 
 from genolang.diagnostics import fail
-from genolang.search import search
+from genolang.search import job
 from genolang.search.references import Reference, describe, references, spread, verdict, verdicts
 from genolang.search.schemes import SchemeSpace
 from genolang.search.search import run_search
@@ -18,6 +18,8 @@ from genolang.search.space import random_genotype, schemes
 from genolang.search.writeback import discrete_program
 from genolang.semantics.check import expand_network
 from genolang.semantics.settings import SearchSettings
+from genolang.train.phase import Phase
+from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder, read_journal
 
 ALL = SearchSettings().compare
@@ -82,7 +84,7 @@ def test_there_is_a_verdict_for_each_and_for_the_mean_of_the_random_ones():
 
 def searched(folder=None, **changes):
     settings = replace(settings_for("heuristic"), **{"compare": ALL, **changes})
-    return run_search(checked_text(SLOTS), "slots", {}, settings, small_digits(), folder, seed=3, device=CPU)
+    return run_search(checked_text(SLOTS), "slots", {}, settings, small_digits(), Phase(3, CPU, folder))
 
 
 def test_a_search_scores_them_as_it_scores_its_answer(tmp_path):
@@ -111,19 +113,19 @@ def test_an_answer_that_is_one_of_them_is_trained_once(tmp_path):
 def test_one_that_cannot_be_built_is_left_out_with_a_reason(monkeypatch):
     said = []
 
-    class Heard(search.SilentReporter):
+    class Heard(SilentReporter):
         def message(self, text):
             said.append(text)
 
-    whole = search.scored_program
+    whole = job.scored_program
 
     def refuse(checked, program, genotype, *rest):
         if "".join(schemes(program, genotype).values()) == "111111":
             raise fail("G505", "too large")
         return whole(checked, program, genotype, *rest)
 
-    monkeypatch.setattr(search, "scored_program", refuse)
+    monkeypatch.setattr(job, "scored_program", refuse)
     settings = replace(settings_for("heuristic"), compare=ALL, random=0)
-    found = run_search(checked_text(SLOTS), "slots", {}, settings, small_digits(), seed=3, device=CPU, reporter=Heard())
+    found = run_search(checked_text(SLOTS), "slots", {}, settings, small_digits(), Phase(3, CPU, reporter=Heard()))
     assert [one.name for one in found.references] == ["cheapest", "every_second"]
     assert "every slot connected is left out of the comparison: too large" in said

@@ -28,6 +28,7 @@ from genolang.search.writeback import discrete_program
 from genolang.semantics.check import expand_network
 from genolang.semantics.settings import OptimizerSettings, Schedule
 from genolang.train.evaluate import evaluate
+from genolang.train.phase import Phase
 from genolang.train.run_folder import RunFolder, read_journal
 from genolang.train.state import copies
 
@@ -45,8 +46,7 @@ def module_of(seed=0):
 def search(name="ean", run=None, *, module=None, settings=None, **options):
     module = module or module_of()
     settings = settings or settings_for(name)
-    found = STRATEGIES[settings.method](module, settings, small_digits(), run, seed=7, device=CPU,
-                                        program=PROGRAM, **options)
+    found = STRATEGIES[settings.method](module, settings, small_digits(), Phase(7, CPU, run, "search", **options), PROGRAM)
     return module, found
 
 
@@ -57,7 +57,7 @@ def timeless(found):
 def trained(settings, **options):
     module = module_of()
     before = copies(module.state_dict())
-    fitted = train_supernet(module, SPACE, settings, small_digits(), seed=7, device=CPU, **options)
+    fitted = train_supernet(module, SPACE, settings, small_digits(), Phase(7, CPU, name="supernet", **options))
     moved = {name for name, t in module.state_dict().items() if not torch.equal(t, before[name])}
     return module, fitted, moved
 
@@ -74,7 +74,7 @@ def test_a_step_trains_one_scheme_for_the_whole_batch_and_every_step_another(mon
     module, drawn = module_of(), []
     usual = module.select
     monkeypatch.setattr(module, "select", lambda s: (drawn.append((module.training, s)), usual(s)))
-    train_supernet(module, SPACE, replace(settings_for("ean"), epochs=12), small_digits(), seed=7, device=CPU)
+    train_supernet(module, SPACE, replace(settings_for("ean"), epochs=12), small_digits(), Phase(7, CPU))
     schemes = [tuple(bit for bits in s.values() for bit in bits) for training, s in drawn if training]
     assert len(schemes) == 12 * 3 and len(set(schemes)) > 20
     assert 0.4 < sum(map(sum, schemes)) / (6 * len(schemes)) < 0.6
@@ -211,8 +211,8 @@ class LostWeights(Lost):
 @pytest.mark.parametrize("made", [Lost, LostWeights])
 def test_a_number_that_is_lost_stops_the_search_and_names_the_step(made, tmp_path):
     with RunFolder.create(tmp_path, "", COMMAND) as folder, pytest.raises(GenoError) as error:
-        SampledSearch(made)(module_of(), settings_for("random"), small_digits(), folder, seed=7,
-                            device=CPU, program=PROGRAM, save_every_s=0.0)
+        SampledSearch(made)(module_of(), settings_for("random"), small_digits(),
+                            Phase(7, CPU, folder, "search", save_every_s=0.0), PROGRAM)
     (found,) = error.value.diagnostics
     assert found.code == "G701" and "step 3 of 5 of `search`" in found.message
     assert "search-000001.json" in found.notes[0]
@@ -220,7 +220,7 @@ def test_a_number_that_is_lost_stops_the_search_and_names_the_step(made, tmp_pat
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_whole_run_scores_its_answer_and_writes_it_back(name):
-    result = run_search(checked_text(SLOTS), "slots", {}, settings_for(name), small_digits(), seed=3, device=CPU)
+    result = run_search(checked_text(SLOTS), "slots", {}, settings_for(name), small_digits(), Phase(3, CPU))
     program = discrete_program(checked_text(SLOTS), PROGRAM, result.genotype, {})
     assert not program.choices and 0 <= result.score <= 1
     assert result.seconds > sum(record.seconds for record in result.history)
@@ -228,12 +228,12 @@ def test_a_whole_run_scores_its_answer_and_writes_it_back(name):
 
 def test_darts_searches_slots_like_any_mixture():
     settings = replace(settings_for("random"), method="darts", sampling=None)
-    result = run_search(checked_text(SLOTS), "slots", {}, settings, small_digits(), seed=3, device=CPU)
+    result = run_search(checked_text(SLOTS), "slots", {}, settings, small_digits(), Phase(3, CPU))
     logits = result.trials[0].genotype.others
     assert len(logits) == 6 and {option for _, option in logits} <= {0, 1}
 
 
 def test_cells_are_searched_by_samples_too():
-    result = run_search(checked_text(TEXT), None, {}, settings_for("ean"), small_digits(), seed=3, device=CPU)
+    result = run_search(checked_text(TEXT), None, {}, settings_for("ean"), small_digits(), Phase(3, CPU))
     ((_, edges),) = result.genotype.cells
     assert len(edges) == 4

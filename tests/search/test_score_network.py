@@ -7,7 +7,7 @@ import pytest
 from search.tiny_space import CPU, SETTINGS, TEXT, checked_text, small_digits
 
 from genolang.diagnostics import GenoError
-from genolang.search.score import score_program
+from genolang.search.score import accuracy_of, train_score
 from genolang.search.search import run_search
 from genolang.search.space import random_genotype
 from genolang.search.writeback import discrete_program
@@ -19,6 +19,7 @@ from genolang.semantics.settings import (
     Schedule,
     TrainSettings,
 )
+from genolang.train.phase import Phase
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder, read_journal
 
@@ -51,7 +52,7 @@ EVALUATED = replace(SETTINGS, epochs=1, seeds=2, random=1, score=AS_EVALUATED, s
 
 def search(settings, given=None, run=None, **options):
     checked = checked_text(LARGER)
-    return run_search(checked, "tiny", given or {}, settings, small_digits(), run, seed=3, device=CPU, **options)
+    return run_search(checked, "tiny", given or {}, settings, small_digits(), Phase(3, CPU, run, **options))
 
 
 def test_an_answer_is_scored_in_the_network_and_by_the_training_that_score_says():
@@ -61,7 +62,7 @@ def test_an_answer_is_scored_in_the_network_and_by_the_training_that_score_says(
     program = discrete_program(checked, tiny, result.genotype, {"depth": "4"}, "larger")
     assert len(program.block.outputs) == 2 and program.name == "larger"
     settings = replace(EVALUATED, seed=3)
-    assert result.score == score_program(program, settings, small_digits(), seed=3, device=CPU)
+    assert result.score == accuracy_of(train_score(program, settings, small_digits(), Phase(3, CPU)))
     assert {trial.seed for trial in result.trials} == {3, 4}
 
 
@@ -76,10 +77,8 @@ def test_everything_that_train_says_of_a_score_matters(change):
     program = discrete_program(checked, tiny, genotype, {}, "larger")
 
     def losses(training):
-        from genolang.search.score import train_score
-
         settings = replace(EVALUATED, score=training)
-        return [r.train_loss for r in train_score(program, settings, small_digits(), seed=3, device=CPU).history]
+        return [r.train_loss for r in train_score(program, settings, small_digits(), Phase(3, CPU)).history]
 
     assert losses(AS_EVALUATED) != losses(replace(AS_EVALUATED, **change))
 

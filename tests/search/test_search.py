@@ -16,20 +16,20 @@ from search.tiny_space import (
 )
 
 from genolang.diagnostics import GenoError, Source
-from genolang.search import search
+from genolang.search import job
 from genolang.search.search import run_search
 from genolang.search.space import Genotype, derive, random_genotype
 from genolang.search.strategy import Searched, SearchEpoch
 from genolang.search.writeback import discrete_text
 from genolang.semantics.check import check_source, expand_network
 from genolang.semantics.space import count_genotypes
+from genolang.train.phase import Phase
 from genolang.train.run_folder import RunFolder, read_journal
 
 
 def run(folder=None, *, text=TEXT, settings=SETTINGS, seed=3, data=None, **options):
     checked = checked_text(text)
-    return run_search(checked, None, {}, settings, data or small_digits(), folder, seed=seed, device=CPU,
-                      **options)
+    return run_search(checked, None, {}, settings, data or small_digits(), Phase(seed, CPU, folder, **options))
 
 
 def timeless(result):
@@ -102,18 +102,18 @@ class Scripted:
         self.trained = []
         program = program_of()
 
-        def strategy(module, settings, data, run=None, *, seed, **_):
-            rows = answers[seed]
+        def strategy(module, settings, data, phase, program, *, trained):
+            seed, rows = phase.seed, answers[phase.seed]
             record = SearchEpoch(0, 1.0, 0.5, 1.0, 0.1 * seed, 0.1, 1.0, 1.0, ())
             return Searched({"normal.operation": rows}, 0.1 * seed, (record,))
 
-        def score(found, settings, data, *, phase, seed, **_):
-            self.trained.append((phase, seed))
-            record = SimpleNamespace(val_accuracy=scores.get(phase, 0.5), seconds=2.0)
+        def score(found, settings, data, phase):
+            self.trained.append((phase.name, phase.seed))
+            record = SimpleNamespace(val_accuracy=scores.get(phase.name, 0.5), seconds=2.0)
             return SimpleNamespace(history=(record,))
 
-        monkeypatch.setattr(search, "STRATEGIES", {"darts": strategy})
-        monkeypatch.setattr(search, "train_score", score)
+        monkeypatch.setattr(job, "STRATEGIES", {"darts": strategy})
+        monkeypatch.setattr(job, "train_score", score)
         self.program = program
 
 
@@ -230,8 +230,8 @@ def test_a_run_stopped_anywhere_goes_on_and_repeats_nothing(tmp_path, order, str
 def test_a_finished_run_is_read_back_without_training(tmp_path, monkeypatch):
     with RunFolder.create(tmp_path, "", COMMAND) as folder:
         expected = run(folder)
-    monkeypatch.setattr(search, "fresh_module", None)
-    monkeypatch.setattr(search, "train_score", None)
+    monkeypatch.setattr(job, "fresh_module", None)
+    monkeypatch.setattr(job, "train_score", None)
     with RunFolder.resume(tmp_path) as folder:
         assert run(folder, resume=True) == expected
 

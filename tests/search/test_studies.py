@@ -8,21 +8,23 @@ from search.tiny_space import COMMAND, CPU, StopAfter, checked_text, small_digit
 from genolang.diagnostics import GenoError
 from genolang.search.evaluator import Evaluator
 from genolang.search.halves import Halves
+from genolang.search.job import Job
 from genolang.search.schemes import SchemeSpace
 from genolang.search.score import fresh_module
-from genolang.search.search import Job
 from genolang.search.significance import correlation, welch
 from genolang.search.studies import study_correlation, study_schemes
 from genolang.semantics.check import expand_network
+from genolang.train.phase import Phase
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder, read_journal
 
 
 def job_of(run=None, text=SLOTS, name="ean", resume=False, reporter=None, **changes):
+    whole = Phase(3, CPU, run, resume=resume, reporter=reporter or SilentReporter())
     checked = checked_text(text)
     program = expand_network(checked, "slots" if text is SLOTS else None, {})
     settings = replace(settings_for(name, **changes), seed=3)
-    job = Job(checked, program, {}, settings, small_digits(), run, CPU, resume, reporter or SilentReporter(), 60.0)
+    job = Job(checked, program, {}, settings, small_digits(), whole)
     job.open()
     return job
 

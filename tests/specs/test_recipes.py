@@ -26,6 +26,7 @@ from genolang.semantics.program import Program
 from genolang.semantics.sections import search_settings, train_settings
 from genolang.semantics.settings import SearchSettings, TrainSettings, crop_size
 from genolang.train.datasets import Dataset, load_data
+from genolang.train.phase import Phase
 from genolang.train.training import train_network
 
 torch.set_num_threads(1)
@@ -152,7 +153,7 @@ def test_a_training_step_of_every_recipe_runs(name: str, photographs: str) -> No
     settings = replace(training(name), epochs=1, batch=2, split=0.5)
     module = driver.to_module(program)
     before = {key: tensor.clone() for key, tensor in module.state_dict().items()}
-    result = train_network(module, settings, four_images(settings, program, photographs), seed=0, device=CPU)
+    result = train_network(module, settings, four_images(settings, program, photographs), Phase(0, CPU))
     assert result.epochs == 1 and result.history[0].train_loss > 0
     assert any(not torch.equal(before[key], tensor) for key, tensor in module.state_dict().items())
 

@@ -14,6 +14,7 @@ from genolang.diagnostics import GenoError
 from genolang.semantics.settings import OptimizerSettings, Schedule
 from genolang.train.batches import Batches
 from genolang.train.loop import Fitted, fit
+from genolang.train.phase import Phase
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder
 
@@ -44,7 +45,7 @@ def batches() -> Batches:
 
 
 def fitted(module: TinyNet, settings: Any = STEADY, run: Any = None, **options: Any) -> Fitted:
-    return fit(module, settings, batches(), held_out, seed=3, device=CPU, run=run, **options)
+    return fit(module, settings, batches(), held_out, Phase(3, CPU, run, **options))
 
 
 def same(one: TinyNet, other: TinyNet) -> bool:
@@ -154,5 +155,5 @@ def test_what_a_network_does_not_allow_is_not_recorded(monkeypatch: pytest.Monke
     module = TinyNet()
     module.captured = False
     recorder = rerun(monkeypatch, module)
-    fit(module, SETTINGS, FixedBatches(), held_out, seed=3, device=CPU)
+    fit(module, SETTINGS, FixedBatches(), held_out, Phase(3, CPU))
     assert recorder.asked == recorder.warmed == 0

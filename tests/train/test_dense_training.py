@@ -12,6 +12,7 @@ from train.tiny import CPU
 
 from genolang.diagnostics import GenoError
 from genolang.semantics.settings import OptimizerSettings, Schedule
+from genolang.train.phase import Phase
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder, read_journal
 from genolang.train.tasks import IGNORED, TASKS
@@ -39,7 +40,7 @@ class StopAfter(SilentReporter):
 def trained(task, run=None, *, seed=0, settings=None, data=None, **options):
     module = DenseNet(task, seed)
     given = settings or SETTINGS_OF[task]
-    return module, train_network(module, given, data or small(task), run, seed=5, device=CPU, **options)
+    return module, train_network(module, given, data or small(task), Phase(5, CPU, run, **options))
 
 
 def timeless(result):
@@ -146,7 +147,7 @@ def test_the_auxiliary_loss_has_its_weight_on_maps_too():
     losses = {}
     for weight in (0.0, 0.4, 0.8):
         module = DenseNet("segmentation", auxiliary_weight=weight)
-        found = train_network(module, settings, data, seed=5, device=CPU)
+        found = train_network(module, settings, data, Phase(5, CPU))
         losses[weight] = found.history[0].train_loss
     assert losses[0.8] - losses[0.4] == pytest.approx(losses[0.4] - losses[0.0], rel=1e-4)
 
@@ -157,7 +158,7 @@ def test_an_ordinary_start_is_no_explosion_and_an_absurd_one_is(task):
     forward = module.forward
     module.forward = lambda images: tuple(1e5 * o for o in forward(images))
     with refused("G702", "loss has grown"):
-        train_network(module, SETTINGS_OF[task], data, seed=5, device=CPU)
+        train_network(module, SETTINGS_OF[task], data, Phase(5, CPU))
     assert math.isfinite(trained(task)[1].history[0].train_loss)
 
 

@@ -11,6 +11,7 @@ from genolang.diagnostics import GenoError
 from genolang.semantics.settings import OptimizerSettings, Schedule
 from genolang.train import loop
 from genolang.train.loop import fit
+from genolang.train.phase import Phase
 from genolang.train.precision import Precision
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder, read_journal
@@ -39,8 +40,7 @@ class StopAfter(SilentReporter):
 
 def fitted(run=None, *, module=None, settings=SETTINGS, batches=None, held=held_out, **options):
     module = module or TinyNet()
-    result = fit(module, settings, batches or FixedBatches(), held, seed=3, device=CPU, run=run,
-                 **options)
+    result = fit(module, settings, batches or FixedBatches(), held, Phase(3, CPU, run, **options))
     return module, result
 
 

@@ -14,6 +14,7 @@ import torch
 from train.tiny import CPU, TinyNet
 from train.tiny_run import RUN_SETTINGS, sitting, small_digits
 
+from genolang.train.phase import Phase
 from genolang.train.run_folder import RunFolder
 from genolang.train.training import split_indices, train_network
 
@@ -40,7 +41,7 @@ def test_a_split_leaves_something_to_train_on():
 def test_a_run_writes_weights_and_metrics(tmp_path):
     with RunFolder.create(tmp_path, "geno 1\n", ("genoc", "train", "a.geno")) as run:
         module = TinyNet()
-        result = train_network(module, RUN_SETTINGS, small_digits(), run, seed=5, device=CPU)
+        result = train_network(module, RUN_SETTINGS, small_digits(), Phase(5, CPU, run))
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert metrics["run"] == str(tmp_path) and metrics["params"] == result.params
     for key in ("train_accuracy", "val_accuracy", "test_accuracy"):
@@ -54,7 +55,7 @@ def test_a_run_writes_weights_and_metrics(tmp_path):
 
 def test_nothing_held_out_leaves_validation_empty():
     settings = replace(RUN_SETTINGS, split=0.0, epochs=2)
-    result = train_network(TinyNet(), settings, small_digits(), seed=5, device=CPU)
+    result = train_network(TinyNet(), settings, small_digits(), Phase(5, CPU))
     assert result.val_accuracy is None and result.test_accuracy is not None
 
 

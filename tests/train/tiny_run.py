@@ -14,6 +14,7 @@ from train.tiny import CPU, SETTINGS, TinyNet
 
 from genolang.semantics.settings import Augmentation
 from genolang.train.datasets import Dataset, load_data
+from genolang.train.phase import Phase
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder
 from genolang.train.training import TrainResult, train_network
@@ -42,8 +43,8 @@ def sitting(folder: Path) -> TrainResult:
     else:
         run = RunFolder.create(folder, "geno 1\n", ("genoc", "train", "tiny.geno"))
     with run:
-        return train_network(TinyNet(), RUN_SETTINGS, small_digits(), run, seed=5, device=CPU,
-                             resume=True, reporter=PrintSteps(), save_every_s=0.0)
+        phase = Phase(5, CPU, run, resume=True, reporter=PrintSteps(), save_every_s=0.0)
+        return train_network(TinyNet(), RUN_SETTINGS, small_digits(), phase)
 
 
 if __name__ == "__main__":

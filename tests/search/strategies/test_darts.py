@@ -9,6 +9,7 @@ from search.tiny_space import (
     SETTINGS,
     SMALL,
     StopAfter,
+    program_of,
     small_digits,
     supernet,
 )
@@ -20,6 +21,7 @@ from genolang.search.strategies.darts import search_one
 from genolang.semantics.settings import OptimizerSettings, Schedule
 from genolang.train.batches import Batches
 from genolang.train.evaluate import evaluate
+from genolang.train.phase import Phase
 from genolang.train.run_folder import RunFolder, read_journal
 from genolang.train.state import select
 
@@ -29,8 +31,7 @@ SLOW = OptimizerSettings(lr=Schedule("constant", 1e-3))
 
 def searched(run=None, *, module=None, settings=SETTINGS, data=None, **options):
     module = module or supernet()
-    result = search_one(module, settings, data or small_digits(), run, seed=7, device=CPU,
-                        **options)
+    result = search_one(module, settings, data or small_digits(), Phase(7, CPU, run, **{"name": "search", **options}), program_of())
     return module, result
 
 
@@ -68,7 +69,7 @@ def test_the_seed_draws_the_first_logits_at_the_settings_scale():
     first, one = searched(settings=settings)
     logits = first.choices["normal.operation"]
     assert 0.003 < logits.std() < 0.03
-    other = search_one(supernet(), settings, small_digits(), seed=8, device=CPU)
+    other = search_one(supernet(), settings, small_digits(), Phase(8, CPU), program_of())
     assert other.logits != one.logits
     _, wide = searched(settings=replace(settings, init=0.02))
     assert torch.allclose(torch.tensor(wide.logits["normal.operation"]), 2 * logits)
@@ -202,7 +203,7 @@ def test_validation_batches_are_fresh_draws_or_one_pass(monkeypatch, split):
 
 def test_the_journal_has_every_epochs_logits_and_summary(tmp_path):
     with RunFolder.create(tmp_path, "", COMMAND) as run:
-        _, result = searched(run, phase="search-7")
+        _, result = searched(run, name="search-7")
     entries = read_journal(tmp_path)
     assert [entry["phase"] for entry in entries] == ["search-7"] * 2
     assert entries[-1]["logits"] == result.logits and entries[0]["logits"] != result.logits

@@ -19,6 +19,7 @@ from genolang.train.batches import Batches, evaluation_batches
 from genolang.train.crops import centre_crop
 from genolang.train.datasets import _image_files, digests, folder, load_data
 from genolang.train.lazy import LOOK_AHEAD, LazyImages
+from genolang.train.phase import Phase
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder
 from genolang.train.training import train_network
@@ -150,7 +151,7 @@ def test_training_goes_on_bit_for_bit_where_it_was_stopped(tmp_path):
 
     def run(folder, **options):
         data = load_data(f"folder:{tmp_path / 'data'}", size=8)
-        return train_network(TinyNet(), settings, data, folder, seed=3, device=CPU, save_every_s=0.0, **options)
+        return train_network(TinyNet(), settings, data, Phase(3, CPU, folder, save_every_s=0.0, **options))
 
     straight = run(None)
     with RunFolder.create(tmp_path / "run", "geno 1\n", ("genoc", "train", "tiny.geno")) as folder, \
