@@ -170,6 +170,23 @@ def test_a_small_file_cannot_ask_for_much_memory(path):
         read_pickled_arrays(path)
 
 
+def test_a_file_of_a_few_bytes_takes_no_memory_by_the_numbers_in_it(path):
+    # Python's own Unpickler makes room for as many objects as the number says, NumPy for as many elements.
+    most_objects, elements = (2**32 - 1).to_bytes(4, "little"), (10**9).to_bytes(4, "little")
+    array = b"cnumpy.core.multiarray\n_reconstruct\n"
+    tracemalloc.start()
+    path.write_bytes(b"\x80\x02}(U\x04dataU\x01ar" + most_objects + b"u.")
+    assert read_pickled_arrays(path) == {"data": b"a"}
+    for call in (b"cnumpy\nndarray\nJ" + elements + b"\x85R.",
+                 array + b"(cnumpy\nndarray\nJ" + elements + b"\x85U\x01btR."):
+        path.write_bytes(b"\x80\x02" + call)
+        with refused("G606", "nothing in the file was run"):
+            read_pickled_arrays(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 20
+
+
 def shared_encode(count, text):
     """A pickle that turns one text into bytes many times."""
     size = len(text).to_bytes(4, "little")
