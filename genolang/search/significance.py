@@ -1,4 +1,4 @@
-"""Tests and correlations of a few samples, by SciPy, which scikit-learn brings along."""
+"""Tests and correlations of a few samples, by SciPy."""
 
 from __future__ import annotations
 
