@@ -11,7 +11,7 @@ import click
 from genolang.cli.options import json_option, set_option
 
 if TYPE_CHECKING:
-    from genolang.cli.drawing.picture import Picture
+    from genolang.drawing.picture import Picture
 
 FORMATS = ("svg", "html", "mmd", "dot")
 Shape = tuple[int, int, int]
@@ -83,7 +83,7 @@ def _pictures(
     spec: str, network: str | None, values: dict[str, str], only: str | None, shape: Shape
 ) -> list[Picture]:
     from genolang.api import locate
-    from genolang.cli.drawing.gather import gather
+    from genolang.drawing.gather import gather
     from genolang.semantics.check import check_source
     from genolang.semantics.modules import read_source
 
@@ -93,8 +93,8 @@ def _pictures(
 
 def render(pictures: list[Picture], form: str, title: str) -> str:
     """The pictures in one of FORMATS."""
-    from genolang.cli.drawing.svg import write_svg
-    from genolang.cli.drawing.texts import write_dot, write_html, write_mermaid
+    from genolang.drawing.svg import write_svg
+    from genolang.drawing.texts import write_dot, write_html, write_mermaid
 
     if form == "html":
         return write_html(pictures, title)

@@ -9,9 +9,9 @@ from PIL import Image
 from search.slot_space import SLOTS
 from search.tiny_space import small_digits
 
-from genolang.cli.drawing.pixels import heat, png
 from genolang.cli.main import main
 from genolang.cli.reporting.studies import scatter_chart
+from genolang.drawing.pixels import heat, png
 
 SVG = "{http://www.w3.org/2000/svg}"
 SPEC = SLOTS.replace("search { method ean }", """search {

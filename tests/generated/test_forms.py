@@ -22,10 +22,10 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from genolang.api import Network
-from genolang.cli.drawing.gather import gather
 from genolang.cli.show import FORMATS, render
 from genolang.compiler.interchange import from_bytes, to_bytes
 from genolang.diagnostics import Source
+from genolang.drawing.gather import gather
 from genolang.semantics.check import check_source
 
 AT_ONCE = 50

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from genolang.cli.drawing.svg import HUES, INK, PAPER, SANS, SOFT, safe
 from genolang.cli.reporting.reading import Point
+from genolang.drawing.svg import HUES, INK, PAPER, SANS, SOFT, safe
 
 GRID = "#e4e8ec"
 FAINT = "#9aa5b1"

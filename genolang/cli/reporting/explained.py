@@ -6,10 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genolang.cli.drawing.pixels import Colour
 from genolang.cli.reporting.reading import read_run
 from genolang.cli.reporting.studies import Explained, heat_chart
 from genolang.diagnostics import fail
+from genolang.drawing.pixels import Colour
 
 if TYPE_CHECKING:
     from genolang.cli.request import Request

@@ -6,10 +6,10 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from genolang.cli.drawing.svg import safe, write_svg
 from genolang.cli.reporting.charts import line_chart, score_chart, short
 from genolang.cli.reporting.reading import Phase, Run, paired
 from genolang.diagnostics import GenoError, Source, render_all
+from genolang.drawing.svg import safe, write_svg
 
 # How a phase that scores an answer is called in the journal, a random one, one that takes no search.
 SCORE, RANDOM, REFERENCE = "score-", "score-random-", "score-reference-"
@@ -125,7 +125,7 @@ def _list(metrics: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def _drawings(run: Run) -> list[str]:
-    from genolang.cli.drawing.gather import gather
+    from genolang.drawing.gather import gather
     from genolang.semantics.check import check_source
 
     text, title = (run.found, "What was found") if run.found is not None else (run.spec, "What is run")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from genolang.cli.drawing.svg import HUES, INK, SOFT, safe
 from genolang.cli.reporting.charts import FAINT, GRID, TOP, WIDTH, document, nice_ticks, short, text
+from genolang.drawing.svg import HUES, INK, SOFT, safe
 
 BAR, GAP = 7.0, 10.0
 # The forms in the order of their colours; any other is grey.

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from genolang.cli.drawing.pixels import Colour, blended, heat, image
-from genolang.cli.drawing.svg import HUES, INK, SOFT, safe
 from genolang.cli.reporting.charts import (
     BOTTOM,
     GRID,
@@ -19,6 +17,8 @@ from genolang.cli.reporting.charts import (
     short,
     text,
 )
+from genolang.drawing.pixels import Colour, blended, heat, image
+from genolang.drawing.svg import HUES, INK, SOFT, safe
 
 TILE, GAP = 96.0, 8.0
 

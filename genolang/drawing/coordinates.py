@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 
-from genolang.cli.drawing.levels import Levels, Vertex
+from genolang.drawing.levels import Levels, Vertex
 
 NODE_GAP, LABEL_GAP, BEND_GAP = 26.0, 12.0, 12.0
 Pair = tuple[int, int]

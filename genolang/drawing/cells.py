@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from genolang.cli.drawing.expressions import Stage, label_lines, stages, walk
-from genolang.cli.drawing.picture import Edge, EdgeKind, Node, Picture, short
+from genolang.drawing.expressions import Stage, label_lines, stages, walk
+from genolang.drawing.picture import Edge, EdgeKind, Node, Picture, short
 from genolang.lang import syntax as s
 from genolang.lang.printer import print_expression
 from genolang.semantics.edges import input_names, spell_out

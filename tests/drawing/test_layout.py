@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from genolang.cli.drawing.gather import gather
-from genolang.cli.drawing.layout import Box, Laid, Route, label_size, lay_out, node_size, text_width
-from genolang.cli.drawing.picture import Edge, Line, Node, Picture
 from genolang.diagnostics import GenoError
+from genolang.drawing.gather import gather
+from genolang.drawing.layout import Box, Laid, Route, label_size, lay_out, node_size, text_width
+from genolang.drawing.picture import Edge, Line, Node, Picture
 from genolang.semantics.check import check_source
 from genolang.semantics.modules import LIBRARY, read_source
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-from genolang.cli.drawing.coordinates import positions
-from genolang.cli.drawing.levels import Levels, Size, arrange
-from genolang.cli.drawing.picture import Edge, Group, Node, Picture
 from genolang.diagnostics import printable
+from genolang.drawing.coordinates import positions
+from genolang.drawing.levels import Levels, Size, arrange
+from genolang.drawing.picture import Edge, Group, Node, Picture
 
 # All labels are monospaced, so that sizes hold with whatever such font a viewer has.
 LABEL_FONT, DETAIL_FONT, TITLE_FONT = 13.0, 11.0, 15.0

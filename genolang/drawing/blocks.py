@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from genolang.cli.drawing.picture import Edge, Line, Node, NodeKind, Picture, short
+from genolang.drawing.picture import Edge, Line, Node, NodeKind, Picture, short
 from genolang.primitives import PRIMITIVES, REQUIRED
 from genolang.semantics.program import Block, BlockNode
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from genolang.cli.drawing.layout import (
+from genolang.diagnostics import printable
+from genolang.drawing.layout import (
     DETAIL_FONT,
     LABEL_FONT,
     LINE,
@@ -19,8 +20,7 @@ from genolang.cli.drawing.layout import (
     lay_out,
     text_width,
 )
-from genolang.cli.drawing.picture import Node, Picture
-from genolang.diagnostics import printable
+from genolang.drawing.picture import Node, Picture
 
 MARGIN, SPACE = 28.0, 48.0
 ROW_WIDTH = 1400.0

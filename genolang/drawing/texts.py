@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genolang.cli.drawing.picture import Edge, Node, Picture
-from genolang.cli.drawing.svg import safe, write_svg
 from genolang.diagnostics import printable
+from genolang.drawing.picture import Edge, Node, Picture
+from genolang.drawing.svg import safe, write_svg
 
 _PAGE = """<!DOCTYPE html>
 <html lang="en">

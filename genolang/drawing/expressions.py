@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import Any
 
-from genolang.cli.drawing.picture import Line, LineKind, short
+from genolang.drawing.picture import Line, LineKind, short
 from genolang.lang import syntax as s
 from genolang.lang.printer import print_expression
 from genolang.semantics.modules import DefinitionRef, Module

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from genolang.cli.drawing.gather import gather
-from genolang.cli.drawing.picture import Picture
-from genolang.cli.drawing.texts import write_dot, write_html, write_mermaid
 from genolang.diagnostics import Source
+from genolang.drawing.gather import gather
+from genolang.drawing.picture import Picture
+from genolang.drawing.texts import write_dot, write_html, write_mermaid
 from genolang.semantics.check import check_source
 
 SPEC = """geno 1

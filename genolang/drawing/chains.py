@@ -6,8 +6,8 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from genolang.cli.drawing.blocks import node_label
-from genolang.cli.drawing.picture import Direction, Edge, Group, Line, Node, Picture, short
+from genolang.drawing.blocks import node_label
+from genolang.drawing.picture import Direction, Edge, Group, Line, Node, Picture, short
 from genolang.lang import syntax as s
 from genolang.lang.printer import print_expression
 from genolang.primitives import PRIMITIVES, MapType

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from genolang.cli.drawing.blocks import draw_block
-from genolang.cli.drawing.cells import draw_cell, has_nodes
-from genolang.cli.drawing.chains import draw_network
-from genolang.cli.drawing.expressions import reached
-from genolang.cli.drawing.picture import Picture
 from genolang.diagnostics import GenoError, Source, did_you_mean, fail
+from genolang.drawing.blocks import draw_block
+from genolang.drawing.cells import draw_cell, has_nodes
+from genolang.drawing.chains import draw_network
+from genolang.drawing.expressions import reached
+from genolang.drawing.picture import Picture
 from genolang.lang.parser import parse_expression
 from genolang.primitives import MapType
 from genolang.semantics.check import TRIAL, Checked, expand_network, is_complete

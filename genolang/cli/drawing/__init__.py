@@ -1,1 +1,0 @@
-"""Pictures of cells, modules and networks: model, builders, layout and writers, all without torch."""

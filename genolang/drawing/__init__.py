@@ -1,0 +1,1 @@
+"""Pictures of cells, modules and networks: model, builders, layout and writers."""
