@@ -21,10 +21,10 @@ import torch
 
 from benches.rank import accuracy
 from genolang.api import Spec, load
+from genolang.files import write_json
 from genolang.semantics.sections import train_settings
 from genolang.semantics.settings import crop_size
 from genolang.train.datasets import load_data
-from genolang.train.files import write_json
 
 Row = dict[str, Any]
 

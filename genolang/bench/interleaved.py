@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from genolang.train.files import make_folder, write_json
+from genolang.files import make_folder, write_json
 
 # Seconds by phase of one round.
 Timed = Callable[[], Mapping[str, float]]

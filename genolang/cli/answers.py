@@ -28,9 +28,9 @@ def write_answer(
 ) -> None:
     """Write an answer's text, read again; one that has an error is kept beside it, and the error raised."""
     from genolang.diagnostics import GenoError
+    from genolang.files import write_text
     from genolang.search.reading import verify
     from genolang.search.writeback import discrete_text
-    from genolang.train.files import write_text
 
     text = discrete_text(checked, program, genotype, header, given=given)
     try:

@@ -137,7 +137,7 @@ def _show(rows: list[Row]) -> None:
 
 def _plot(path: Path, subject: str, rows: list[Row], device: torch.device) -> None:
     from genolang.cli.reporting.ratios import Interval, ratio_chart
-    from genolang.train.files import write_atomically
+    from genolang.files import write_text
 
     found = []
     for row in rows:
@@ -148,4 +148,4 @@ def _plot(path: Path, subject: str, rows: list[Row], device: torch.device) -> No
                              for form, one in row.forms.items() if form != "eager"}))  # fmt: skip
     if found:
         title = f"{subject} on {device.type}: plain PyTorch's time over that of each form"
-        write_atomically(path, ratio_chart(title, found).encode())
+        write_text(path, ratio_chart(title, found))

@@ -182,7 +182,7 @@ def _weights(network: Network, module: NetworkModule, values: Mapping[str, str])
 
 def write(folder: Path, files: Mapping[str, bytes]) -> list[str]:
     """Write files, each whole or not at all; their paths. Error: G709."""
-    from genolang.train.files import make_folder, write_atomically
+    from genolang.files import make_folder, write_atomically
 
     paths = []
     for name, content in files.items():

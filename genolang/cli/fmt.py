@@ -91,9 +91,9 @@ def _format(name: str, shown: str, outcome: _Outcome, *, write: bool, diff: bool
     import os
     from pathlib import Path
 
+    from genolang.files import write_text
     from genolang.lang.formatter import format_source
     from genolang.semantics.modules import decode, read_raw, read_stream
-    from genolang.train.files import write_text
 
     raw = read_stream(shown, sys.stdin.buffer) if name == _STDIN else read_raw(name)
     source = decode(shown, raw)

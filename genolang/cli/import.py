@@ -40,8 +40,8 @@ def import_command(
 
     from genolang.cli.output import fail_with, print_json
     from genolang.diagnostics import GenoError, fail
+    from genolang.files import write_text
     from genolang.search.notations import read_spec
-    from genolang.train.files import write_text
 
     try:
         text = read_spec(format, _source(input), name)

@@ -23,8 +23,8 @@ def new(file: str, origin: str, force: bool) -> None:
 
     from genolang.cli.output import fail_with
     from genolang.diagnostics import GenoError, did_you_mean, fail
+    from genolang.files import write_text
     from genolang.semantics.modules import LIBRARY, library_names
-    from genolang.train.files import write_text
 
     try:
         names = ["/".join(parts) for parts in library_names()]

@@ -26,12 +26,12 @@ def report(run: str, output: str | None, as_json: bool) -> None:
     from genolang.cli.reporting.page import write_page
     from genolang.cli.reporting.reading import read_run
     from genolang.diagnostics import GenoError
-    from genolang.train.files import write_atomically
+    from genolang.files import write_text
 
     try:
         found = read_run(Path(run))
         target = found.path / "report.html" if output is None else Path(output)
-        write_atomically(target, write_page(found).encode("utf-8"))
+        write_text(target, write_page(found))
     except GenoError as error:
         fail_with(error, as_json)
     if as_json:

@@ -48,7 +48,7 @@ def show(
     """
     from genolang.cli.output import fail_with, print_json
     from genolang.diagnostics import GenoError
-    from genolang.train.files import write_text
+    from genolang.files import write_text
 
     form = _format(output, wanted)
     try:

@@ -156,8 +156,8 @@ def _in_run(
     from genolang.cli.progress import ConsoleReporter
     from genolang.cli.search import prepare
     from genolang.diagnostics import fail
+    from genolang.files import write_json, write_text
     from genolang.search.job import Job
-    from genolang.train.files import write_atomically, write_json
     from genolang.train.phase import Phase
 
     request = runs.begun(request)
@@ -177,7 +177,7 @@ def _in_run(
         job = Job(ready.checked, ready.program, ready.given, ready.settings, ready.data, whole, workers)
         job.open()
         found, lines, chart = work(job)
-        write_atomically(run.path / f"{name}.svg", chart.encode())
+        write_text(run.path / f"{name}.svg", chart)
         found |= {"chart": str(run.path / f"{name}.svg"), "run": str(run.path)}
         write_json(run.path / "study.json", found)
     return found, [*lines, f"wrote {found['chart']}"]
@@ -187,7 +187,7 @@ def _convergence(runs: tuple[str, ...], output: str | None) -> tuple[dict[str, A
     from genolang.cli.reporting.charts import line_chart
     from genolang.cli.reporting.reading import read_run
     from genolang.diagnostics import fail
-    from genolang.train.files import write_atomically
+    from genolang.files import write_text
 
     curves: dict[str, list[tuple[float, float]]] = {}
     for path in runs:
@@ -201,7 +201,7 @@ def _convergence(runs: tuple[str, ...], output: str | None) -> tuple[dict[str, A
                    help="name runs of `genoc search` by ean, enas or genetic")  # fmt: skip
     target = Path(output) if output else Path(runs[0]) / "convergence.svg"
     chart = line_chart("mean probability of the scheme", "step", curves)
-    write_atomically(target, chart.encode())
+    write_text(target, chart)
     rows = {}
     for name, curve in curves.items():
         sure = next((int(step) for step, value in curve if value >= 0.9), None)
@@ -217,11 +217,11 @@ def _gradcam(
     paths: tuple[str, str], count: int, data_name: str | None, output: str | None
 ) -> tuple[dict[str, Any], list[str]]:
     from genolang.cli.reporting.explained import explain_runs
-    from genolang.train.files import write_atomically
+    from genolang.files import write_text
 
     found, chart = explain_runs(paths, count, data_name)
     target = Path(output) if output else Path(paths[1]) / "gradcam.svg"
-    write_atomically(target, chart.encode())
+    write_text(target, chart)
     lines = [f"image {row['image']}: class {row['label']}, scores " + " and ".join(
         f"{score:.4f}" for score in row["scores"]) + f", maps correlate {_shown(row['correlation'])}"
         for row in found["images"]]  # fmt: skip

@@ -86,4 +86,6 @@ def load_tables() -> Tables:
 
 
 if __name__ == "__main__":
-    TABLES.write_text(build_tables(), "utf-8")
+    from genolang.files import write_text
+
+    write_text(TABLES, build_tables())

@@ -22,8 +22,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
 
+from genolang.files import remove_temporary_files
 from genolang.search.space import Genotype
-from genolang.train.files import remove_temporary_files
 from genolang.train.interrupt import interrupted, interruptible
 from genolang.train.reporter import EpochRecord, Reporter, SilentReporter
 from genolang.train.run_folder import RunFolder

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from genolang.diagnostics import GenoError, fail
-from genolang.train.files import json_digest, read_regular, write_json
+from genolang.files import json_digest, read_regular, write_json
 
 NAME = "run.json"
 FORMAT = 2

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 
 from genolang.diagnostics import fail
-from genolang.train.files import json_digest, read_regular, remove, write_atomically
+from genolang.files import json_digest, read_regular, remove, write_atomically
 
 FORMAT = 1
 KEPT = 2

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from genolang.diagnostics import GenoError, fail
-from genolang.train.files import cannot_write, read_regular, write_atomically
+from genolang.files import cannot_write, read_regular, write_atomically
 
 NAME = "journal.jsonl"
 _CHECK = ', "check": "{}"}}'

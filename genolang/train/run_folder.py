@@ -24,6 +24,14 @@ from typing import Self
 from torch import Tensor
 
 from genolang.diagnostics import fail
+from genolang.files import (
+    cannot_write,
+    read_regular,
+    remove_temporary_files,
+    write_atomically,
+    write_json,
+    write_text,
+)
 from genolang.train import about
 from genolang.train.about import About, Facts
 from genolang.train.checkpoint import (
@@ -31,13 +39,6 @@ from genolang.train.checkpoint import (
     latest_checkpoint,
     load_checkpoint,
     save_checkpoint,
-)
-from genolang.train.files import (
-    cannot_write,
-    read_regular,
-    remove_temporary_files,
-    write_atomically,
-    write_json,
 )
 from genolang.train.interrupt import interrupted
 from genolang.train.journal import Journal, JournalFile, drop_torn_line, read_journal
@@ -232,7 +233,7 @@ def _complete(path: Path, texts: Mapping[str, str]) -> None:
     for place in places:
         remove_temporary_files(place)
     for name in wrong:
-        write_atomically(path / name, texts[name].encode())
+        write_text(path / name, texts[name])
 
 
 def _holds(path: Path, text: str) -> bool:

@@ -11,7 +11,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from genolang.diagnostics import fail
-from genolang.train.files import json_digest
+from genolang.files import json_digest
 
 KEY = "genolang_sha256"
 _LENGTH = 8

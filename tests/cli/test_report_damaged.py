@@ -13,8 +13,8 @@ from cli.pages import FOUND, SPEC, Page, epoch, finish
 from genolang.cli.reporting.page import write_page
 from genolang.cli.reporting.reading import read_run
 from genolang.diagnostics import GenoError
+from genolang.files import json_digest, write_json
 from genolang.train.about import read_about
-from genolang.train.files import json_digest, write_json
 from genolang.train.journal import write_journal
 from genolang.train.run_folder import RunFolder, read_journal
 

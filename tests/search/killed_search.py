@@ -24,6 +24,7 @@ from search.timeless import timeless
 from search.tiny_space import COMMAND, CPU, SETTINGS, TEXT, checked_text, small_digits
 
 from genolang.diagnostics import GenoError
+from genolang.files import write_atomically
 from genolang.search import comparison, timing
 from genolang.search.comparison import run_comparison
 from genolang.search.job import Job
@@ -33,7 +34,6 @@ from genolang.search.writeback import discrete_text
 from genolang.semantics.check import expand_network
 from genolang.semantics.methods import AllSettings, HeuristicSettings, Method
 from genolang.semantics.settings import SearchSettings
-from genolang.train.files import write_atomically
 from genolang.train.phase import Phase
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder

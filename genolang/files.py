@@ -1,4 +1,7 @@
-"""Files that are either wholly written or not there: every write of a run goes through here."""
+"""Files that are either wholly written or not there: everything that the package writes goes through here.
+
+But for a journal, to which lines are added.
+"""
 
 from __future__ import annotations
 
