@@ -10,7 +10,6 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
 from queue import SimpleQueue
 from typing import Any, NoReturn
 
@@ -48,38 +47,6 @@ class Channel:
             self._out.flush()
         except OSError:
             leave(1)
-
-    def ask(self, **question: object) -> dict[str, Any]:
-        """The answer to a question; there are no other messages while one is open."""
-        self.tell(**question)
-        return self.hear()
-
-
-class RefusedError(Exception):
-    """The run's process could not do what it was asked for; it meets the reason itself."""
-
-
-class ToldJournal:
-    """The journal of a run as seen from a process that trains for it: `genolang.train.journal.Journal`."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self._lines: dict[str, int] = {}
-
-    def append(self, phase: str, entry: Mapping[str, object]) -> None:
-        self._ask(phase, {"append": entry})
-
-    def count(self, phase: str) -> int:
-        return self._lines[phase]
-
-    def cut(self, phase: str, kept: int) -> None:
-        self._ask(phase, {"cut": kept})
-
-    def _ask(self, phase: str, what: Mapping[str, object]) -> None:
-        answer = self._channel.ask(phase=phase, **what)
-        if "lines" not in answer:
-            raise RefusedError
-        self._lines[phase] = answer["lines"]
 
 
 def leave(code: int) -> NoReturn:

@@ -79,8 +79,7 @@ class Job:
         self.requirements.check()
         about = {"fingerprint": self._fingerprint()}
         if self.whole.run is not None and self.whole.resume:
-            entries = read_journal(self.whole.run.path)
-            self.finished = {e["of"]: e for e in entries if e["phase"] == RESULTS}
+            self.finished = {e["of"]: e for e in read_journal(self.whole.run.path, RESULTS)}
         if "run" not in self.finished:
             self.finish("run", about)
         elif self.finished["run"]["fingerprint"] != about["fingerprint"]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from genolang.diagnostics import GenoError
-from genolang.search.channel import Channel, ToldJournal, leave
+from genolang.search.channel import Channel, leave
 from genolang.search.workers import Task
 from genolang.train.run_folder import RunFolder
 
@@ -24,7 +24,7 @@ def serve(channel: Channel, prepare: Callable[[Mapping[str, Any], RunFolder], Jo
     is told as one line: the run's process performs the task itself, and comes to the same end.
     """
     setup = channel.hear()
-    run = RunFolder.lent(Path(setup["run"]), setup["command"], ToldJournal(channel))
+    run = RunFolder.lent(Path(setup["run"]), setup["command"])
     job = None
     while True:
         task = Task.from_json(channel.hear())

@@ -1,10 +1,9 @@
 """Other processes that train for a run, side by side with it: `genoc search --jobs`.
 
 What a phase comes to follows from its task and the run's settings alone, so it does not matter which
-process trains it, nor when. Workers save checkpoints of their own phases in the run's folder; the
-journal is written by the run's process. A worker is never needed: what one has not brought to its end,
-because it was killed or has failed, the run's process takes up from the last checkpoint, and so meets
-itself whatever there is to meet.
+process trains it, nor when. Workers keep journals and checkpoints of their own phases in the run's folder.
+A worker is never needed: what one has not brought to its end, because it was killed or has failed, the
+run's process takes up from the last checkpoint, and so meets itself whatever there is to meet.
 """
 
 from __future__ import annotations
@@ -201,30 +200,16 @@ class Workers:
             if "failed" in message:
                 self._relay.say(f"{task.phase}: {message['failed']}")
                 return True, None
-            if "line" in message:
-                self._relay.say(message["line"])
-            else:
-                alive = _tell(process, self._journal(message))
+            self._relay.say(message["line"])
         return False, None
 
     def _bury(self, process: subprocess.Popen[str], task: Task) -> None:
         code = process.wait()
         with suppress(OSError):
-            remove_temporary_files(self._run.path / "checkpoints", process.pid)
+            for folder in ("checkpoints", "journal"):
+                remove_temporary_files(self._run.path / folder, process.pid)
         if not self._closed:
             self._relay.say(f"{task.phase}: its process has ended ({code}); going on without")
-
-    def _journal(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        journal, phase = self._run.journal, message["phase"]
-        try:
-            if "append" in message:
-                journal.append(phase, message["append"])
-            else:
-                journal.cut(phase, message["cut"])
-        except Exception:
-            # The worker fails, this process performs the task, and meets the reason itself.
-            return {}
-        return {"lines": journal.count(phase)}
 
 
 def _tell(process: subprocess.Popen[str], message: Mapping[str, Any]) -> bool:

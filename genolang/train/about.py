@@ -17,7 +17,7 @@ from genolang.diagnostics import GenoError, fail
 from genolang.files import json_digest, read_regular, write_json
 
 NAME = "run.json"
-FORMAT = 2
+FORMAT = 3
 SAID = frozenset(("processor", "GPU"))
 
 Facts = Mapping[str, str]

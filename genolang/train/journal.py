@@ -1,7 +1,7 @@
-"""The journal of a run: `journal.jsonl`, one JSON object per line, each with its `phase`.
+"""The journal of a run: `journal/PHASE.jsonl`, a file for each phase, one JSON object per line.
 
-Every line ends in a checksum (`check`) of itself and of the line before it, so a line that was changed,
-moved, left out or put in is seen.
+A phase's lines are written by the process that trains it. Every line ends in a checksum (`check`) of itself
+and of the line before it, so a line that was changed, moved, left out or put in is seen.
 """
 
 from __future__ import annotations
@@ -9,140 +9,102 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import threading
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 from genolang.diagnostics import GenoError, fail
-from genolang.files import cannot_write, read_regular, write_atomically
+from genolang.files import cannot_write, read_regular, sync_folder, write_atomically
 
-NAME = "journal.jsonl"
+NAME = "journal"
 _CHECK = ', "check": "{}"}}'
 _DIGITS = 16
 _BEFORE_ALL = "0" * _DIGITS
 
 
-class Journal(Protocol):
-    """Where the phases of a run write their lines."""
+class Journal:
+    """The lines of one phase; a last one that a killed writer left unfinished is removed.
 
-    def append(self, phase: str, entry: Mapping[str, object]) -> None:
+    Errors: G705 for damage, G709 where nothing can be written.
+    """
+
+    def __init__(self, folder: Path, phase: str) -> None:
+        self._phase, self._path = phase, _path(folder, phase)
+        self.count, self._check = 0, _BEFORE_ALL
+        self.cut()
+
+    def append(self, entry: Mapping[str, object]) -> None:
         """Adds a line and waits until it is on the disk."""
-        ...
+        body = json.dumps({"phase": self._phase, **entry}, allow_nan=False)
+        check = _checksum(body, self._check)
+        try:
+            with self._path.open("ab") as journal:
+                journal.write((body[:-1] + _CHECK.format(check) + "\n").encode())
+                journal.flush()
+                os.fsync(journal.fileno())
+            if not self.count:
+                sync_folder(self._path.parent)
+        except OSError as error:
+            raise cannot_write(self._path, error) from error
+        self.count, self._check = self.count + 1, check
 
-    def count(self, phase: str) -> int:
-        """How many lines the phase has written."""
-        ...
-
-    def cut(self, phase: str, kept: int) -> None:
-        """Removes the phase's lines after the first `kept`. Error: G705 where there are fewer."""
-        ...
-
-
-class JournalFile:
-    """The journal in a run's folder; several threads of the one process that writes it may use it."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        entries, self._check = _read(folder)
-        self._lines = Counter(entry["phase"] for entry in entries)
-        self._lock = threading.Lock()
-
-    def append(self, phase: str, entry: Mapping[str, object]) -> None:
-        path = self._folder / NAME
-        with self._lock:
-            line, check = _sealed({"phase": phase, **entry}, self._check)
-            try:
-                with path.open("ab") as journal:
-                    journal.write(line.encode())
-                    journal.flush()
-                    os.fsync(journal.fileno())
-            except OSError as error:
-                raise cannot_write(path, error) from error
-            self._check = check
-            self._lines[phase] += 1
-
-    def count(self, phase: str) -> int:
-        return self._lines[phase]
-
-    def cut(self, phase: str, kept: int) -> None:
-        with self._lock:
-            self._cut(phase, kept)
-
-    def _cut(self, phase: str, kept: int) -> None:
-        path = self._folder / NAME
-        if self._lines[phase] < kept:
+    def cut(self, kept: int | None = None) -> None:
+        """Removes what stands after the first `kept` lines, or after the last whole one."""
+        content = _content(self._path)
+        lines = _lines(self._path, content)
+        self.count = len(lines) if kept is None else kept
+        if len(lines) < self.count:
             raise fail(
-                "G705", f"`{path}` has {self._lines[phase]} of the {kept} lines that phase `{phase}` "
-                "had written", help="restore the file from a copy",
+                "G705", f"`{self._path}` has {len(lines)} of the {kept} lines that were written to it",
+                help="restore the file from a copy",
             )
-        if self._lines[phase] == kept:
-            return
-        seen, entries = 0, []
-        for entry in _read(self._folder)[0]:
-            seen += entry["phase"] == phase
-            if entry["phase"] != phase or seen <= kept:
-                entries.append(entry)
-        self._check = write_journal(self._folder, entries)
-        self._lines[phase] = kept
+        last = lines[self.count - 1] if self.count else _Line({}, _BEFORE_ALL, 0)
+        self._check = last.check
+        if last.end < len(content):
+            write_atomically(self._path, content[: last.end])
 
 
-def read_journal(folder: Path) -> list[dict[str, Any]]:
-    """The journal's entries, without a last line that is still being written; G705 for damage."""
-    return _read(folder)[0]
+def read_journal(folder: Path, phase: str | None = None) -> list[dict[str, Any]]:
+    """The entries of a phase, or of all by their names, without lines that are still being written.
+
+    Error: G705 for damage.
+    """
+    paths = sorted((folder / NAME).glob("*.jsonl")) if phase is None else [_path(folder, phase)]
+    return [line.entry for path in paths for line in _lines(path, _content(path))]
 
 
-def drop_torn_line(folder: Path) -> None:
-    """Removes a last line that a killed writer left unfinished."""
-    path = folder / NAME
-    content = _content(path)
-    whole = content[: content.rfind(b"\n") + 1]
-    if whole != content:
-        write_atomically(path, whole)
+class _Line(NamedTuple):
+    entry: dict[str, Any]
+    check: str
+    end: int
+    """Where the next one begins."""
 
 
-def _sealed(entry: Mapping[str, object], before: str) -> tuple[str, str]:
-    """An entry's line, and its checksum, given that of the line before."""
-    body = json.dumps(entry, allow_nan=False)
-    check = _checksum(body, before)
-    return body[:-1] + _CHECK.format(check) + "\n", check
+def _lines(path: Path, content: bytes) -> list[_Line]:
+    """All whole lines. Error: G705."""
+    lines: list[_Line] = []
+    check, start, length = _BEFORE_ALL, 0, len(_CHECK.format(_BEFORE_ALL))
+    while (end := content.find(b"\n", start) + 1) > 0:
+        try:
+            text = content[start : end - 1].decode()
+            body = text[:-length] + "}"
+            check = _checksum(body, check)
+            entry = json.loads(body) if text[-length:] == _CHECK.format(check) else None
+        except (ValueError, RecursionError):
+            entry = None
+        if not isinstance(entry, dict) or entry.get("phase") != path.stem:
+            raise _damaged(path, len(lines) + 1)
+        lines.append(_Line(entry, check, end))
+        start = end
+    return lines
+
+
+def _path(folder: Path, phase: str) -> Path:
+    return folder / NAME / f"{phase}.jsonl"
 
 
 def _checksum(body: str, before: str) -> str:
     return hashlib.sha256((before + body).encode()).hexdigest()[:_DIGITS]
-
-
-def write_journal(folder: Path, entries: Iterable[Mapping[str, object]]) -> str:
-    """Replaces the journal by one of these entries; the checksum of its last line."""
-    lines, check = [], _BEFORE_ALL
-    for entry in entries:
-        line, check = _sealed(entry, check)
-        lines.append(line)
-    write_atomically(folder / NAME, "".join(lines).encode())
-    return check
-
-
-def _read(folder: Path) -> tuple[list[dict[str, Any]], str]:
-    """The entries of all whole lines, and the checksum of the last one. Error: G705."""
-    path = folder / NAME
-    entries, check = [], _BEFORE_ALL
-    end = len(_CHECK.format(_BEFORE_ALL))
-    for number, line in enumerate(_content(path).split(b"\n")[:-1], start=1):
-        try:
-            text = line.decode()
-            body = text[:-end] + "}"
-            check = _checksum(body, check)
-            if text[-end:] != _CHECK.format(check):
-                raise _damaged(path, number)
-            entry = json.loads(body)
-            whole = isinstance(entry, dict) and isinstance(entry.get("phase"), str)
-        except (ValueError, RecursionError):
-            whole = False
-        if not whole:
-            raise _damaged(path, number)
-        entries.append(entry)
-    return entries, check
 
 
 def _content(path: Path) -> bytes:

@@ -2,7 +2,7 @@
 
     run.json            what makes the folder a run, see `genolang.train.about`; written first
     spec.geno           a copy of the program; beside it, under their own names, the files it imports
-    journal.jsonl       see `genolang.train.journal`
+    journal/            see `genolang.train.journal`
     metrics.json        the result
     weights.safetensors see `genolang.train.weights`
     checkpoints/        see `genolang.train.checkpoint`
@@ -41,7 +41,8 @@ from genolang.train.checkpoint import (
     save_checkpoint,
 )
 from genolang.train.interrupt import interrupted
-from genolang.train.journal import Journal, JournalFile, drop_torn_line, read_journal
+from genolang.train.journal import NAME as JOURNAL
+from genolang.train.journal import Journal, read_journal
 from genolang.train.weights import sealed
 
 __all__ = ["RunFolder", "read_journal"]
@@ -62,14 +63,12 @@ PATIENCE_S = 2.0
 class RunFolder:
     """An open, locked run folder; made by `create` or `resume`, closed by `close` or `with`."""
 
-    def __init__(
-        self, path: Path, lock: BufferedWriter | None, command: Sequence[str], journal: Journal
-    ) -> None:
+    def __init__(self, path: Path, lock: BufferedWriter | None, command: Sequence[str]) -> None:
         self.path = path
         self.command = tuple(command)
         self.told: list[str] = []
         self._lock = lock
-        self._journal = journal
+        self._journals: dict[str, Journal] = {}
 
     @classmethod
     def create(
@@ -99,7 +98,7 @@ class RunFolder:
             # First, because it makes the folder a run: what is missing then is made up for by `resume`.
             about.write_about(path, About(tuple(command), facts))
             _complete(path, {**imports, SPEC: spec})
-            run = cls(path, lock, command, JournalFile(path))
+            run = cls(path, lock, command)
             undo.pop_all()
         return run
 
@@ -118,19 +117,16 @@ class RunFolder:
         with ExitStack() as undo:
             lock = undo.enter_context(_lock(path, PATIENCE_S))
             _complete(path, imports if spec is None else {**imports, SPEC: spec})
-            drop_torn_line(path)
-            run = cls(path, lock, begun.command, JournalFile(path))
+            read_journal(path)
+            run = cls(path, lock, begun.command)
             run.told = told
             undo.pop_all()
         return run
 
     @classmethod
-    def lent(cls, path: Path, command: Sequence[str], journal: Journal) -> Self:
-        """The run of another process, which holds its lock and writes its journal.
-
-        Phases that this process was given may be saved and restored.
-        """
-        return cls(path, None, command, journal)
+    def lent(cls, path: Path, command: Sequence[str]) -> Self:
+        """The run of another process, which holds its lock: for the phases that this one was given."""
+        return cls(path, None, command)
 
     def __enter__(self) -> Self:
         return self
@@ -150,11 +146,6 @@ class RunFolder:
             self._lock.close()
 
     @property
-    def journal(self) -> Journal:
-        """Where other processes' lines may be written for them."""
-        return self._journal
-
-    @property
     def handles(self) -> tuple[int, ...]:
         """What a process that works for this one holds open, so that the folder is locked until it ends."""
         return () if self._lock is None or sys.platform == "win32" else (self._lock.fileno(),)
@@ -169,8 +160,8 @@ class RunFolder:
         return (self.path / SPEC).read_bytes().decode()
 
     def append(self, phase: str, entry: Mapping[str, object]) -> None:
-        """Adds a line to the journal and waits until it is on the disk."""
-        self._journal.append(phase, entry)
+        """Adds a line to the phase's journal and waits until it is on the disk."""
+        self._journal(phase).append(entry)
 
     def save(
         self, phase: str, tensors: Mapping[str, Tensor], meta: Mapping[str, object]
@@ -178,7 +169,7 @@ class RunFolder:
         """Writes the phase's next checkpoint, which also knows how long its journal is by now."""
         return save_checkpoint(
             self.path / "checkpoints", phase, tensors,
-            {**meta, "journal_lines": self._journal.count(phase)},
+            {**meta, "journal_lines": self._journal(phase).count},
         )
 
     def restore(self, phase: str) -> Checkpoint | None:
@@ -191,8 +182,13 @@ class RunFolder:
         checkpoint = None
         if latest_checkpoint(folder, phase) is not None:
             checkpoint = load_checkpoint(folder, phase)
-        self._journal.cut(phase, 0 if checkpoint is None else checkpoint.meta["journal_lines"])
+        self._journal(phase).cut(0 if checkpoint is None else checkpoint.meta["journal_lines"])
         return checkpoint
+
+    def _journal(self, phase: str) -> Journal:
+        if phase not in self._journals:
+            self._journals[phase] = Journal(self.path, phase)
+        return self._journals[phase]
 
     def last_checkpoint(self, phase: str) -> Path | None:
         """The file of the phase's newest checkpoint."""
@@ -222,11 +218,11 @@ def _require_empty(path: Path) -> None:
 
 def _complete(path: Path, texts: Mapping[str, str]) -> None:
     """Makes what a run's folder lacks, or holds damaged; removes what killed writers left."""
-    places = dict.fromkeys([path, path / "checkpoints", *((path / name).parent for name in texts)])
+    around = [(path / name).parent for name in texts]
+    places = dict.fromkeys([path, path / JOURNAL, path / "checkpoints", *around])
     try:
         for place in places:
             place.mkdir(parents=True, exist_ok=True)
-        (path / "journal.jsonl").touch()
         wrong = [name for name, text in texts.items() if not _holds(path / name, text)]
     except OSError as error:
         raise cannot_write(path, error) from error

@@ -69,11 +69,11 @@ def test_the_page_loads_and_runs_nothing(run: RunFolder) -> None:
 
 def test_every_word_of_a_run_is_escaped(run: RunFolder) -> None:
     finish(run)
-    run.append("<i>phase</i>", {"epoch": 0, "<u>loss</u>": 1.0, "choices": [
+    run.append("<i>phase", {"epoch": 0, "<u>loss</u>": 1.0, "choices": [
         {"key": "<s>key</s>", "weights": [['<em>"option"</em>', 1.0]], "entropy": 0.0}]})  # fmt: skip
     found = page(run)
     assert not {"b", "i", "u", "s", "em", "script"} & set(found.tags)
-    for words in ('<script>alert("in a comment")</script>', "<b>small</b>.geno", "a <b>run", "<i>phase</i>",
+    for words in ('<script>alert("in a comment")</script>', "<b>small</b>.geno", "a <b>run", "<i>phase",
                   "<u>loss</u>", "<s>key</s>", '<em>"option"</em>'):  # fmt: skip
         assert words in found.text
 
@@ -81,7 +81,7 @@ def test_every_word_of_a_run_is_escaped(run: RunFolder) -> None:
 def test_a_run_that_is_not_finished_has_a_page_too(run: RunFolder) -> None:
     assert "search, not finished" in page(run).text
     run.append("search-0", epoch(0))
-    with (run.path / "journal.jsonl").open("ab") as journal:
+    with (run.path / "journal" / "search-0.jsonl").open("ab") as journal:
         journal.write(b'{"phase": "search-0", "epo')
     text = page(run).text
     assert "epochs of search-0 so far 1" in text and "--resume" in text and "What is run" in text
@@ -125,7 +125,7 @@ def test_what_is_no_run_is_refused(run: RunFolder, damage: str, tmp_path: Path) 
     elif damage == "no run":
         (path / "run.json").unlink()
     else:
-        (path / "journal.jsonl").write_text("{not json}\n")
+        (path / "journal" / "train.jsonl").write_text("{not json}\n")
         code, exit_code = "G705", 1
     found = report(path, "--json")
     assert found.exit_code == exit_code

@@ -14,8 +14,8 @@ from genolang.cli.reporting.page import write_page
 from genolang.cli.reporting.reading import read_run
 from genolang.diagnostics import GenoError
 from genolang.files import json_digest, write_json
-from genolang.train.about import read_about
-from genolang.train.journal import write_journal
+from genolang.train.about import FORMAT, read_about
+from genolang.train.journal import Journal
 from genolang.train.run_folder import RunFolder, read_journal
 
 COMMAND = ["genoc", "search", "small.geno"]
@@ -32,6 +32,13 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     for key, item in items:
         yield (*at, key)
         yield from places(item, (*at, key))
+
+
+def journals(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in read_journal(folder):
+        found.setdefault(entry["phase"], []).append(entry)
+    return found
 
 
 def changed(value: Any, at: tuple[Any, ...], new: Any) -> Any:
@@ -67,14 +74,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cases(whole: Path) -> list[tuple[str, tuple[Any, ...], Any]]:
     """All changes of one value in one file."""
     held = {"run": {"command": list(read_about(whole).command), "facts": {"seed": "3"}},
-            "metrics": json.loads((whole / "metrics.json").read_bytes()), "journal": read_journal(whole)}  # fmt: skip
+            "metrics": json.loads((whole / "metrics.json").read_bytes()), "journal": journals(whole)}  # fmt: skip
     return [(name, at, new) for name, value in held.items() for at in places(value)
             for new in [*(VALUES if name == "metrics" else FINITE), ...]]  # fmt: skip
 
 
 def check(whole: Path, folder: Path, case: tuple[str, tuple[Any, ...], Any]) -> None:
     name, at, new = case
-    entries = read_journal(whole)
+    entries = journals(whole)
     metrics = json.loads((whole / "metrics.json").read_bytes())
     about: dict[str, Any] = {"command": list(read_about(whole).command), "facts": {"seed": "3"}}
     if name == "run":
@@ -84,10 +91,13 @@ def check(whole: Path, folder: Path, case: tuple[str, tuple[Any, ...], Any]) -> 
     else:
         entries = changed(entries, at, new)
     with RunFolder.create(folder, SPEC, COMMAND):
-        write_journal(folder, entries)
+        for phase, lines in entries.items():
+            journal = Journal(folder, phase)
+            for line in lines if isinstance(lines, list) else [lines]:
+                journal.append(line if isinstance(line, dict) else {"phase": line})
         (folder / "found.geno").write_text(FOUND)
         (folder / "metrics.json").write_text(json.dumps(metrics))
-    body = {"format": 2, **about}
+    body = {"format": FORMAT, **about}
     write_json(folder / "run.json", {**body, "sha256": json_digest(body)})
     try:
         Page(write_page(read_run(folder)).encode().decode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class Patient(SilentReporter):
         self.folder = folder
         self.messages: list[str] = []
         self.phases: set[str] = set()
-        self.began = len(read_journal(folder)) if (folder / "run.json").exists() else 1
+        self.began = self.counted()
         self.waited = False
 
     def epoch_started(self, phase: str, epoch: int, epochs: int) -> None:
@@ -57,10 +58,13 @@ class Patient(SilentReporter):
         end = time.monotonic() + self.WAITS_S
         while not self.waited:
             time.sleep(0.01)
-            phases = {entry["phase"] for entry in read_journal(self.folder)[self.began :]}
+            phases = (self.counted() - self.began).keys()
             self.waited = bool(phases - self.phases - {"results"}) or time.monotonic() > end
         # Long enough for others to do something beside it.
         time.sleep(0.02)
+
+    def counted(self) -> Counter[str]:
+        return Counter(entry["phase"] for entry in read_journal(self.folder))
 
     def message(self, text: str) -> None:
         self.messages.append(text)

@@ -61,7 +61,7 @@ def test_two_choices_on_an_edge_are_searched_side_by_side(tmp_path):
     ).replace("operation -> drop_path", "operation -> gate -> drop_path")
     with RunFolder.create(tmp_path, "", COMMAND) as folder:
         result = run(folder, text=text)
-    (first, *_) = read_journal(tmp_path)[1:]
+    (first, *_) = read_journal(tmp_path, "search-3")
     assert {key: len(rows[0]) for key, rows in first["logits"].items()} == {
         "normal.operation": 4, "normal.gate": 2,
     }

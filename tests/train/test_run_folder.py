@@ -76,7 +76,7 @@ def test_a_second_process_is_kept_out_until_the_first_lets_go(run):
 def test_the_journal_is_one_object_per_line(run):
     run.append("train", {"epoch": 0, "text": "a\nb"})
     run.append("train", {"epoch": 1})
-    lines = (run.path / "journal.jsonl").read_text().splitlines()
+    lines = (run.path / "journal" / "train.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [0, 1]
 
 
@@ -90,7 +90,7 @@ def test_restoring_removes_lines_that_only_this_phase_wrote_after_its_checkpoint
     with RunFolder.resume(run.path) as resumed:
         assert resumed.restore("search") is not None
         assert [(e["phase"], e["epoch"]) for e in read_journal(run.path)] == [
-            ("search", 0), ("score", 0), ("score", 1)
+            ("score", 0), ("score", 1), ("search", 0)
         ]
         assert resumed.restore("score") is None
         assert len(read_journal(run.path)) == 1
@@ -102,7 +102,7 @@ def test_restoring_removes_lines_that_only_this_phase_wrote_after_its_checkpoint
 def test_a_line_torn_by_a_kill_is_dropped(run):
     run.append("train", {"epoch": 0})
     run.close()
-    with (run.path / "journal.jsonl").open("a") as journal:
+    with (run.path / "journal" / "train.jsonl").open("a") as journal:
         journal.write('{"phase": "tr')
     assert len(read_journal(run.path)) == 1
     with RunFolder.resume(run.path) as resumed:
@@ -113,12 +113,12 @@ def test_a_line_torn_by_a_kill_is_dropped(run):
 def test_a_journal_that_lost_lines_or_sense_is_damage(run):
     run.append("train", {"epoch": 0})
     run.save("train", {"w": torch.ones(1)}, {})
-    (run.path / "journal.jsonl").write_text("")
+    (run.path / "journal" / "train.jsonl").write_text("")
     run.close()
     with RunFolder.resume(run.path) as resumed, pytest.raises(GenoError) as error:
         resumed.restore("train")
-    assert code(error) == "G705" and "journal.jsonl" in str(error.value)
-    (run.path / "journal.jsonl").write_text("nonsense\n")
+    assert code(error) == "G705" and "train.jsonl" in str(error.value)
+    (run.path / "journal" / "train.jsonl").write_text("nonsense\n")
     with pytest.raises(GenoError) as error:
         RunFolder.resume(run.path)
     assert code(error) == "G705"
@@ -142,14 +142,14 @@ def three_lines(run):
     for number in range(3):
         run.append("train", {"epoch": number, "score": 0.5 + number / 8})
     run.close()
-    return (run.path / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    return (run.path / "journal" / "train.jsonl").read_bytes().splitlines(keepends=True)
 
 
 def test_every_changed_byte_of_a_journal_is_seen(run):
     whole = b"".join(three_lines(run))
     for place, byte in enumerate(whole[:-1]):
         for bit in (1, 4, 32, 128):
-            (run.path / "journal.jsonl").write_bytes(whole[:place] + bytes([byte ^ bit]) + whole[place + 1 :])
+            (run.path / "journal" / "train.jsonl").write_bytes(whole[:place] + bytes([byte ^ bit]) + whole[place + 1 :])
             with pytest.raises(GenoError) as error:
                 RunFolder.resume(run.path)
             assert code(error) == "G705"
@@ -158,16 +158,38 @@ def test_every_changed_byte_of_a_journal_is_seen(run):
 @pytest.mark.parametrize("order", [(0, 2), (1, 2), (0, 2, 1), (0, 0, 1, 2), (0, 1, 1, 2)])
 def test_lines_left_out_doubled_or_moved_are_seen(run, order):
     lines = three_lines(run)
-    (run.path / "journal.jsonl").write_bytes(b"".join(lines[number] for number in order))
+    (run.path / "journal" / "train.jsonl").write_bytes(b"".join(lines[number] for number in order))
     with pytest.raises(GenoError) as error:
         read_journal(run.path)
     assert code(error) == "G705" and "does not match its checksum" in str(error.value)
 
 
+def test_the_lines_of_one_phase_are_not_taken_for_those_of_another(run):
+    three_lines(run)
+    (run.path / "journal" / "train.jsonl").rename(run.path / "journal" / "score.jsonl")
+    with pytest.raises(GenoError) as error:
+        read_journal(run.path, "score")
+    assert code(error) == "G705"
+
+
+def test_two_processes_that_write_phases_of_their_own_leave_each_others_lines_alone(run):
+    run.append("search", {"epoch": 0})
+    lent = RunFolder.lent(run.path, COMMAND)
+    for number in range(3):
+        lent.append("score", {"epoch": number})
+        run.append("search", {"epoch": number + 1})
+    # What the other has written, and was killed in the middle of, is found again as it stands.
+    with (run.path / "journal" / "score.jsonl").open("a") as journal:
+        journal.write('{"phase": "sc')
+    run.append("score", {"epoch": 3})
+    lines = [(entry["phase"], entry["epoch"]) for entry in read_journal(run.path)]
+    assert lines == [(phase, number) for phase in ("score", "search") for number in range(4)]
+
+
 def test_a_journal_cut_off_anywhere_keeps_its_whole_lines(run):
     whole = b"".join(three_lines(run))
     for end in range(len(whole) + 1):
-        (run.path / "journal.jsonl").write_bytes(whole[:end])
+        (run.path / "journal" / "train.jsonl").write_bytes(whole[:end])
         with RunFolder.resume(run.path) as resumed:
             kept = whole[:end].count(b"\n")
             assert [entry["epoch"] for entry in read_journal(run.path)] == list(range(kept))
@@ -175,9 +197,10 @@ def test_a_journal_cut_off_anywhere_keeps_its_whole_lines(run):
         assert [entry["epoch"] for entry in read_journal(run.path)] == list(range(kept + 1))
 
 
-@pytest.mark.parametrize("name", ["run.json", "journal.jsonl", "checkpoints/train-000000.json"])
+@pytest.mark.parametrize("name", ["run.json", "journal/train.jsonl", "checkpoints/train-000000.json"])
 @pytest.mark.parametrize("make", [os.mkfifo, os.mkdir], ids=["pipe", "folder"])
 def test_what_is_no_plain_file_is_a_diagnostic(run, name, make):
+    run.append("train", {"epoch": 0})
     run.save("train", {"w": torch.ones(1)}, {})
     run.close()
     (run.path / name).unlink()

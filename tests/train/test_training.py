@@ -61,7 +61,7 @@ def test_nothing_held_out_leaves_validation_empty():
 
 def test_a_finished_run_resumes_to_the_same_files(tmp_path):
     sitting(tmp_path)
-    names = ("weights.safetensors", "last.safetensors", "metrics.json", "journal.jsonl")
+    names = ("weights.safetensors", "last.safetensors", "metrics.json", "journal/train.jsonl")
     before = [(tmp_path / name).read_bytes() for name in names]
     sitting(tmp_path)
     assert [(tmp_path / name).read_bytes() for name in names] == before
@@ -86,7 +86,7 @@ def test_a_run_killed_again_and_again_ends_byte_for_byte_as_one_left_alone(tmp_p
     assert process.returncode == 0
     for name in ("weights.safetensors", "last.safetensors"):
         assert (killed / name).read_bytes() == (tmp_path / "straight" / name).read_bytes()
-    assert len((killed / "journal.jsonl").read_text().splitlines()) == 4
+    assert len((killed / "journal" / "train.jsonl").read_text().splitlines()) == 4
 
 
 def start(folder):
