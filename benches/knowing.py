@@ -52,7 +52,7 @@ def main() -> None:
     scratch = [score for _, _, score in pairs]
     rows: list[dict[str, Any]] = []
     for seed in range(arguments.seeds):
-        module = fresh_module(program, seed)
+        module = fresh_module(program, Phase(seed, CPU))
         train_supernet(module, space, settings, data, Phase(seed, CPU))
         row: dict[str, Any] = {"seed": seed}
         for batches in arguments.batches:

@@ -92,7 +92,7 @@ class Study:
 
     def row(self, seed: int) -> dict[str, Any]:
         settings, found = self.settings, {"seed": seed}
-        module = fresh_module(self.program, seed)
+        module = fresh_module(self.program, Phase(seed, CPU))
         train_supernet(module, self.space, settings, self.data, Phase(seed, CPU))
         weights = copies(module.state_dict())
         halves = Halves(settings, self.data, CPU)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -196,13 +196,6 @@ def workers_for(request: Request, run: RunFolder) -> Iterator[Workers | None]:
     command = ("-m", "genolang.cli.worker")
     with Workers(run, command, {"request": asdict(request)}, request.jobs - 1) as workers:
         yield workers
-
-
-def switch_off(passes: Sequence[str]) -> None:
-    """Leaves passes of the compiler out of all that this process builds."""
-    from genolang.compiler import driver
-
-    driver.switch_off(passes)
 
 
 def use_threads(threads: int | None) -> None:

@@ -74,7 +74,6 @@ def prepare(request: Request) -> Prepared:
     from genolang.semantics.settings import SearchSettings, crop_size
 
     runs.use_threads(request.threads)
-    runs.switch_off(request.without)
     checked = runs.read_spec(request)
     given, changed = runs.split_values(request.values, SearchSettings)
     sections = checked.module.sections("search")
@@ -126,7 +125,8 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
                          f" {runs.threads_told()}, in {run.path}")  # fmt: skip
         for line in run.told:
             reporter.message(line)
-        whole = Phase(settings.seed, ready.device, run, resume=request.resume is not None, reporter=reporter)
+        whole = Phase(settings.seed, ready.device, run, resume=request.resume is not None, reporter=reporter,
+                      without=request.without)  # fmt: skip
         asked = (checked, program.name, ready.given, settings, ready.data, whole, workers)
         if settings.method == "all":
             from genolang.cli.compared import write_comparison

@@ -173,7 +173,7 @@ def _in_run(
         for line in run.told:
             reporter.message(line)
         whole = Phase(ready.settings.seed, ready.device, run, resume=request.resume is not None,
-                      reporter=reporter)  # fmt: skip
+                      reporter=reporter, without=request.without)  # fmt: skip
         job = Job(ready.checked, ready.program, ready.given, ready.settings, ready.data, whole, workers)
         job.open()
         found, lines, chart = work(job)

@@ -57,7 +57,6 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
 
     request = runs.begun(request)
     runs.use_threads(request.threads)
-    runs.switch_off(request.without)
     checked = runs.read_spec(request)
     settings, network, given = runs.training_of(checked, request)
     program = expand_network(checked, network, given)
@@ -71,7 +70,7 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     seed = settings.seed if request.seed is None else request.seed
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = driver.to_module(program)
+        module = driver.to_module(program, without=request.without)
     if request.init is not None:
         pour(module, request.init)
     facts = facts_of(request, checked.module, program, given, settings, data, seed, device)

@@ -27,8 +27,10 @@ def main() -> None:
     reporter = ConsoleReporter(tell=lambda text: channel.tell(line=text))
 
     def job_of(setup: Mapping[str, Any], run: RunFolder) -> Job:
-        ready = prepare(Request(**setup["request"]))
-        whole = Phase(ready.settings.seed, ready.device, run, resume=True, reporter=reporter)
+        request = Request(**setup["request"])
+        ready = prepare(request)
+        whole = Phase(ready.settings.seed, ready.device, run, resume=True, reporter=reporter,
+                      without=request.without)  # fmt: skip
         return Job(ready.checked, ready.program, ready.given, ready.settings, ready.data, whole)
 
     serve(channel, job_of)

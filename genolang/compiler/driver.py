@@ -39,7 +39,6 @@ __all__ = [
     "left_to_library",
     "passes",
     "read_graph_file",
-    "switch_off",
     "to_exported",
     "to_graph_file",
     "to_module",
@@ -48,14 +47,6 @@ __all__ = [
     "to_python",
     "to_text",
 ]
-
-_switched_off: frozenset[str] = frozenset()
-
-
-def switch_off(passes: Collection[str]) -> None:
-    """Leave these passes, and no others, out of all that this process builds from here on."""
-    global _switched_off
-    _switched_off = frozenset(passes)
 
 
 def passes() -> tuple[Pass, ...]:
@@ -78,7 +69,7 @@ def _versions(program: Program, fused: bool, without: Collection[str]) -> tuple[
     if not fused:
         verify(graph, "building")
         return graph, graph
-    return for_training(graph, without=_switched_off.union(without))
+    return for_training(graph, without=without)
 
 
 def to_module(program: Program, *, fused: bool = True, without: Collection[str] = ()) -> NetworkModule:

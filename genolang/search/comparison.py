@@ -111,7 +111,6 @@ def run_comparison(
     program = expand_network(checked, network_name, given)
     if not program.choices:
         raise fail("G505", f"the network `{program.name}` has no choices to search")
-    settings = replace(settings, seed=whole.seed)
     job = Job(checked, program, given, settings, data, whole, workers)
     job.open()
     return _Comparison(job).finish()
@@ -208,7 +207,7 @@ class _Comparison:
             firsts.setdefault(genotype, name)
 
         def module_of(name: str) -> NetworkModule:
-            return fresh_module(programs[name], job.settings.seed).to(job.whole.device)
+            return fresh_module(programs[name], job.whole).to(job.whole.device)
 
         shape = (BATCH, *job.program.input)
         images = torch.randn(shape, generator=generator_for(job.settings.seed, "timing")).to(job.whole.device)

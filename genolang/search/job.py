@@ -68,6 +68,7 @@ class Job:
     requirements: Requirements = field(init=False)
 
     def __post_init__(self) -> None:
+        self.settings = replace(self.settings, seed=self.whole.seed)
         self.requirements = Requirements(self.checked, self.program, self.given)
         if self.workers is not None:
             assert self.whole.run is not None, "side by side is in a run folder"
@@ -143,7 +144,7 @@ class Job:
     def perform(self, task: Task) -> dict[str, Any]:
         """What a task comes to: it follows from the task and the job's settings, wherever it runs."""
         if task.genotype is None:
-            return self._searched(task.phase, self.settings, task.seed)
+            return self._searched(self.whole.named(task.phase, task.seed), self.settings)
         with self.whole.undisturbed():
             program = scored_program(self.checked, self.program, task.genotype, self.settings, self.given)
         fitted = train_score(program, self.settings, self.data, self.whole.named(task.phase, task.seed))
@@ -156,23 +157,22 @@ class Job:
         self, phase: str, settings: SearchSettings, seed: int, weights: Mapping[str, torch.Tensor]
     ) -> None:
         """One search by the method of the settings, from these weights of the supernet."""
-        entry = self._searched(phase, settings, seed, weights)
+        entry = self._searched(self.whole.named(phase, seed), settings, weights)
         with self.whole.undisturbed():
             self.finish(phase, entry)
 
     def _searched(
-        self, phase: str, settings: SearchSettings, seed: int,
-        weights: Mapping[str, torch.Tensor] | None = None,
+        self, phase: Phase, settings: SearchSettings, weights: Mapping[str, torch.Tensor] | None = None
     ) -> dict[str, Any]:
-        with self.whole.undisturbed():
-            module = fresh_module(self.program, seed)
+        with phase.undisturbed():
+            module = fresh_module(self.program, phase)
             if weights is not None:
                 module.load_state_dict(weights)
         searched = STRATEGIES[settings.method](
-            module, settings, self.data, self.whole.named(phase, seed), self.program,
-            trained=weights is not None, derives=self.requirements.strongest,
+            module, settings, self.data, phase, self.program, trained=weights is not None,
+            derives=self.requirements.strongest,
         )
-        with self.whole.undisturbed():
+        with phase.undisturbed():
             return {
                 "seconds": searched.seconds, "evaluations": searched.evaluations,
                 "schemes": searched.schemes,
@@ -187,10 +187,9 @@ class Job:
         if self.weights is not None:
             return self.weights
         with self.whole.undisturbed():
-            module = fresh_module(self.program, self.settings.seed)
-        history = train_supernet(
-            module, space, self.settings, self.data, self.whole.named(SUPERNET, self.settings.seed)
-        ).history
+            module = fresh_module(self.program, self.whole)
+        phase = self.whole.named(SUPERNET)
+        history = train_supernet(module, space, self.settings, self.data, phase).history
         self.weights = copies(module.state_dict())
         if SUPERNET not in self.finished:
             with self.whole.undisturbed():

@@ -53,7 +53,7 @@ def train_score(program: Program, settings: SearchSettings, data: Dataset, phase
     `genolang.train.loop.fit` raises.
     """
     training = replace(settings.scoring(), seed=phase.seed)
-    module = fresh_module(program, phase.seed)
+    module = fresh_module(program, phase)
     module.to(phase.device)
     halves = Halves(settings, data, phase.device)
     return fit(
@@ -69,8 +69,8 @@ def accuracy_of(fitted: Fitted) -> float:
     return accuracy
 
 
-def fresh_module(program: Program, seed: int) -> NetworkModule:
-    """A program's module on the CPU, its weights drawn by the seed."""
+def fresh_module(program: Program, phase: Phase) -> NetworkModule:
+    """A program's module on the CPU, its weights drawn by the phase's seed."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(generator_for(seed, "network").initial_seed())
-        return driver.to_module(program)
+        torch.default_generator.manual_seed(generator_for(phase.seed, "network").initial_seed())
+        return driver.to_module(program, without=phase.without)

@@ -7,7 +7,7 @@ the journal under the phase `results`, so that a resumed run repeats no finished
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from genolang.diagnostics import fail
@@ -69,8 +69,8 @@ def run_search(
     if not program.choices:
         raise fail("G505", f"the network `{program.name}` has no choices to search")
     assert settings.method != "all", "several methods are run by `run_comparison`"
-    seed, settings = whole.seed, replace(settings, seed=whole.seed)
     job = Job(checked, program, given, settings, data, whole, workers)
+    seed, settings = whole.seed, job.settings
     job.open()
     random_answers, rivals = job.random_answers(), job.rivals()
     if workers is not None:

@@ -114,7 +114,7 @@ def study_correlation(job: Job, count: int) -> CorrelationStudy:
 def _measured(job: Job, space: SchemeSpace, wanted: list[Scheme]) -> list[float]:
     weights = job.supernet(space)
     with job.whole.undisturbed():
-        module = fresh_module(job.program, job.settings.seed)
+        module = fresh_module(job.program, job.whole)
         module.load_state_dict(weights)
         module.to(job.whole.device)
     halves = Halves(job.settings, job.data, job.whole.device)

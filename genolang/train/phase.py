@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, Self
@@ -25,8 +25,9 @@ SAVE_EVERY_S = 60.0
 class Phase:
     """How something is trained: under what seed, where, in which run, and who is told.
 
-    In the run's folder it has the lines of the journal and the checkpoints under its `name`; without a run
-    nothing is kept. With `resume` it goes on from its last checkpoint, or from the start where there is none.
+    In the run's folder it has a journal and the checkpoints under its `name`; without a run nothing is kept.
+    With `resume` it goes on from its last checkpoint, or from the start where there is none. Its networks are
+    built `without` these passes of the compiler.
     """
 
     seed: int
@@ -36,6 +37,7 @@ class Phase:
     resume: bool = False
     reporter: Reporter = field(default_factory=SilentReporter)
     save_every_s: float = SAVE_EVERY_S
+    without: Sequence[str] = ()
 
     def named(self, name: str, seed: int | None = None) -> Self:
         """Another phase of the same run."""

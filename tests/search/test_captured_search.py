@@ -97,7 +97,7 @@ def test_steps_of_second_order_are_not_recorded(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_supernet_under_random_schemes_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     program = expand_network(checked_text(SLOTS), "slots", {})
-    module = fresh_module(program, 3)
+    module = fresh_module(program, Phase(3, CPU))
     assert module.captured and not RandomSchemes.captured
     recorder = rerun(monkeypatch, module)
     train_supernet(module, SchemeSpace(program), replace(SETTINGS, epochs=1), small_digits(), Phase(3, CPU))

@@ -87,7 +87,7 @@ def test_a_differentiable_search_passes_as_many_images(batches, epochs):
         settings = replace(SEVERAL, sampling=AllSettings(300, (Method("darts"), Method("darts", 2))),
                            statistics=batches)
         program = expand_network(checked_text(SLOTS), "slots", {})
-        data, device = small_digits(), CPU
+        data, whole = small_digits(), Phase(3, CPU)
 
     # Three batches of eight for every scheme are as many images as those that measure it.
     assert len(Job.data.train_labels) == 48

@@ -49,7 +49,7 @@ def test_a_score_is_the_last_epochs_accuracy_on_the_half_that_trained_nothing():
 
 def test_weights_come_from_the_seed_and_the_callers_generator_stays():
     state = torch.random.get_rng_state()
-    first, again, other = (fresh_module(program_of(), seed).state_dict() for seed in (1, 1, 2))
+    first, again, other = (fresh_module(program_of(), Phase(seed, CPU)).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
     assert torch.equal(state, torch.random.get_rng_state())

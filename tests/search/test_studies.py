@@ -64,7 +64,7 @@ def test_pairs_are_the_supernets_accuracy_and_the_one_from_scratch():
     found = study_correlation(job, 5)
     assert len({scheme for scheme, _, _ in found.pairs}) == 5
     space = SchemeSpace(job.program)
-    module = fresh_module(job.program, 3)
+    module = fresh_module(job.program, job.whole)
     module.load_state_dict(job.supernet(space))
     evaluator = Evaluator(module, space, Halves(job.settings, job.data, CPU), 1.0, 0.0)
     for scheme, inside, alone in found.pairs:
