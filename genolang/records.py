@@ -2,7 +2,9 @@
 
 `dataclasses` compiles up to six functions for every class, about 1.2 ms; the ninety classes that a cold
 `genoc check` declares would take most of the time that it has. A record is the same slotted dataclass
-(`fields`, `replace` and `asdict` work), with methods that all records share and nothing to compile.
+(`fields`, `replace` and `asdict` work), with methods that all records share and nothing to compile. With the
+constructors of `dataclasses`, and `==`, hash and text shared as here, a check of a file executes 17 % more
+instructions: 1.095e9 against 0.926e9 for `quickstart`, the start of Python among them.
 """
 
 from __future__ import annotations
