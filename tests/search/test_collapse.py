@@ -271,7 +271,7 @@ def test_a_search_counts_skips_in_answers_that_keep_to_its_requirements(monkeypa
     settings = replace(FALLING, epochs=8, score_epochs=1, collapse=Collapse(skips=2))
 
     def stopped():
-        return run_search(checked_text(COLLAPSING), None, {}, settings, small_digits(), seed=7, device=CPU).stopped
+        return run_search(checked_text(COLLAPSING), None, {}, settings, small_digits(), Phase(7, CPU)).stopped
 
     assert stopped() is not None
     monkeypatch.setattr(Requirements, "strongest", held)

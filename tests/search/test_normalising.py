@@ -140,8 +140,8 @@ def test_every_method_measures_its_answer_by_fresh_statistics_where_told_to(name
     answers, data = [], small_digits()
     for batches in (3, 0):
         _, module = made("normed")
-        found = STRATEGIES[settings.method](module, replace(settings, statistics=batches), data, None, seed=7,
-                                            device=CPU, program=program)
+        found = STRATEGIES[settings.method](module, replace(settings, statistics=batches), data, Phase(7, CPU),
+                                            program)
         if name != "darts":
             space = SchemeSpace(program)
             scheme = tuple(row.index(max(row)) for rows in found.logits.values() for row in rows)
