@@ -102,7 +102,7 @@ class Scripted:
         self.trained = []
         program = program_of()
 
-        def strategy(module, settings, data, phase, program, *, trained):
+        def strategy(module, settings, data, phase, program, *, trained, derives):
             seed, rows = phase.seed, answers[phase.seed]
             record = SearchEpoch(0, 1.0, 0.5, 1.0, 0.1 * seed, 0.1, 1.0, 1.0, ())
             return Searched({"normal.operation": rows}, 0.1 * seed, (record,))
