@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from genolang import files
 from genolang.diagnostics import GenoError
-from genolang.train import files
 from genolang.train.checkpoint import load_checkpoint, save_checkpoint
 
 
