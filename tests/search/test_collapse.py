@@ -65,9 +65,9 @@ def module_of():
         return driver.to_module(PROGRAM)
 
 
-def fall(collapse, run=None, epochs=8, count=320, derives=None):
+def fall(collapse, run=None, epochs=8, count=320, derives=None, **options):
     settings = replace(FALLING, collapse=collapse, epochs=epochs)
-    return STRATEGIES["darts"](module_of(), settings, small_digits(count), Phase(7, CPU, run, "search"), PROGRAM,
+    return STRATEGIES["darts"](module_of(), settings, small_digits(count), Phase(7, CPU, run, "search", **options), PROGRAM,
                                derives=derives)
 
 
