@@ -41,8 +41,8 @@ def test_groups_must_divide_the_channels_and_are_no_groups_of_positions() -> Non
 def test_standardize_subtracts_the_mean_and_divides_by_the_unbiased_deviation(
     x: MapType, over: str, eps: float
 ) -> None:
-    result = run("standardize", attributes("standardize", over=over, eps=eps), x)
-    image = map_of(x)
+    image = map_of(x).double()
+    result = layer("standardize", attributes("standardize", over=over, eps=eps), x)(image)
     values = image.flatten(2) if over == "space" else image.transpose(1, -1)
     axis = 2 if over == "space" else 3
     count = values.shape[axis]
@@ -50,7 +50,7 @@ def test_standardize_subtracts_the_mean_and_divides_by_the_unbiased_deviation(
     squares = centred.square().sum(axis, keepdim=True) / max(1, count - 1)
     expected = centred / (squares.sqrt() + eps)
     expected = expected.view_as(image) if over == "space" else expected.transpose(1, -1)
-    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(result, expected, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("over, x", [("space", MapType(3, 1, 1)), ("channels", MapType(1, 4, 5))])

@@ -72,8 +72,8 @@ def test_sge_on_a_single_position_is_its_shift_alone_where_the_public_code_has_n
 
 
 def test_sge_and_non_local_begin_as_their_papers_say() -> None:
-    image = torch.randn(2, 16, 5, 4, generator=torch.Generator().manual_seed(0))
-    for name, factor in (("sge", torch.sigmoid(torch.tensor(1.0))), ("non_local", torch.tensor(1.0))):
+    image = torch.randn(2, 16, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    for name, factor in (("sge", torch.sigmoid(torch.tensor(1.0, dtype=torch.float64))), ("non_local", torch.tensor(1.0))):
         found = compiled(f"""geno 1
 import std.attention, std.plugins
 network network() {{
@@ -82,8 +82,8 @@ network network() {{
   head  global_avg_pool
 }}
 """)
-        result = found.module().eval()(image)
-        torch.testing.assert_close(result, factor * image.mean((2, 3)), rtol=1e-5, atol=1e-6)
+        result = found.module().double().eval()(image)
+        torch.testing.assert_close(result, factor * image.mean((2, 3)), rtol=1e-11, atol=1e-12)
 
 
 def test_eca_reaches_further_where_there_are_more_channels() -> None:
@@ -109,10 +109,10 @@ def test_modules_have_the_published_sizes_of_networks_full_of_them() -> None:
 
 def test_gates_are_exported_for_any_batch_without_pools_of_fixed_size() -> None:
     made = network("se -> ge_minus(2) -> ge_theta(2) -> eca -> sge -> dia -> non_local", 16, (9, 7))
-    module: Any = made.module().eval()
+    module: Any = made.module().double().eval()
     randomise(module)
     found = exported.export(module, made.program.input)
     for batch in (1, 3):
-        image = images((9, 7), batch).float()
-        torch.testing.assert_close(found.module()(image), module(image), rtol=1e-5, atol=1e-5)
+        image = images((9, 7), batch)
+        torch.testing.assert_close(found.module()(image), module(image), rtol=1e-10, atol=1e-10)
     assert "adaptive" not in str(found.graph)

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 import torch
+from exactness import as_exact
 from reference.pouring import compiled
 from shipped import EXAMPLES, images, randomise, small
 
@@ -27,6 +28,13 @@ def both(found: Network, dtype: torch.dtype = torch.float64) -> tuple[Any, Any]:
     return module.eval(), found.for_inference(module)
 
 
+def answers_as_well(quick: Any, module: Any, image: torch.Tensor) -> None:
+    """As exact in single precision as the layers one by one, against these in float64."""
+    with torch.no_grad():
+        exact = copy.deepcopy(module).double()(image.double())
+        as_exact({"": quick(image)}, {"": module(image)}, {"": exact})
+
+
 def names(text: str) -> list[str]:
     return [*network(text).for_inference(network(text).module()).state_dict()]
 
@@ -40,12 +48,9 @@ def test_a_network_for_inference_answers_as_the_network_does(name: tuple[str, st
     with torch.no_grad():
         expected = module(image)
         torch.testing.assert_close(quick(image), expected, atol=1e-11, rtol=1e-10)
-        single = copy.deepcopy(quick).float()
-        found_single = single(image.float())
-        again = single(image[:1].float())
-    scale = float(expected.abs().max())
-    torch.testing.assert_close(found_single.double(), expected, atol=2e-5 * scale, rtol=0)
-    torch.testing.assert_close(again, found_single[:1], atol=2e-5 * scale, rtol=0)
+        single, plain = (copy.deepcopy(m).float() for m in (quick, module))
+        for some in (image, image[:1]):
+            as_exact({"": single(some.float())}, {"": plain(some.float())}, {"": module(some)})
 
 
 def test_a_norm_behind_a_layer_goes_into_it_and_gives_it_a_bias() -> None:
@@ -92,10 +97,8 @@ network n {
     found = compiled(text)
     module, quick = both(found, torch.float32)
     image = images(found, 2).float()
-    with torch.no_grad():
-        expected = module(image)
-        for _ in range(2):
-            torch.testing.assert_close(quick(image), expected, atol=1e-5, rtol=1e-5)
+    for _ in range(2):
+        answers_as_well(quick, module, image)
 
 
 @pytest.mark.parametrize("stem", [
@@ -108,8 +111,7 @@ def test_a_map_that_is_added_to_a_larger_one_is_added_to_all_of_it(stem: str) ->
     found = network(f"  stem conv(3, 16) -> ({stem}) -> relu\n  head global_avg_pool -> linear(3)")
     module, quick = both(found, torch.float32)
     image = images(found, 2).float()
-    with torch.no_grad():
-        torch.testing.assert_close(quick(image), module(image), atol=1e-5, rtol=1e-5)
+    answers_as_well(quick, module, image)
 
 
 def test_weights_that_change_are_read_again() -> None:
@@ -122,7 +124,7 @@ def test_weights_that_change_are_read_again() -> None:
             for weight in part.parameters():
                 weight.mul_(1.5)
         second = quick(image)
-        torch.testing.assert_close(second, module(image), atol=1e-5, rtol=1e-5)
+    answers_as_well(quick, module, image)
     assert not torch.allclose(first, second)
 
 
@@ -156,7 +158,8 @@ def test_a_network_may_be_made_in_inference_mode_and_take_other_tensors() -> Non
     image = images(found, 2).float()
     with torch.inference_mode():
         made = found.for_inference(module)
-        torch.testing.assert_close(made(image), module(image), atol=1e-4, rtol=1e-4)
+        exact = copy.deepcopy(module).double()(image.double())
+        as_exact({"": made(image)}, {"": module(image)}, {"": exact})
     with torch.no_grad():
         quick(image)
         quick.load_state_dict({k: v * 1.1 for k, v in quick.state_dict().items()}, assign=True)

@@ -32,35 +32,35 @@ def reloaded(network: Network, module: Any) -> Any:
 @pytest.mark.parametrize("training", [True, False])
 def test_an_archive_gives_the_same_logits_for_any_batch(training: bool) -> None:
     network = small("darts/v2", "cifar", depth=2)
-    module = network.module().train(training)
+    module = network.module().double().train(training)
     randomise(module)
     found = reloaded(network, module)
     assert module.training == training
     module.eval()
     for batch in (1, 5):
-        image = images(network, batch).float()
-        torch.testing.assert_close(found(image), module(image), rtol=1e-6, atol=1e-6)
+        image = images(network, batch)
+        torch.testing.assert_close(found(image), module(image), rtol=1e-10, atol=1e-10)
 
 
 @pytest.mark.parametrize("size", [(11, 6), (7, 13)])
 def test_odd_sizes_are_exported_anew(size: tuple[int, int]) -> None:
     network = compiled(ODD.replace("(3, 11, 6)", f"(3, {size[0]}, {size[1]})"))
-    module = network.module().eval()
+    module = network.module().double().eval()
     randomise(module)
     found = reloaded(network, module)
     for batch in (1, 3):
-        image = images(network, batch).float()
-        torch.testing.assert_close(found(image), module(image), rtol=1e-6, atol=1e-6)
+        image = images(network, batch)
+        torch.testing.assert_close(found(image), module(image), rtol=1e-10, atol=1e-10)
 
 
 def test_a_supernet_is_exported_at_its_present_logits() -> None:
     network = small("quickstart", depth=1)
-    module = network.module().eval()
+    module = network.module().double().eval()
     randomise(module)
     before = dict(module.choices)
     found = reloaded(network, module)
-    image = images(network, 2).float()
-    torch.testing.assert_close(found(image), module(image), rtol=1e-6, atol=1e-6)
+    image = images(network, 2)
+    torch.testing.assert_close(found(image), module(image), rtol=1e-10, atol=1e-10)
     assert all(module.choices[key] is tensor and tensor.requires_grad for key, tensor in before.items())
 
 
@@ -120,10 +120,10 @@ def test_onnx_computes_the_same_where_its_packages_are_there(kind: str) -> None:
     onnx = pytest.importorskip("onnx.reference")
     pytest.importorskip("onnxscript")
     network = small("darts/v2", "cifar", depth=2) if kind == "cell" else compiled(ATTENTION)
-    module = network.module().eval()
+    module = network.module().double().eval()
     randomise(module)
     model = onnx.ReferenceEvaluator(driver.to_onnx(module, network.program))
     for batch in (1, 3):
-        image = images(network, batch).float()
+        image = images(network, batch)
         (logits,) = model.run(None, {"images": image.numpy()})
         torch.testing.assert_close(torch.from_numpy(logits), module(image), rtol=1e-4, atol=1e-4)

@@ -34,13 +34,13 @@ CHOSEN = {"normal.operation": [3, 1, 2], "normal.gate": [2], "normal.mask": [1],
 
 def supernet(fused: bool = True, seed: int = 0):
     torch.manual_seed(seed)
-    module = compiled(CELLS).module(fused=fused)
+    module = compiled(CELLS).module(fused=fused).double()
     assert set(module.choices) == set(KEYS)
     return module
 
 
 def images(count: int = 3) -> torch.Tensor:
-    return torch.randn(count, 3, 9, 7, generator=torch.Generator().manual_seed(1))
+    return torch.randn(count, 3, 9, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
 
 
 def one_hot(module: nn.Module, options: dict[str, list[int]]) -> None:
@@ -66,7 +66,7 @@ def test_a_selection_is_the_mixture_with_all_weight_on_it(operations, training, 
     one_hot(expected, chosen)
     pairs = zip(_outputs(found.train(training)), _outputs(expected.train(training)), strict=True)
     for ours, theirs in pairs:
-        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-11)
 
 
 def _outputs(module: nn.Module) -> tuple[torch.Tensor, ...]:
@@ -122,7 +122,7 @@ def test_sets_that_a_selection_does_not_name_stay_mixed():
     rest = {key: rows for key, rows in CHOSEN.items() if key != "normal.gate"}
     module.select(rest)
     one_hot(mixed, rest)
-    torch.testing.assert_close(module(images()), mixed(images()), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(module(images()), mixed(images()), rtol=1e-10, atol=1e-11)
     module(images()).sum().backward()
     assert module.choices["normal.gate"].grad is not None and module.choices["normal.mask"].grad is None
 
@@ -150,15 +150,15 @@ network n = resnet_cifar(depth=14, width=4, classes=3) with {0} at residual shar
 
 @pytest.mark.parametrize("module", ["se(r=2)", "dia(r=2)"])
 def test_selected_slots_are_the_network_that_is_plugged_in_there_alone(module):
-    found = compiled(SLOTS.format(module, "search"), "n").module().eval()
-    x = torch.randn(2, 3, 9, 7)
+    found = compiled(SLOTS.format(module, "search"), "n").module().double().eval()
+    x = torch.randn(2, 3, 9, 7, dtype=torch.float64)
     for stages in (["01", "11", "00"], ["10", "01", "11"], ["00", "00", "00"], ["11", "10", "01"]):
         found.select({f"n.residual.stage{number + 1}": [int(bit) for bit in bits]
                       for number, bits in enumerate(stages)})
         listed = ", ".join(f'"{bits}"' for bits in stages)
-        expected = compiled(SLOTS.format(module, f"[{listed}]"), "n").module().eval()
+        expected = compiled(SLOTS.format(module, f"[{listed}]"), "n").module().double().eval()
         assert not expected.load_state_dict(found.state_dict(), strict=False).missing_keys
-        torch.testing.assert_close(found(x), expected(x), rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(found(x), expected(x), rtol=1e-10, atol=1e-11)
 
 
 @pytest.mark.parametrize("options", [[1, 1], [1, 1, 4], [1, -1, 1]])
@@ -207,7 +207,7 @@ network n = base with (conv(3, bias=true) -> se(r=2)) at here where search
 def test_what_is_zeros_only_since_its_map_is_can_be_selected(seed, fused):
     torch.manual_seed(seed)
     network = compiled(BESIDE_ZEROS, "n")
-    found, expected = network.module(fused=fused).eval(), network.module(fused=False).eval()
+    found, expected = network.module(fused=fused).double().eval(), network.module(fused=False).double().eval()
     expected.load_state_dict(found.state_dict())
     assert sum(o.zero for s in found.choices.sets.values() for o in s.options) <= 1
     chosen = {key: [int(torch.randint(len(s.options), ())) for _ in s.rows] for key, s in found.choices.sets.items()}
@@ -215,5 +215,5 @@ def test_what_is_zeros_only_since_its_map_is_can_be_selected(seed, fused):
         chosen = {key: [1] * len(rows) for key, rows in chosen.items()}
     found.select(chosen)
     one_hot(expected, chosen)
-    image = torch.randn(2, 3, 5, 7)
-    torch.testing.assert_close(found(image), expected(image), rtol=1e-5, atol=1e-6)
+    image = torch.randn(2, 3, 5, 7, dtype=torch.float64)
+    torch.testing.assert_close(found(image), expected(image), rtol=1e-10, atol=1e-11)

@@ -38,10 +38,10 @@ def fresh() -> Iterator[None]:
 def step(network: Network, backend: str | None) -> tuple[list[Tensor], list[Tensor]]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = network.module().train()
+        module = network.module().double().train()
     randomise(module)
     run = module if backend is None else torch.compile(module, backend=backend, fullgraph=True)
-    found = outputs(run, images(network, 2).float())
+    found = outputs(run, images(network, 2))
     sum(output.square().mean() for output in found).backward()
     weights = [*module.parameters(), *module.choices.values()]
     gradients = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
@@ -54,7 +54,7 @@ def test_a_whole_network_is_one_graph_for_torch(kind: str, backend: str) -> None
     network = compiled(SUPERNET) if kind == "supernet" else small("darts/v2", "cifar", depth=2)
     for here, there in zip(step(network, backend), step(network, None), strict=True):
         for one, other in zip(here, there, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
@@ -72,4 +72,4 @@ network n {
 """)
     for here, there in zip(step(network, "inductor"), step(network, None), strict=True):
         for one, other in zip(here, there, strict=True):
-            torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
