@@ -70,11 +70,15 @@ class Recording:
         })  # fmt: skip
 
     def for_import(self, module: str) -> list[str]:
-        """The tests to ask about what runs on import: those that call the module, or the folder's own."""
+        """The tests to ask about what runs on import: the folder's own, and those that call or name the module."""
+        dotted = module.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+        files = {name.partition("::")[0] for name in self.tests}
+        naming = {file for file in files if dotted in (ROOT / file).read_text("utf-8")}
         mirrored = "tests/" + module.partition("/")[2].partition("/")[0] + "/"
         return self._sorted(mirrored, {
             name for name, test in self.tests.items()
-            if name.startswith(mirrored) or any(call.startswith(f"{module}:") for call in test.calls)
+            if name.startswith(mirrored) or name.partition("::")[0] in naming
+            or any(call.startswith(f"{module}:") for call in test.calls)
         })  # fmt: skip
 
     def _sorted(self, mirrored: str, callers: set[str]) -> list[str]:
