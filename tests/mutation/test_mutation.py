@@ -82,7 +82,7 @@ def test_a_scope_is_the_innermost_thing_with_a_name() -> None:
     assert scope_of(made.__code__).endswith("Inner.method")  # type: ignore[attr-defined]
 
 
-def test_tests_are_asked_nearest_and_quickest_first_and_within_their_time(tmp_path: Path) -> None:
+def test_every_file_is_asked_its_quickest_test_first_and_within_the_time(tmp_path: Path) -> None:
     recording = Recording({
         "tests/cli/t.py::near": Test(0.1, ["genolang/lang/tokens.py:_reasonable"]),
         "tests/lang/t.py::slow": Test(5.0, ["genolang/lang/tokens.py:_reasonable"]),
@@ -93,7 +93,7 @@ def test_tests_are_asked_nearest_and_quickest_first_and_within_their_time(tmp_pa
     recording.write(tmp_path / "calls.json")
     assert Recording.read(tmp_path / "calls.json") == recording
     names = recording.for_function("genolang/lang/tokens.py", "_reasonable")
-    assert [name.partition("::")[2] for name in names] == ["quick", "slow", "near", "beside"]
+    assert [name.partition("::")[2] for name in names] == ["quick", "near", "slow", "beside"]
     mutant = Mutant("number off by one", "_reasonable", 1, 0, 0, "", False)
     chosen = task("genolang/lang/tokens.py", mutant, recording, 0.35)
     assert [name.partition("::")[2] for name in chosen.tests] == ["quick", "near"]
