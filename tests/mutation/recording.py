@@ -43,8 +43,10 @@ class Recording:
             return Recording()
         kept = json.loads(path.read_text("utf-8"))
         names = kept["functions"]
+        files = {file for file in {test.partition("::")[0] for test in kept["tests"]} if (ROOT / file).exists()}
         return Recording({
-            test: Test(seconds, [names[i] for i in calls]) for test, (seconds, calls) in kept["tests"].items()
+            test: Test(seconds, [names[i] for i in calls])
+            for test, (seconds, calls) in kept["tests"].items() if test.partition("::")[0] in files
         })  # fmt: skip
 
     def write(self, path: Path) -> None:

@@ -84,13 +84,15 @@ def test_a_scope_is_the_innermost_thing_with_a_name() -> None:
 
 def test_every_file_is_asked_its_quickest_test_first_and_within_the_time(tmp_path: Path) -> None:
     recording = Recording({
-        "tests/cli/t.py::near": Test(0.1, ["genolang/lang/tokens.py:_reasonable"]),
-        "tests/lang/t.py::slow": Test(5.0, ["genolang/lang/tokens.py:_reasonable"]),
-        "tests/lang/t.py::quick": Test(0.2, ["genolang/lang/tokens.py:_reasonable"]),
-        "tests/lang/t.py::beside": Test(0.1, []),
-        "tests/other/t.py::other": Test(0.1, []),
+        "tests/cli/test_new.py::near": Test(0.1, ["genolang/lang/tokens.py:_reasonable"]),
+        "tests/lang/test_tokens.py::slow": Test(5.0, ["genolang/lang/tokens.py:_reasonable"]),
+        "tests/lang/test_tokens.py::quick": Test(0.2, ["genolang/lang/tokens.py:_reasonable"]),
+        "tests/lang/test_tokens.py::beside": Test(0.1, []),
+        "tests/cli/test_fmt.py::other": Test(0.1, []),
     })  # fmt: skip
     recording.write(tmp_path / "calls.json")
+    assert Recording.read(tmp_path / "calls.json") == recording
+    Recording({"tests/gone.py::test": Test(1.0, []), **recording.tests}).write(tmp_path / "calls.json")
     assert Recording.read(tmp_path / "calls.json") == recording
     names = recording.for_function("genolang/lang/tokens.py", "_reasonable")
     assert [name.partition("::")[2] for name in names] == ["quick", "near", "slow", "beside"]

@@ -122,7 +122,7 @@ def evaluate_attribute(expr: s.Attribute, frame: Frame) -> Any:
 
 def evaluate_index(expr: s.Index, frame: Frame) -> Any:
     base, index = frame.evaluate(expr.base), frame.evaluate(expr.index)
-    if not isinstance(base, tuple) or not isinstance(index, int):
+    if not isinstance(base, tuple) or type(index) is not int:
         raise problem(frame, "G205", f"{describe(base)} cannot be indexed", expr.span,
                       help="an index picks an item of a list: `sizes[0]`")  # fmt: skip
     if not 0 <= index < len(base):
