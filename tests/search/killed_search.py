@@ -74,8 +74,8 @@ def compared(run: RunFolder, settings: SearchSettings, reporter: SilentReporter)
 def studied(study: Callable[[Job], Any]) -> Callable[[RunFolder, SearchSettings, SilentReporter], Answer]:
     def work(run: RunFolder, settings: SearchSettings, reporter: SilentReporter) -> Answer:
         checked = checked_text(SLOTS)
-        job = Job(checked, expand_network(checked, "slots", {}), {}, replace(settings, seed=3), small_digits(), run,
-                  CPU, True, reporter, 0.0)  # fmt: skip
+        job = Job(checked, expand_network(checked, "slots", {}), {}, settings, small_digits(),
+                  phase_of(run, reporter))  # fmt: skip
         job.open()
         return asdict(study(job)), {}
 

@@ -15,6 +15,7 @@ from search.tiny_space import COMMAND, CPU, SETTINGS, StopAfter, checked_text
 from genolang.diagnostics import GenoError
 from genolang.search.search import run_search
 from genolang.train.phase import Phase
+from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder
 
 PLAIN = replace(SETTINGS, epochs=2, score_epochs=2, seeds=1, random=2)
@@ -22,6 +23,7 @@ LONG_S = float(os.environ.get("SOAK_SECONDS", "600"))
 
 
 def sitting(folder, reporter=None):
+    reporter = reporter or SilentReporter()
     with RunFolder.resume(folder) as run:
         found = run_search(checked_text(), None, {}, PLAIN, images(),
                            Phase(3, CPU, run, resume=True, reporter=reporter, save_every_s=0.0))
