@@ -35,6 +35,7 @@ test: lint unit
 
 lint: install
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/genoc fmt --check genolang/specs/*.geno genolang/specs/*/*.geno

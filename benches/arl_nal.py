@@ -40,17 +40,28 @@ def main() -> None:
             program = spec.network(m=modules, learn=learn).program
             begun = time.process_time()
             scores = [accuracy(program, settings, data, seed) for seed in range(arguments.seeds)]
-            rows.append({
-                "modules": modules, "trunk_depth": 24 * modules + 8, "learn": learn, "params": program.params,
-                "test_accuracy": scores, "mean": statistics.mean(scores),
-                "deviation": statistics.stdev(scores) if len(scores) > 1 else None,
-                "processor_seconds": time.process_time() - begun,
-            })  # fmt: skip
+            rows.append(
+                {
+                    "modules": modules,
+                    "trunk_depth": 24 * modules + 8,
+                    "learn": learn,
+                    "params": program.params,
+                    "test_accuracy": scores,
+                    "mean": statistics.mean(scores),
+                    "deviation": statistics.stdev(scores) if len(scores) > 1 else None,
+                    "processor_seconds": time.process_time() - begun,
+                }
+            )
             print(f"{24 * modules + 8:4} {learn:9} {rows[-1]['mean']:.4f}  {scores}", flush=True)
     summary = {
-        "spec": "residual_attention/digits", "data": settings.data, "epochs": settings.epochs,
-        "batch": settings.batch, "rows": rows, "torch": torch.__version__, "threads": torch.get_num_threads(),
-    }  # fmt: skip
+        "spec": "residual_attention/digits",
+        "data": settings.data,
+        "epochs": settings.epochs,
+        "batch": settings.batch,
+        "rows": rows,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)
         arguments.json.write_text(json.dumps(summary, indent=1) + "\n")

@@ -73,8 +73,13 @@ def main() -> None:
     }
     print(json.dumps(summary))
     if arguments.json:
-        found_all = {"spec": arguments.spec, "summary": summary, "scratch_spread": statistics.stdev(scratch),
-                     "rows": rows, "pairs": pairs}  # fmt: skip
+        found_all = {
+            "spec": arguments.spec,
+            "summary": summary,
+            "scratch_spread": statistics.stdev(scratch),
+            "rows": rows,
+            "pairs": pairs,
+        }
         arguments.json.write_text(json.dumps(found_all, indent=1) + "\n")
 
 

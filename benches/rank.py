@@ -1,7 +1,7 @@
 """How good is a found spec? Its test accuracy among random answers of the same space, trained alike.
 
-    python -m benches.rank quickstart runs/quickstart/search/found.geno --json benches/results/rank.json
-    python -m benches.rank apnas/clutter apnas/found:clutter_unit --beside apnas/found:clutter_se
+python -m benches.rank quickstart runs/quickstart/search/found.geno --json benches/results/rank.json
+python -m benches.rank apnas/clutter apnas/found:clutter_unit --beside apnas/found:clutter_se
 """
 
 from __future__ import annotations
@@ -71,18 +71,30 @@ def main() -> None:
     for name, candidate in programs.items():
         begun = time.perf_counter()
         scores = [accuracy(candidate, settings, data, seed) for seed in range(arguments.seeds)]
-        rows.append({"name": name, "params": candidate.params, "test_accuracy": scores,
-                     "mean": statistics.mean(scores), "seconds": time.perf_counter() - begun})  # fmt: skip
+        rows.append(
+            {
+                "name": name,
+                "params": candidate.params,
+                "test_accuracy": scores,
+                "mean": statistics.mean(scores),
+                "seconds": time.perf_counter() - begun,
+            }
+        )
         print(f"{name:10} {candidate.params:7,}  {statistics.mean(scores):.4f}  {scores}", flush=True)
     mean = rows[0]["mean"]
     rivals = [row for row in rows if row["name"].startswith("random ")]
     better = sum(row["mean"] > mean for row in rivals)
     summary = {
-        "space": arguments.space, "epochs": settings.epochs, "data": settings.data, "rows": rows,
-        "rank": better + 1, "of": len(rivals) + 1,
+        "space": arguments.space,
+        "epochs": settings.epochs,
+        "data": settings.data,
+        "rows": rows,
+        "rank": better + 1,
+        "of": len(rivals) + 1,
         "random_mean": statistics.mean(row["mean"] for row in rivals),
-        "torch": torch.__version__, "threads": torch.get_num_threads(),
-    }  # fmt: skip
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+    }
     print(f"rank {better + 1} of {len(rivals) + 1}; mean of random {summary['random_mean']:.4f}")
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)

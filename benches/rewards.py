@@ -64,9 +64,15 @@ def main() -> None:
     rows = []
     for seed in range(arguments.seeds):
         rows.append(study.row(seed))
-        found = {"spec": arguments.spec, "network": study.program.name, "torch": torch.__version__,
-                 "seconds": time.perf_counter() - begun, "schemes": study.texts, "rows": rows,
-                 "summary": summary(rows)}  # fmt: skip
+        found = {
+            "spec": arguments.spec,
+            "network": study.program.name,
+            "torch": torch.__version__,
+            "seconds": time.perf_counter() - begun,
+            "schemes": study.texts,
+            "rows": rows,
+            "summary": summary(rows),
+        }
         print(json.dumps(found["summary"]), flush=True)
         if arguments.json:
             arguments.json.write_text(json.dumps(found, indent=1) + "\n")
@@ -105,11 +111,9 @@ class Study:
             for name, sampling in (("code", EanSettings()), ("text", EAN_TEXT)):
                 if not self.arguments.no_search and (name == "code" or kind == "stored"):
                     steps = self.arguments.steps * (1 if name == "code" else 3)
-                    told = replace(settings, method="ean", sampling=replace(sampling, steps=steps),
-                                   statistics=batches)  # fmt: skip
+                    told = replace(settings, method="ean", sampling=replace(sampling, steps=steps), statistics=batches)
                     module.load_state_dict(weights)
-                    searched = STRATEGIES["ean"](module, told, self.data, Phase(seed, CPU), self.program,
-                                                 trained=True)  # fmt: skip
+                    searched = STRATEGIES["ean"](module, told, self.data, Phase(seed, CPU), self.program, trained=True)
                     module.load_state_dict(weights)
                     row[kind][name] = self.scored(self.scheme_of(searched.logits), seed)
         return row
@@ -120,8 +124,12 @@ class Study:
     def scored(self, scheme: Scheme, seed: int) -> dict[str, Any]:
         """A scheme and a random one with as many connections, trained alike."""
         other = self.space.draw_with(self.space.connections(scheme), generator_for("chance", seed))
-        return {"scheme": self.space.text(scheme), "score": self.score(scheme, seed),
-                "random": self.space.text(other), "random_score": self.score(other, seed)}  # fmt: skip
+        return {
+            "scheme": self.space.text(scheme),
+            "score": self.score(scheme, seed),
+            "random": self.space.text(other),
+            "random_score": self.score(other, seed),
+        }
 
     def score(self, scheme: Scheme, seed: int) -> float:
         program = discrete_program(self.checked, self.program, self.space.genotype(scheme), self.given)

@@ -39,14 +39,21 @@ def summary(row: Row) -> str:
     scores = list(row["test_accuracy"].values())
     spread = statistics.stdev(scores) if len(scores) > 1 else math.nan
     given = " ".join(f"{k}={v}" for k, v in row["set"].items())
-    return (f"{row['network']:24} {given:20} {row['params']:9,} params  {statistics.mean(scores):.4f}"
-            f" +- {spread:.4f}  of {len(scores)} seeds")  # fmt: skip
+    return (
+        f"{row['network']:24} {given:20} {row['params']:9,} params  {statistics.mean(scores):.4f}"
+        f" +- {spread:.4f}  of {len(scores)} seeds"
+    )
 
 
 def compare(
-    spec: Spec, rows: list[Row], wanted: list[tuple[str, dict[str, Any]]], seeds: int, epochs: int | None,
-    path: Path | None, about: dict[str, Any],
-) -> list[Row]:  # fmt: skip
+    spec: Spec,
+    rows: list[Row],
+    wanted: list[tuple[str, dict[str, Any]]],
+    seeds: int,
+    epochs: int | None,
+    path: Path | None,
+    about: dict[str, Any],
+) -> list[Row]:
     """Train what is missing, writing after each training."""
     settings = train_settings(spec.checked.module.sections("train"), {"epochs": epochs} if epochs else {})
     data = load_data(settings.data, size=crop_size(settings.augment))
@@ -57,9 +64,15 @@ def compare(
             program = spec.network(network, **given).program
             row = known.setdefault(
                 (network, json.dumps(given)),
-                {"network": network, "set": given, "params": program.params,
-                 "macs": program.block.macs[0], "test_accuracy": {}, "seconds": 0.0},
-            )  # fmt: skip
+                {
+                    "network": network,
+                    "set": given,
+                    "params": program.params,
+                    "macs": program.block.macs[0],
+                    "test_accuracy": {},
+                    "seconds": 0.0,
+                },
+            )
             if row not in found:
                 found.append(row)
             if str(seed) in row["test_accuracy"]:
@@ -91,8 +104,7 @@ def main() -> None:
     if arguments.json is not None and arguments.json.exists():
         rows = json.loads(arguments.json.read_text())["rows"]
     about = {"spec": arguments.spec, "torch": torch.__version__, "threads": 1}
-    for row in compare(load(arguments.spec), rows, wanted, arguments.seeds, arguments.epochs,
-                       arguments.json, about):  # fmt: skip
+    for row in compare(load(arguments.spec), rows, wanted, arguments.seeds, arguments.epochs, arguments.json, about):
         print(summary(row))
 
 

@@ -32,9 +32,7 @@ SPECS = {"darts/search": False, "att_darts/search": True}
 ROUGH = 1e-2
 
 
-def form(
-    name: str, spec: str, channels: int, depth: int, images: Tensor, labels: Tensor
-) -> Form:
+def form(name: str, spec: str, channels: int, depth: int, images: Tensor, labels: Tensor) -> Form:
     """One of the three networks in training, with weights and logits that are the same for all."""
     hand = Supernet(channels, depth, 10, attention=SPECS[spec])
     randomise(hand, seed=0)
@@ -54,17 +52,20 @@ def form(
     return Form(run, [[*weights, *(choices[key] for key in sorted(choices))]])
 
 
-def subject(
-    spec: str, channels: int, depth: int, batch: int, device: torch.device, dtype: torch.dtype
-) -> Subject:
+def subject(spec: str, channels: int, depth: int, batch: int, device: torch.device, dtype: torch.dtype) -> Subject:
     """The step at a batch size."""
     generator = torch.Generator().manual_seed(1)
     images = torch.randn(batch, 3, 32, 32, generator=generator).to(device, dtype)
     labels = torch.randint(0, 10, (batch,), generator=generator).to(device)
-    forms = {name: partial(form, name, spec, channels, depth, images, labels)
-             for name in ("eager", "plain", "fused")}  # fmt: skip
-    return Subject(f"{spec} by hand", f"{batch}x3x32x32, {channels} channels, {depth} cells", dtype, device,
-                   forms, EXACT if dtype == torch.float64 else ROUGH)  # fmt: skip
+    forms = {name: partial(form, name, spec, channels, depth, images, labels) for name in ("eager", "plain", "fused")}
+    return Subject(
+        f"{spec} by hand",
+        f"{batch}x3x32x32, {channels} channels, {depth} cells",
+        dtype,
+        device,
+        forms,
+        EXACT if dtype == torch.float64 else ROUGH,
+    )
 
 
 def saved_bytes(form: Form) -> int:

@@ -1,7 +1,7 @@
 """Tables of measured figures, made from the committed results: the README's, and one for each kernel.
 
-    python -m benches.table            # writes them between their marks
-    python -m benches.table FOLDER     # prints the README's of another folder's results
+python -m benches.table            # writes them between their marks
+python -m benches.table FOLDER     # prints the README's of another folder's results
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ BEGIN, END = "<!-- benches: written by `python -m benches.table` -->", "<!-- /be
 # In this order; of kernels the shapes are put together.
 KINDS = ("supernet", "discrete", "kernels")
 KERNELS = {
-    "mixed_sum": ("mixed_sum",), "relative_attention": ("relative_attention",),
+    "mixed_sum": ("mixed_sum",),
+    "relative_attention": ("relative_attention",),
     "masking": ("mixed mask", "spatial mask", "channel mask", "recalibration"),
-}  # fmt: skip
+}
 WHOLE = ("both", "inference")
 Row = dict[str, Any]
 
@@ -61,8 +62,11 @@ def _lines(kind: str, rows: list[Row]) -> Iterator[tuple[str, str, str]]:
         same = [row for row in rows if row["name"] == name and row["dtype"] == "float32"]
         shapes = f"{len(same)} shapes" if len(same) > 1 else same[0]["shape"]
         words = name.replace("_", " ")
-        yield (f"kernel: {words}, {shapes}", _range([row["ratio"] for row in same]),
-               _range([_peak(row) for row in same]))  # fmt: skip
+        yield (
+            f"kernel: {words}, {shapes}",
+            _range([row["ratio"] for row in same]),
+            _range([_peak(row) for row in same]),
+        )
 
 
 def _peak(row: Row, form: str = "fused") -> float:
@@ -79,11 +83,18 @@ def kernel_block(names: Sequence[str], folder: Path = RESULTS) -> str:
             continue
         others = [form for form in same[0]["forms"] if form not in ("eager", "fused")]
         forms = ["ours", *(form.replace("_", " ") for form in others)]
-        heads = ["time, plain over ours (quartiles)", *(f"processor's time, plain over {f}" for f in forms),
-                 *(f"peak memory, {f} over plain" for f in forms)]  # fmt: skip
+        heads = [
+            "time, plain over ours (quartiles)",
+            *(f"processor's time, plain over {f}" for f in forms),
+            *(f"peak memory, {f} over plain" for f in forms),
+        ]
         where = f"{_where(environment)}, a load of {environment['load_average'][0]}"
-        lines = [f"Forward and backward; {where}:", "", "| | " + " | ".join(heads) + " |",
-                 "|---" * (len(heads) + 1) + "|"]  # fmt: skip
+        lines = [
+            f"Forward and backward; {where}:",
+            "",
+            "| | " + " | ".join(heads) + " |",
+            "|---" * (len(heads) + 1) + "|",
+        ]
         lines += [_kernel_line(row, others, len(names) > 1) for row in same]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)

@@ -41,15 +41,17 @@ class Ready(NamedTuple):
         return self.checked.forms[name]
 
 
-def timed(
-    benchmark: BenchmarkFixture, ready: Ready, form: str, what: str, work: Callable[[int], object]
-) -> None:
+def timed(benchmark: BenchmarkFixture, ready: Ready, form: str, what: str, work: Callable[[int], object]) -> None:
     """Time some work on one set of leaves after the other, and say what it was."""
     subject = ready.subject
     how = what if subject.training else "inference"
     benchmark.group = f"{subject.name} {subject.shape} {subject.dtype}, {how}"
-    benchmark.extra_info |= {"form": form, "device": str(subject.device), "why": subject.why,
-                             "distance": ready.checked.distances[FORMS[form]]}  # fmt: skip
+    benchmark.extra_info |= {
+        "form": form,
+        "device": str(subject.device),
+        "why": subject.why,
+        "distance": ready.checked.distances[FORMS[form]],
+    }
     gpu, turns = subject.device.type == "cuda", cycle(range(len(ready.checked.forms[EAGER].sets)))
 
     def once() -> None:
@@ -62,8 +64,7 @@ def timed(
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     makers, forms = metafunc.config.stash[FOUND]
-    metafunc.parametrize("ready", [pytest.param(make, id=name) for name, make in makers], indirect=True,
-                         scope="module")  # fmt: skip
+    metafunc.parametrize("ready", [pytest.param(make, id=name) for name, make in makers], indirect=True, scope="module")
     metafunc.parametrize("form", forms)
 
 

@@ -13,11 +13,7 @@ if TYPE_CHECKING:
     from genolang.train.pouring import pour
 
 __all__ = ["Diagnostic", "GenoError", "Network", "Plan", "Spec", "check", "load", "load_graph", "pour"]
-_HOMES = {
-    "Diagnostic": "genolang.diagnostics",
-    "GenoError": "genolang.diagnostics",
-    "pour": "genolang.train.pouring",
-}
+_HOMES = {"Diagnostic": "genolang.diagnostics", "GenoError": "genolang.diagnostics", "pour": "genolang.train.pouring"}
 
 
 def __getattr__(name: str) -> Any:

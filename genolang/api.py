@@ -122,10 +122,18 @@ class Network:
         program = self.program
         macs, plain = program.block.macs
         return Plan(
-            program.name, program.params, program.buffers, macs, plain,
-            driver.activation_bytes(program, batch), batch, count_choices(program),
-            in_digits(count_genotypes(program)), program.input, program.answer,
-        )  # fmt: skip
+            program.name,
+            program.params,
+            program.buffers,
+            macs,
+            plain,
+            driver.activation_bytes(program, batch),
+            batch,
+            count_choices(program),
+            in_digits(count_genotypes(program)),
+            program.input,
+            program.answer,
+        )
 
     def module(self, fused: bool = True) -> NetworkModule:
         """A torch module: (B, C, H, W) -> logits (B, classes), in training with an auxiliary head

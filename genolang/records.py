@@ -34,8 +34,7 @@ def _made(cls: type, frozen: bool, eq: bool) -> type:
         methods |= _comparison(fields)
         methods["__hash__"] = methods["__hash__"] if frozen else None
     if frozen:
-        methods |= {"__setattr__": _refuse, "__delattr__": _refuse,
-                    "__getstate__": _state, "__setstate__": _restore}  # fmt: skip
+        methods |= {"__setattr__": _refuse, "__delattr__": _refuse, "__getstate__": _state, "__setstate__": _restore}
     for name, method in methods.items():
         if name not in cls.__dict__:
             setattr(cls, name, method)

@@ -83,9 +83,7 @@ class Gates(TorchDispatchMode):
         return picked
 
 
-def off_by(
-    step: Callable[[torch.dtype], dict[str, Tensor]], dtype: torch.dtype = torch.float32
-) -> dict[str, float]:
+def off_by(step: Callable[[torch.dtype], dict[str, Tensor]], dtype: torch.dtype = torch.float32) -> dict[str, float]:
     """How far each result of a step is from the one in float64 through the same gates. A gradient that is
     nothing beside the largest one is rounding alone, and is held to that one."""
     with Gates() as gates:
@@ -96,6 +94,5 @@ def off_by(
     largest = {name: float(of.abs().max()) for name, of in exact.items()}
     least = 1e-6 * max(largest.values())
     return {
-        name: float((found[name].double() - of).abs().max()) / max(largest[name], least)
-        for name, of in exact.items()
+        name: float((found[name].double() - of).abs().max()) / max(largest[name], least) for name, of in exact.items()
     }

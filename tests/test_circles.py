@@ -41,9 +41,11 @@ def circles(texts: Mapping[str, str]) -> list[list[str]]:
 
 def test_imports_of_every_kind_are_seen() -> None:
     texts = {
-        "a": "import b", "b": "def f():\n    from c import d",
-        "c": "if TYPE_CHECKING:\n    import a", "e": "import a",
-    }  # fmt: skip
+        "a": "import b",
+        "b": "def f():\n    from c import d",
+        "c": "if TYPE_CHECKING:\n    import a",
+        "e": "import a",
+    }
     assert circles(texts) == [["a", "b", "c"]]
     assert circles(texts | {"c": ""}) == []
     assert circles({"p": "from p import q", "p.q": "from p import r", "p.r": "import p.q"}) == [["p.q", "p.r"]]

@@ -61,9 +61,15 @@ def test_records_of_any_number_of_fields_take_their_values(count: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [lambda: Word(1), lambda: Word(1, "a", (), 4), lambda: Word(1, "a", texts="b"),
-             lambda: Word(1, "a", line=2), lambda: Word(1, "a", size=3)],
-)  # fmt: skip
+    "make",
+    [
+        lambda: Word(1),
+        lambda: Word(1, "a", (), 4),
+        lambda: Word(1, "a", texts="b"),
+        lambda: Word(1, "a", line=2),
+        lambda: Word(1, "a", size=3),
+    ],
+)
 def test_wrong_arguments_are_refused(make) -> None:
     with pytest.raises(TypeError):
         make()

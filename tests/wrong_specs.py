@@ -12,10 +12,13 @@ from genolang.semantics.modules import LIBRARY, library_names
 
 SPECS = [LIBRARY.joinpath(*name).with_suffix(".geno").read_text("utf-8") for name in library_names()]
 _WORD = re.compile(r"->|//|[<>=!]=|\w+|[^\w\s]|\n[ \t]*|[ \t]+")
-WORDS = sorted({word for text in SPECS for word in _WORD.findall(text)} | set(
-    "0 1 -1 2 7 1e15 1e-30 0.5 1/3 99999 while \" ' → × é [ ] { } ( ) | % < == or and not for in repeat range"
-    " len log2 map searching core x C H W earlier each later inputs nodes".split()
-))  # fmt: skip
+WORDS = sorted(
+    {word for text in SPECS for word in _WORD.findall(text)}
+    | set(
+        "0 1 -1 2 7 1e15 1e-30 0.5 1/3 99999 while \" ' → × é [ ] { } ( ) | % < == or and not for in repeat range"
+        " len log2 map searching core x C H W earlier each later inputs nodes".split()
+    )
+)
 
 
 def soup(random_: random.Random) -> str:
@@ -51,10 +54,43 @@ def mutant(random_: random.Random) -> str:
 
 
 NAMES = [word for word in WORDS if word.isidentifier()]
-VALUES = ["0", "1", "2", "3", "16", "-1", "1/3", "0.5", "1e15", "1e-30", "99999", "C", "x", "x.H", "relu",
-          "conv(3)", "sep_conv(3)", "se", "[1, 2]", "(1, 2)", "(relu | tanh)", "true", '"text"', "map", "core",
-          "repeat(3, relu)", "(x -> relu)", "log2(8)", "range(4)", "(for k in [3, 5] : conv(k))",
-          "(if C > 3 then relu else tanh)", "image(3, 8, 8)", "concat(x, x)", "operation", "y"]  # fmt: skip
+VALUES = [
+    "0",
+    "1",
+    "2",
+    "3",
+    "16",
+    "-1",
+    "1/3",
+    "0.5",
+    "1e15",
+    "1e-30",
+    "99999",
+    "C",
+    "x",
+    "x.H",
+    "relu",
+    "conv(3)",
+    "sep_conv(3)",
+    "se",
+    "[1, 2]",
+    "(1, 2)",
+    "(relu | tanh)",
+    "true",
+    '"text"',
+    "map",
+    "core",
+    "repeat(3, relu)",
+    "(x -> relu)",
+    "log2(8)",
+    "range(4)",
+    "(for k in [3, 5] : conv(k))",
+    "(if C > 3 then relu else tanh)",
+    "image(3, 8, 8)",
+    "concat(x, x)",
+    "operation",
+    "y",
+]
 
 
 def twisted(random_: random.Random) -> str:

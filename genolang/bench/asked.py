@@ -42,9 +42,14 @@ class Asked:
         if self.what != "kernels":
             return [(_name(one), partial(_itself, one)) for one in self.subjects()]
         cases = kernels.kernel_cases(self.device, self.extra, small=self.small, only=self.only)
-        return [(f"{case.name} {case.shape} {_word(dtype)}",
-                 partial(kernels.case_subject, case, self.device, dtype, self.extra))
-                for dtype in self.types for case in cases]  # fmt: skip
+        return [
+            (
+                f"{case.name} {case.shape} {_word(dtype)}",
+                partial(kernels.case_subject, case, self.device, dtype, self.extra),
+            )
+            for dtype in self.types
+            for case in cases
+        ]
 
     def subjects(self) -> Iterable[Subject]:
         """One after the other, made when its turn comes where it is large. Errors: those of a spec."""
@@ -59,9 +64,7 @@ class Asked:
             case "passes":
                 return networks.pass_subjects(batches, self.device, sizes | dict(self.values), self.only)
             case "supernet":
-                return networks.supernet_subjects(
-                    batches, self.device, self.extra, sizes | dict(self.values)
-                )
+                return networks.supernet_subjects(batches, self.device, self.extra, sizes | dict(self.values))
             case "discrete":
                 return networks.discrete_subjects(batches, self.device, self.extra, small=self.small)
         network = load(self.what).network(self.network, **self.values)

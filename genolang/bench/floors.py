@@ -89,9 +89,10 @@ def _best(work: Callable[[], object], device: torch.device) -> float:
 def floors(work: Work, ceilings: Ceilings) -> Mapping[str, dict[str, Any]]:
     """By pass: milliseconds, what sets them, and the bytes."""
     parts = [ceilings.seconds(work, part) for part in range(2)]
-    found = {name: {"floor_ms": seconds * 1000, "floor_by": by, "bytes": work.bytes[part]}
-             for part, (name, (seconds, by)) in enumerate(zip(PASSES, parts, strict=True))}  # fmt: skip
+    found = {
+        name: {"floor_ms": seconds * 1000, "floor_by": by, "bytes": work.bytes[part]}
+        for part, (name, (seconds, by)) in enumerate(zip(PASSES, parts, strict=True))
+    }
     by = parts[0][1] if parts[0][0] > parts[1][0] else parts[1][1]
     both = {"floor_ms": 1000 * sum(s for s, _ in parts), "floor_by": by, "bytes": sum(work.bytes)}
-    return {name: one | {"floor_ms": float(f"{one['floor_ms']:.4g}")} for name, one in
-            (found | {"both": both}).items()}  # fmt: skip
+    return {name: one | {"floor_ms": float(f"{one['floor_ms']:.4g}")} for name, one in (found | {"both": both}).items()}

@@ -23,9 +23,7 @@ class Form:
     Nothing is kept for backward unless `training`.
     """
 
-    def __init__(
-        self, run: Callable[[Leaves], Tensor], sets: Sequence[Leaves], *, training: bool = True
-    ) -> None:
+    def __init__(self, run: Callable[[Leaves], Tensor], sets: Sequence[Leaves], *, training: bool = True) -> None:
         self.run, self.sets, self.training = run, sets, training
         self._weights: Tensor | None = None
 

@@ -21,9 +21,7 @@ from genolang.files import make_folder, write_json
 Timed = Callable[[], Mapping[str, float]]
 
 
-def interleave(
-    variants: Mapping[str, Timed], rounds: int
-) -> dict[str, dict[str, list[float]]]:
+def interleave(variants: Mapping[str, Timed], rounds: int) -> dict[str, dict[str, list[float]]]:
     """Seconds by variant and phase, one value a round; the first to run changes every round."""
     names = list(variants)
     found: dict[str, dict[str, list[float]]] = {name: {} for name in names}
@@ -106,8 +104,9 @@ def _commit() -> str | None:
     where there is no repository."""
     here = Path(__file__).parent
     try:
-        head = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], cwd=here, capture_output=True,
-                              text=True, check=True).stdout.strip()  # fmt: skip
+        head = subprocess.run(
+            ["git", "rev-parse", "--short=10", "HEAD"], cwd=here, capture_output=True, text=True, check=True
+        ).stdout.strip()
         same = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", "."], cwd=here.parent, check=False)
     except (OSError, subprocess.CalledProcessError):
         return os.environ.get("GENOLANG_COMMIT")

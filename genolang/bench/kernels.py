@@ -56,19 +56,24 @@ class Cases(NamedTuple):
 SMALL = Cases([Sum(2, 4, 5, 3)], [Attention(1, 5, 3, 2, 2)], [(2, 4, 5, 7)])
 # Sums are those of the DARTS supernet; the first attentions those of AA-WRN-28-10 and AA-ResNet-50.
 ON_CPU = Cases(
-    [Sum(*shape, count) for shape in ((16, 16, 32), (16, 32, 16), (16, 64, 8), (2, 16, 8))
-     for count in (14, 35)],
-    [Attention(2, 32, 20, 2), Attention(4, 16, 20, 4), Attention(16, 8, 20, 8), Attention(2, 28, 20, 1),
-     Attention(8, 14, 20, 3), Attention(16, 7, 20, 6), Attention(1, 32, 20, 20), Attention(1, 56, 20, 4)],
+    [Sum(*shape, count) for shape in ((16, 16, 32), (16, 32, 16), (16, 64, 8), (2, 16, 8)) for count in (14, 35)],
+    [
+        Attention(2, 32, 20, 2),
+        Attention(4, 16, 20, 4),
+        Attention(16, 8, 20, 8),
+        Attention(2, 28, 20, 1),
+        Attention(8, 14, 20, 3),
+        Attention(16, 7, 20, 6),
+        Attention(1, 32, 20, 20),
+        Attention(1, 56, 20, 4),
+    ],
     [(8, 128, 32, 32)],
-)  # fmt: skip
+)
 ON_GPU = Cases(
-    [Sum(64, channels, size, count) for channels, size in ((16, 32), (32, 16), (64, 8))
-     for count in (14, 35)],
-    [Attention(32, size, 20, 20) for size in (8, 14, 28, 32)]
-    + [Attention(32, 32, 40, 40), Attention(8, 56, 20, 20)],
+    [Sum(64, channels, size, count) for channels, size in ((16, 32), (32, 16), (64, 8)) for count in (14, 35)],
+    [Attention(32, size, 20, 20) for size in (8, 14, 28, 32)] + [Attention(32, 32, 40, 40), Attention(8, 56, 20, 20)],
     [(32, 128, 32, 32), (32, 256, 56, 56)],
-)  # fmt: skip
+)
 
 
 def kernel_cases(
@@ -105,23 +110,30 @@ class Case(NamedTuple):
     eager: Function | None = None
 
 
-def case_subject(
-    found: Case, device: torch.device, dtype: torch.dtype, extra: Sequence[str] = ()
-) -> Subject:
+def case_subject(found: Case, device: torch.device, dtype: torch.dtype, extra: Sequence[str] = ()) -> Subject:
     """A case on a device, past its cache."""
     sets = [placed(found.leaves(0), device, dtype)]
     sets += [placed(found.leaves(n), device, dtype) for n in range(1, rotation(device, sets[0]))]
     eager = found.eager or partial(found.call, use="reference")
     forms: dict[str, Callable[[], Form]] = {
-        "eager": lambda: Form(eager, sets), "fused": lambda: Form(partial(found.call, use=None), sets),
-    }  # fmt: skip
+        "eager": lambda: Form(eager, sets),
+        "fused": lambda: Form(partial(found.call, use=None), sets),
+    }
     for name, make in found.others.items():
         forms[name] = partial(make, Form(eager, sets))
     with torch.device("meta"):
         output = eager([leaf.to("meta") for leaf in sets[0]])
     work = Work(moved(sets[0], output), *found.arithmetic)
-    return Subject(found.name, found.shape, dtype, device, with_competitors(forms, extra, device),
-                   TOLERANCE[dtype], why=found.why(sets[0]), work=work)  # fmt: skip
+    return Subject(
+        found.name,
+        found.shape,
+        dtype,
+        device,
+        with_competitors(forms, extra, device),
+        TOLERANCE[dtype],
+        why=found.why(sets[0]),
+        work=work,
+    )
 
 
 def placed(leaves: Sequence[Tensor], device: torch.device, dtype: torch.dtype) -> list[Tensor]:
@@ -185,13 +197,18 @@ def attention_case(case: Attention, device: torch.device, flex: bool = False) ->
 
     others: dict[str, Callable[[Form], Form]] = {"augmented": lambda form: Form(augmented, form.sets)}
     if flex and device.type == "cuda":
-        others["flex"] = lambda form: compiled(
-            Form(partial(flex_attention, heads=heads), form.sets), graphs=False
-        )
+        others["flex"] = lambda form: compiled(Form(partial(flex_attention, heads=heads), form.sets), graphs=False)
     shape = f"{batch} of {size}x{size}, {heads} heads of {key} and {value}"
     flops = 2 * logits * (key + value), 2 * logits * (3 * key + 2 * value)
-    return Case("relative_attention", shape, call, leaves, lambda own: why(own[0], own[1], own[2], heads),
-                others, (flops, (logits, logits)))  # fmt: skip
+    return Case(
+        "relative_attention",
+        shape,
+        call,
+        leaves,
+        lambda own: why(own[0], own[1], own[2], heads),
+        others,
+        (flops, (logits, logits)),
+    )
 
 
 def mask_case(gate: str, shape: tuple[int, ...]) -> Case:
@@ -202,9 +219,13 @@ def mask_case(gate: str, shape: tuple[int, ...]) -> Case:
         t, m = leaves
         return masked(t, m, gate=gate, use=use)
 
-    return Case(f"{gate} mask", "x".join(map(str, shape)), call,
-                lambda seed: _drawn(shape, shape, seed=seed),
-                lambda own: why(mask_kernel(gate, True), *own))  # fmt: skip
+    return Case(
+        f"{gate} mask",
+        "x".join(map(str, shape)),
+        call,
+        lambda seed: _drawn(shape, shape, seed=seed),
+        lambda own: why(mask_kernel(gate, True), *own),
+    )
 
 
 def recalibration_case(shape: tuple[int, ...]) -> Case:
@@ -215,6 +236,10 @@ def recalibration_case(shape: tuple[int, ...]) -> Case:
         x, f, m = leaves
         return recalibrated(x, f, m, relu=True, use=use)
 
-    return Case("recalibration", "x".join(map(str, shape)), call,
-                lambda seed: _drawn(shape, shape, (*shape[:2], 1, 1), seed=seed),
-                lambda own: why(KERNELS["recalibration"], *own))  # fmt: skip
+    return Case(
+        "recalibration",
+        "x".join(map(str, shape)),
+        call,
+        lambda seed: _drawn(shape, shape, (*shape[:2], 1, 1), seed=seed),
+        lambda own: why(KERNELS["recalibration"], *own),
+    )

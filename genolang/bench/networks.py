@@ -49,9 +49,11 @@ def supernet_subjects(
     batches: Sequence[int], device: torch.device, extra: Sequence[str], sizes: dict[str, Any]
 ) -> list[Subject]:
     """A step of the DARTS and of the Att-DARTS supernet, forward and backward."""
-    return [subject for spec in SUPERNETS
-            for subject in network_subjects(load(spec).network(None, **sizes), batches, device, extra,
-                                            name=spec)]  # fmt: skip
+    return [
+        subject
+        for spec in SUPERNETS
+        for subject in network_subjects(load(spec).network(None, **sizes), batches, device, extra, name=spec)
+    ]
 
 
 def discrete_subjects(
@@ -89,8 +91,16 @@ def pass_subjects(
                 name: partial(module_form, make, images, True) for name, make in makers.items()
             }
             shape = "x".join(map(str, images.shape))
-            yield Subject(f"pass {one.name}", shape, torch.float32, device, forms, TRAINING, why=one.sentence,
-                          exact=in_float64(makers, images, True))  # fmt: skip
+            yield Subject(
+                f"pass {one.name}",
+                shape,
+                torch.float32,
+                device,
+                forms,
+                TRAINING,
+                why=one.sentence,
+                exact=in_float64(makers, images, True),
+            )
 
 
 def _images(batch: int, shape: Sequence[int], device: torch.device) -> Tensor:
@@ -99,9 +109,13 @@ def _images(batch: int, shape: Sequence[int], device: torch.device) -> Tensor:
 
 
 def network_subjects(
-    network: Network, batches: Sequence[int], device: torch.device, extra: Sequence[str] = (),
-    training: Sequence[bool] = (False, True), name: str = "",
-) -> list[Subject]:  # fmt: skip
+    network: Network,
+    batches: Sequence[int],
+    device: torch.device,
+    extra: Sequence[str] = (),
+    training: Sequence[bool] = (False, True),
+    name: str = "",
+) -> list[Subject]:
     """A subject per batch size and mode. The forms hold the same weights and logits.
 
     In inference `fused` is the folded network of `for_inference`, and `module` the one for training.
@@ -135,14 +149,19 @@ def _subject(
     forms: dict[str, Callable[[], Form]] = {
         form: partial(module_form, make, images, training) for form, make in makers.items()
     }
-    return Subject(name or network.name, "x".join(map(str, images.shape)), torch.float32, device,
-                   with_competitors(forms, extra, device), TRAINING if training else INFERENCE,
-                   training, exact=in_float64(makers, images, training))  # fmt: skip
+    return Subject(
+        name or network.name,
+        "x".join(map(str, images.shape)),
+        torch.float32,
+        device,
+        with_competitors(forms, extra, device),
+        TRAINING if training else INFERENCE,
+        training,
+        exact=in_float64(makers, images, training),
+    )
 
 
-def in_float64(
-    makers: Mapping[str, Make], images: Tensor, training: bool
-) -> dict[str, Callable[[], Form]]:
+def in_float64(makers: Mapping[str, Make], images: Tensor, training: bool) -> dict[str, Callable[[], Form]]:
     """The forms of a network in float64, for the comparison."""
     return {name: partial(module_form, make, images.double(), training) for name, make in makers.items()}
 

@@ -48,8 +48,13 @@ class Row:
 
     def to_json(self) -> dict[str, Any]:
         found = asdict(self)
-        return {"name": found.pop("name"), "shape": found.pop("shape"), "dtype": found.pop("dtype"),
-                "pass": found.pop("pass_"), **found}  # fmt: skip
+        return {
+            "name": found.pop("name"),
+            "shape": found.pop("shape"),
+            "dtype": found.pop("dtype"),
+            "pass": found.pop("pass_"),
+            **found,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +86,15 @@ def timed_row(base: Row, measured: Mapping[str, Measured], least: Mapping[str, A
         forms[name] = found
     compiled = forms.get("compiled", {})
     return replace(
-        base, forms=forms, eager_ms=forms["eager"]["median_ms"], compiled_ms=compiled.get("median_ms"),
-        fused_ms=forms["fused"]["median_ms"], ratio=forms["fused"]["ratio"]["median"],
-        peak_bytes=forms["fused"].get("peak_bytes"), **(least or {}),
-    )  # fmt: skip
+        base,
+        forms=forms,
+        eager_ms=forms["eager"]["median_ms"],
+        compiled_ms=compiled.get("median_ms"),
+        fused_ms=forms["fused"]["median_ms"],
+        ratio=forms["fused"]["ratio"]["median"],
+        peak_bytes=forms["fused"].get("peak_bytes"),
+        **(least or {}),
+    )
 
 
 def table(rows: Sequence[Row]) -> Table:
@@ -98,8 +108,9 @@ def table(rows: Sequence[Row]) -> Table:
     cells = [_cells(row) for row in rows]
     kept = [c for c in columns if c in words or any(row.get(c) for row in cells)]
     for column in kept:
-        made.add_column(column.replace("_", " "), justify="left" if column in words else "right",
-                        no_wrap=column not in words)  # fmt: skip
+        made.add_column(
+            column.replace("_", " "), justify="left" if column in words else "right", no_wrap=column not in words
+        )
     for row in cells:
         made.add_row(*(row.get(column, "") for column in kept))
     return made

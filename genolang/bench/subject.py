@@ -73,9 +73,15 @@ class Subject:
         rows = []
         for phase in phases:
             whole = phase in ("both", "inference")
-            measured = {name: Measured(times[name][phase], times[name].get(f"{phase} processor"),
-                                       peaks[name] if whole else None, first[name] if whole else None)
-                        for name in forms}  # fmt: skip
+            measured = {
+                name: Measured(
+                    times[name][phase],
+                    times[name].get(f"{phase} processor"),
+                    peaks[name] if whole else None,
+                    first[name] if whole else None,
+                )
+                for name in forms
+            }
             rows.append(timed_row(replace(base, pass_=phase), measured, least.get(phase)))
         return rows
 
@@ -123,8 +129,10 @@ class Subject:
         """The output and every gradient; zeros where there is none."""
         output, gradients = form.work()
         leaves = form.sets[0] if self.training else ()
-        return [output.clone(), *(torch.zeros_like(leaf) if g is None else g.clone()
-                                  for leaf, g in zip(leaves, gradients, strict=True))]  # fmt: skip
+        return [
+            output.clone(),
+            *(torch.zeros_like(leaf) if g is None else g.clone() for leaf, g in zip(leaves, gradients, strict=True)),
+        ]
 
     def _calls(self, form: Form) -> int:
         """How often a form runs in a row."""
@@ -176,8 +184,9 @@ def apart(found: list[Tensor], right: list[Tensor]) -> float:
     worst = 0.0
     # A gradient that is zero but for rounding has no magnitude of its own: all are taken together.
     for part in (slice(0, 1), slice(1, None)):
-        mine, theirs = (torch.cat([t.flatten().double() for t in one[part]] or [torch.zeros(1)])
-                        for one in (found, right))  # fmt: skip
+        mine, theirs = (
+            torch.cat([t.flatten().double() for t in one[part]] or [torch.zeros(1)]) for one in (found, right)
+        )
         if not torch.isfinite(mine).all():
             return math.inf
         distance = float((mine - theirs).norm())

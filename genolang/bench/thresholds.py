@@ -105,9 +105,7 @@ def _size(case: Sum) -> int:
     return case.batch * case.channels * case.size**2
 
 
-def _implementations(
-    name: str, case: Case, size: int, constant: str, *, device: torch.device, lean: str
-) -> Subject:
+def _implementations(name: str, case: Case, size: int, constant: str, *, device: torch.device, lean: str) -> Subject:
     below, above = (partial(case.call, use=use) for use in ("reference", lean))
     return _subject(f"{name}: plain, {lean}", size, case, below, above, constant, device)
 

@@ -23,9 +23,7 @@ def origin(request: Request, checked: Any, settings: Any) -> list[str]:
     ]
 
 
-def write_answer(
-    path: Path, checked: Any, program: Any, genotype: Any, given: Any, header: list[str]
-) -> None:
+def write_answer(path: Path, checked: Any, program: Any, genotype: Any, given: Any, header: list[str]) -> None:
     """Write an answer's text, read again; one that has an error is kept beside it, and the error raised."""
     from genolang.diagnostics import GenoError
     from genolang.files import write_text

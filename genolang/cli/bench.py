@@ -21,29 +21,48 @@ if TYPE_CHECKING:
 @click.argument("subject", default="kernels")
 @network_option
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
-@click.option("--batch", "batches", type=click.IntRange(1), multiple=True,
-              help="Images per step; may be repeated.")
-@click.option("--rounds", default=9, show_default=True, type=click.IntRange(2),
-              help="How often each form is timed.")
+@click.option("--batch", "batches", type=click.IntRange(1), multiple=True, help="Images per step; may be repeated.")
+@click.option("--rounds", default=9, show_default=True, type=click.IntRange(2), help="How often each form is timed.")
 @click.option("--compiled", is_flag=True, help="Time torch.compile too, on a GPU also with CUDA graphs.")
 @click.option("--captured", is_flag=True, help="Time eager and fused also recorded as CUDA graphs.")
 @click.option("--threads", type=click.IntRange(1), help="Threads on the CPU; by default torch's.")
-@click.option("--dtype", "dtypes", multiple=True, type=click.Choice(["float32", "bfloat16", "float16"]),
-              help="Of kernels; may be repeated. By default float32, on a GPU also bfloat16.")
-@click.option("--only", multiple=True, metavar="TEXT",
-              help="Kernels with this in their name and shape, or passes of this name; may be repeated.")
+@click.option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    type=click.Choice(["float32", "bfloat16", "float16"]),
+    help="Of kernels; may be repeated. By default float32, on a GPU also bfloat16.",
+)
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="TEXT",
+    help="Kernels with this in their name and shape, or passes of this name; may be repeated.",
+)
 @click.option("--small", is_flag=True, help="Tiny shapes, to see that everything runs.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path),
-              help="Write the rows here as JSON.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path),
-              help="Draw the ratios with their quartiles here as SVG.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write the rows here as JSON.")
+@click.option(
+    "--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the ratios with their quartiles here as SVG."
+)
 @set_option("Change a parameter of the network: --set channels=16.")
 @json_option
 def bench(
-    subject: str, network: str | None, device: str, batches: tuple[int, ...], rounds: int, compiled: bool,
-    captured: bool, threads: int | None, dtypes: tuple[str, ...], only: tuple[str, ...], small: bool,
-    output: Path | None, plot: Path | None, values: dict[str, str], as_json: bool,
-) -> None:  # fmt: skip
+    subject: str,
+    network: str | None,
+    device: str,
+    batches: tuple[int, ...],
+    rounds: int,
+    compiled: bool,
+    captured: bool,
+    threads: int | None,
+    dtypes: tuple[str, ...],
+    only: tuple[str, ...],
+    small: bool,
+    output: Path | None,
+    plot: Path | None,
+    values: dict[str, str],
+    as_json: bool,
+) -> None:
     """Time kernels, supernets, discrete networks or a network of a spec against plain PyTorch.
 
     Every form is compared with the plain one first; one that computes something else is not timed.
@@ -102,12 +121,12 @@ def _measure(asked: Asked, rounds: int, output: Path | None, as_json: bool) -> l
     from genolang.bench.floors import measure_ceilings
     from genolang.bench.interleaved import environment, write_results
 
-    ceilings = {str(dtype).removeprefix("torch."): measure_ceilings(asked.device, dtype)
-                for dtype in asked.types}  # fmt: skip
+    ceilings = {str(dtype).removeprefix("torch."): measure_ceilings(asked.device, dtype) for dtype in asked.types}
     about = environment(asked.device) | {
-        "subject": asked.what, "rounds": rounds,
+        "subject": asked.what,
+        "rounds": rounds,
         "ceilings": {name: one.to_json() for name, one in ceilings.items()},
-    }  # fmt: skip
+    }
     rows: list[Row] = []
     for one in asked.subjects():
         if not as_json:
@@ -144,8 +163,16 @@ def _plot(path: Path, subject: str, rows: list[Row], device: torch.device) -> No
         if row.pass_ not in ("both", "inference") or row.refused:
             continue
         name = f"{row.name} {row.shape}" + ("" if row.dtype == "float32" else f" {row.dtype}")
-        found.append((name, {form: Interval(one["ratio"]["q1"], one["ratio"]["median"], one["ratio"]["q3"])
-                             for form, one in row.forms.items() if form != "eager"}))  # fmt: skip
+        found.append(
+            (
+                name,
+                {
+                    form: Interval(one["ratio"]["q1"], one["ratio"]["median"], one["ratio"]["q3"])
+                    for form, one in row.forms.items()
+                    if form != "eager"
+                },
+            )
+        )
     if found:
         title = f"{subject} on {device.type}: plain PyTorch's time over that of each form"
         write_text(path, ratio_chart(title, found))

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 
 
 def write_comparison(
-    request: Request, checked: Checked, program: Program, given: Mapping[str, Any], settings: SearchSettings,
-    result: Comparison, run: RunFolder,
-) -> dict[str, Any]:  # fmt: skip
+    request: Request,
+    checked: Checked,
+    program: Program,
+    given: Mapping[str, Any],
+    settings: SearchSettings,
+    result: Comparison,
+    run: RunFolder,
+) -> dict[str, Any]:
     """Writes `found-METHOD.geno` for every method, `found.geno` for the best score, and metrics."""
     from genolang.search.comparison import REFERENCES
 
@@ -29,53 +34,78 @@ def write_comparison(
     for answer, row in zip(result.answers, rows, strict=True):
         if answer.label in REFERENCES:
             continue
-        header = [f"found by: {answer.method} seed {settings.seed}, supernet of {settings.epochs} epochs,"
-                  f" score {answer.score:.4f}", *origin(request, checked, settings)]  # fmt: skip
+        header = [
+            f"found by: {answer.method} seed {settings.seed}, supernet of {settings.epochs} epochs,"
+            f" score {answer.score:.4f}",
+            *origin(request, checked, settings),
+        ]
         names = [f"found-{answer.label}.geno", *(["found.geno"] if answer is result.best else [])]
         for name in names:
             write_answer(Path(run.path) / name, checked, program, answer.genotype, given, header)
         row["found"] = str(Path(run.path) / names[0])
     found = {
-        "found": str(Path(run.path) / "found.geno"), "score": result.best.score,
-        "best": result.best.label, "methods": rows, "supernet_seconds": result.supernet_seconds,
-        "plain_seconds": result.plain_seconds, "seconds": result.seconds, "run": str(run.path),
-        "spread": result.spread, "verdicts": [one.to_json() for one in result.verdicts],
+        "found": str(Path(run.path) / "found.geno"),
+        "score": result.best.score,
+        "best": result.best.label,
+        "methods": rows,
+        "supernet_seconds": result.supernet_seconds,
+        "plain_seconds": result.plain_seconds,
+        "seconds": result.seconds,
+        "run": str(run.path),
+        "spread": result.spread,
+        "verdicts": [one.to_json() for one in result.verdicts],
         "warnings": [asdict(one) for one in result.signs],
-    }  # fmt: skip
+    }
     run.write_metrics({**found, "seed": settings.seed})
-    said = [*(one.sentence for one in result.verdicts),
-            *(f"warning: {one.text}" for one in result.signs), f"wrote {found['found']}, and one per method"]
+    said = [
+        *(one.sentence for one in result.verdicts),
+        *(f"warning: {one.text}" for one in result.signs),
+        f"wrote {found['found']}, and one per method",
+    ]
     return found | {"summary": [*table(rows, result.slots), *said]}
 
 
 def _row(answer: Answer, result: Comparison) -> dict[str, Any]:
     return {
-        "method": answer.method, "label": answer.label, "score": answer.score,
-        "supernet_accuracy": answer.supernet_accuracy, "time_increment": answer.increment.median,
+        "method": answer.method,
+        "label": answer.label,
+        "score": answer.score,
+        "supernet_accuracy": answer.supernet_accuracy,
+        "time_increment": answer.increment.median,
         "time_increment_quartiles": [answer.increment.low, answer.increment.high],
-        "connections": answer.connections, "slots": result.slots, "params": answer.params,
-        "macs": answer.macs, "seconds": answer.seconds, "evaluations": answer.evaluations,
+        "connections": answer.connections,
+        "slots": result.slots,
+        "params": answer.params,
+        "macs": answer.macs,
+        "seconds": answer.seconds,
+        "evaluations": answer.evaluations,
         "schemes": answer.schemes,
-    }  # fmt: skip
+    }
 
 
 def table(rows: list[dict[str, Any]], slots: int) -> list[str]:
     """The rows as text: accuracy and relative increment of inference time, as in the paper's table."""
-    heads = ("method", "accuracy", "time increment", "connections", "parameters", "MACs", "schemes",
-             "seconds")  # fmt: skip
+    heads = ("method", "accuracy", "time increment", "connections", "parameters", "MACs", "schemes", "seconds")
     cells = [heads]
     for row in rows:
         low, high = row["time_increment_quartiles"]
-        cells.append((
-            row["method"], f"{row['score']:.4f}",
-            f"{row['time_increment']:+.1%} ({low:+.1%} to {high:+.1%})",
-            f"{row['connections']}/{slots}" if slots else "-", f"{row['params']:,}", f"{row['macs']:,}",
-            f"{row['schemes']} of {row['evaluations']}" if row["evaluations"] else "-",
-            f"{row['seconds']:.1f}",
-        ))  # fmt: skip
+        cells.append(
+            (
+                row["method"],
+                f"{row['score']:.4f}",
+                f"{row['time_increment']:+.1%} ({low:+.1%} to {high:+.1%})",
+                f"{row['connections']}/{slots}" if slots else "-",
+                f"{row['params']:,}",
+                f"{row['macs']:,}",
+                f"{row['schemes']} of {row['evaluations']}" if row["evaluations"] else "-",
+                f"{row['seconds']:.1f}",
+            )
+        )
     widths = [max(len(line[column]) for line in cells) for column in range(len(heads))]
     return [
-        "  ".join(text.ljust(width) if column == 0 else text.rjust(width)
-                  for column, (text, width) in enumerate(zip(line, widths, strict=True))).rstrip()
+        "  ".join(
+            text.ljust(width) if column == 0 else text.rjust(width)
+            for column, (text, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
         for line in cells
-    ]  # fmt: skip
+    ]

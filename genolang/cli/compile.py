@@ -35,21 +35,35 @@ def _forms(context: click.Context, option: click.Parameter, value: str | None) -
 @click.argument("spec")
 @network_option
 @click.option("-o", "--out", "folder", metavar="DIR", help="Where to write; build/NETWORK unless given.")
-@click.option("--emit", "forms", metavar="FORM,...", callback=_forms,
-              help=f"What to write: {', '.join(FORMS)}. With -o alone: module.")  # fmt: skip
-@click.option("--explain", is_flag=True,
-              help="Say what each pass changed, and which lines became which kernel or why not.")  # fmt: skip
-@click.option("--weights", metavar="FILE",
-              help="Its weights: a run's own, or published ones, poured in by position.")  # fmt: skip
-@click.option("--inference", is_flag=True,
-              help="In `export` and `onnx`: batch norms folded into the layers before them.")  # fmt: skip
+@click.option(
+    "--emit",
+    "forms",
+    metavar="FORM,...",
+    callback=_forms,
+    help=f"What to write: {', '.join(FORMS)}. With -o alone: module.",
+)
+@click.option(
+    "--explain", is_flag=True, help="Say what each pass changed, and which lines became which kernel or why not."
+)
+@click.option("--weights", metavar="FILE", help="Its weights: a run's own, or published ones, poured in by position.")
+@click.option(
+    "--inference", is_flag=True, help="In `export` and `onnx`: batch norms folded into the layers before them."
+)
 @without_option
 @set_option("Change a parameter of the network: --set channels=36.")
 @json_option
 def compile_command(
-    spec: str, network: str | None, folder: str | None, forms: tuple[str, ...] | None, explain: bool,
-    weights: str | None, inference: bool, without: tuple[str, ...], values: dict[str, str], as_json: bool,
-) -> None:  # fmt: skip
+    spec: str,
+    network: str | None,
+    folder: str | None,
+    forms: tuple[str, ...] | None,
+    explain: bool,
+    weights: str | None,
+    inference: bool,
+    without: tuple[str, ...],
+    values: dict[str, str],
+    as_json: bool,
+) -> None:
     """Build a network, run it once on its declared input, and write it in other forms.
 
     \b
@@ -103,9 +117,7 @@ def compile_command(
         click.echo(f"wrote {path}", err=True)
 
 
-def build_and_run(
-    network: Network, without: tuple[str, ...] = (), weights: str | None = None
-) -> NetworkModule:
+def build_and_run(network: Network, without: tuple[str, ...] = (), weights: str | None = None) -> NetworkModule:
     """The module, made without some passes, after one forward in evaluation.
 
     Images, and weights where no file is named, come from a fixed seed. Errors: G507 for a network that does
@@ -133,16 +145,24 @@ def build_and_run(
     except (RuntimeError, MemoryError) as error:
         if not isinstance(error, MemoryError) and "allocate" not in str(error):
             raise
-        raise fail("G507", f"the network `{program.name}` does not fit into memory",
-                   help="`genoc plan` says what it needs; make it smaller with --set") from None  # fmt: skip
+        raise fail(
+            "G507",
+            f"the network `{program.name}` does not fit into memory",
+            help="`genoc plan` says what it needs; make it smaller with --set",
+        ) from None
     assert logits.shape == (BATCH, *program.answer), f"{program.name} gives {tuple(logits.shape)}"
     return module
 
 
 def contents(
-    spec: Spec, network: Network, module: NetworkModule, values: Mapping[str, str],
-    forms: tuple[str, ...], without: tuple[str, ...] = (), inference: bool = False,
-) -> dict[str, bytes]:  # fmt: skip
+    spec: Spec,
+    network: Network,
+    module: NetworkModule,
+    values: Mapping[str, str],
+    forms: tuple[str, ...],
+    without: tuple[str, ...] = (),
+    inference: bool = False,
+) -> dict[str, bytes]:
     """The files of every form by their names. Error: G713 where a form needs a missing package."""
     from genolang.compiler import driver
 

@@ -11,8 +11,11 @@ from genolang.search.notations import FORMATS
 @click.command("export")
 @click.argument("format", type=click.Choice(list(FORMATS)))
 @click.argument("spec")
-@click.option("--name", metavar="NAME", help="Which cell (nasbench201) or network (ean); for darts,"
-              " what the genotype is to be called.")  # fmt: skip
+@click.option(
+    "--name",
+    metavar="NAME",
+    help="Which cell (nasbench201) or network (ean); for darts, what the genotype is to be called.",
+)
 @json_option
 def export(format: str, spec: str, name: str | None, as_json: bool) -> None:
     """Print a spec in another notation, where that has words for it.

@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 
 
 def facts_of(
-    request: Request, root: Module, program: Program, given: Mapping[str, str],
-    settings: SearchSettings | TrainSettings, data: Dataset, seed: int, device: torch.device,
+    request: Request,
+    root: Module,
+    program: Program,
+    given: Mapping[str, str],
+    settings: SearchSettings | TrainSettings,
+    data: Dataset,
+    seed: int,
+    device: torch.device,
 ) -> dict[str, str]:
     """Everything that decides what a run comes to, and the machine, which decides the last digits.
 

@@ -75,8 +75,7 @@ def fmt(files: tuple[str, ...], check: bool, diff: bool, as_json: bool) -> None:
         for name in outcome.changed:
             print(f"{verb}: {name}", file=sys.stderr)
         if outcome.failed:
-            print(f"{summary(outcome.diagnostics)}; not formatted: {', '.join(outcome.failed)}",
-                  file=sys.stderr)  # fmt: skip
+            print(f"{summary(outcome.diagnostics)}; not formatted: {', '.join(outcome.failed)}", file=sys.stderr)
     sys.exit(_exit_code(outcome, check))
 
 

@@ -14,17 +14,15 @@ from genolang.search.notations import FORMATS
 if TYPE_CHECKING:
     from genolang.diagnostics import Source
 
+
 @click.command("import")
 @click.argument("format", type=click.Choice(list(FORMATS)))
 @click.argument("input")
-@click.option("--name", metavar="NAME", help="Which of several genotypes; or what the cell or network"
-              " is to be called.")  # fmt: skip
+@click.option("--name", metavar="NAME", help="Which of several genotypes; or what the cell or network is to be called.")
 @click.option("-o", "--output", metavar="FILE", help="Write this file instead of printing the spec.")
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 @json_option
-def import_command(
-    format: str, input: str, name: str | None, output: str | None, force: bool, as_json: bool
-) -> None:
+def import_command(format: str, input: str, name: str | None, output: str | None, force: bool, as_json: bool) -> None:
     """Turn another notation into a spec. INPUT is a file, `-` for stdin, or the text itself.
 
     \b

@@ -9,8 +9,14 @@ import click
 
 @click.command("new")
 @click.argument("file")
-@click.option("--from", "origin", default="quickstart", show_default=True, metavar="NAME",
-              help="The shipped spec to copy, such as darts/v2.")  # fmt: skip
+@click.option(
+    "--from",
+    "origin",
+    default="quickstart",
+    show_default=True,
+    metavar="NAME",
+    help="The shipped spec to copy, such as darts/v2.",
+)
 @click.option("--force", is_flag=True, help="Overwrite a file that is there.")
 def new(file: str, origin: str, force: bool) -> None:
     """Write a commented starting spec, copied from a shipped one.
@@ -30,8 +36,11 @@ def new(file: str, origin: str, force: bool) -> None:
         names = ["/".join(parts) for parts in library_names()]
         wanted = origin.removesuffix(".geno").removeprefix("specs/")
         if wanted not in names:
-            raise fail("G001", f"no shipped spec is called `{origin}`",
-                       help=did_you_mean(wanted, names) or f"there are {', '.join(names)}")  # fmt: skip
+            raise fail(
+                "G001",
+                f"no shipped spec is called `{origin}`",
+                help=did_you_mean(wanted, names) or f"there are {', '.join(names)}",
+            )
         target = Path(file)
         if os.path.lexists(target) and not force:
             raise fail("G707", f"{file} is there already", help="--force overwrites it")

@@ -39,10 +39,14 @@ def _passes(context: click.Context, option: click.Parameter, value: str | None) 
     return found
 
 
-without_option = click.option("--without", metavar="PASS,...", callback=_passes,
-                              help="Passes to switch off, by name.")  # fmt: skip
+without_option = click.option("--without", metavar="PASS,...", callback=_passes, help="Passes to switch off, by name.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-jobs_option = click.option("--jobs", type=click.IntRange(1), default=1, show_default=True,
-                           help="Trainings side by side, each in a process with --threads threads of its own;"
-                           " the answer does not depend on it.")  # fmt: skip
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Trainings side by side, each in a process with --threads threads of its own;"
+    " the answer does not depend on it.",
+)
 network_option = click.option("--network", metavar="NAME", help="Which network, where there are several.")

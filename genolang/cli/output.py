@@ -11,8 +11,25 @@ from typing import Any, NoReturn
 from genolang.diagnostics import Diagnostic, GenoError, render
 
 # What is wrong with these is how the command was called, not a program.
-_CALL = frozenset(("G001", "G408", "G409", "G601", "G602", "G607", "G608", "G703", "G704", "G706", "G707",
-                   "G708", "G712", "G713", "G714"))  # fmt: skip
+_CALL = frozenset(
+    (
+        "G001",
+        "G408",
+        "G409",
+        "G601",
+        "G602",
+        "G607",
+        "G608",
+        "G703",
+        "G704",
+        "G706",
+        "G707",
+        "G708",
+        "G712",
+        "G713",
+        "G714",
+    )
+)
 
 
 def use_color(stream: Any) -> bool:

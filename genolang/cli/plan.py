@@ -59,8 +59,15 @@ def statistics_of(spec: Spec, plan: Plan) -> dict[str, object]:
     if not settings.statistics:
         return {}
     images, schemes = settings.statistics * settings.batch, measured_schemes(settings.sampling)
-    return {"statistics": {"batches": settings.statistics, "images": images, "schemes": schemes,
-                           "all_images": images * schemes, "macs": images * schemes * plan.macs}}  # fmt: skip
+    return {
+        "statistics": {
+            "batches": settings.statistics,
+            "images": images,
+            "schemes": schemes,
+            "all_images": images * schemes,
+            "macs": images * schemes * plan.macs,
+        }
+    }
 
 
 def plan_text(found: dict[str, object]) -> str:
@@ -87,9 +94,14 @@ def plan_text(found: dict[str, object]) -> str:
         rows += [("open choices", number(integer("choices"))), ("genotypes", _big(str(found["genotypes"])))]
     passed = found.get("statistics")
     if isinstance(passed, dict):
-        rows.append(("fresh statistics, the search", f"{number(passed['all_images'])} images"
-                     f" ({number(passed['images'])} for each of up to {number(passed['schemes'])}),"
-                     f" up to {number(passed['macs'])} MACs"))  # fmt: skip
+        rows.append(
+            (
+                "fresh statistics, the search",
+                f"{number(passed['all_images'])} images"
+                f" ({number(passed['images'])} for each of up to {number(passed['schemes'])}),"
+                f" up to {number(passed['macs'])} MACs",
+            )
+        )
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 

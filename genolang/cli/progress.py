@@ -75,7 +75,8 @@ def _metrics(record: EpochRecord, part: str) -> str:
     values = {f"{part}_accuracy": getattr(record, f"{part}_accuracy"), **record.metrics}
     return "".join(
         f" {name.removeprefix(f'{part}_').replace('_', ' ')} {value:.4f}"
-        for name, value in values.items() if name.startswith(part) and value is not None
+        for name, value in values.items()
+        if name.startswith(part) and value is not None
     )
 
 

@@ -19,20 +19,29 @@ def run_options(function: F) -> F:
         (
             click.argument("spec"),
             network_option,
-            click.option("--data", metavar="NAME", help="digits, cluttered_digits, cifar10:DIR,"
-                         " cifar100:DIR, folder:DIR or npz:FILE; for other tasks digit_segments,"
-                         " segments:DIR, digit_counts or counts:DIR; else the spec's."),
+            click.option(
+                "--data",
+                metavar="NAME",
+                help="digits, cluttered_digits, cifar10:DIR,"
+                " cifar100:DIR, folder:DIR or npz:FILE; for other tasks digit_segments,"
+                " segments:DIR, digit_counts or counts:DIR; else the spec's.",
+            ),
             click.option("--out", metavar="DIR", help="The run's folder; new or empty."),
             click.option("--seed", type=click.IntRange(0, 2**31 - 1), help="Instead of the spec's."),
             click.option("--resume", metavar="DIR", help="Go on with the run in this folder."),
-            click.option("--device", default="auto", show_default=True, metavar="NAME",
-                         help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one."),
+            click.option(
+                "--device",
+                default="auto",
+                show_default=True,
+                metavar="NAME",
+                help="cpu, cuda, cuda:1 ...; auto takes a GPU where there is one.",
+            ),
             click.option("--threads", type=click.IntRange(1), help="CPU threads; else torch's choice."),
             without_option,
             set_option("Change a network's parameter or a setting: --set epochs=5."),
             json_option,
         )
-    ):  # fmt: skip
+    ):
         function = option(function)
     return function
 

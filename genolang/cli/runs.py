@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from genolang.train.datasets import Dataset
     from genolang.train.run_folder import RunFolder
 
+
 def begun(request: Request) -> Request:
     """The request; one to go on with a run has that run's threads, unless it says others.
 
@@ -37,9 +38,11 @@ def begun(request: Request) -> Request:
     verb = list(about.command[1 : 1 + len(asked)])
     if verb != asked:
         again = shlex.join([*about.command, "--resume", request.resume])
-        raise fail("G706", f"the run in `{request.resume}` is one of `genoc {' '.join(verb)}`,"
-                   f" not of `genoc {request.verb}`",
-                   help=f"go on with it: `{again}`; or begin another one with `--out`")  # fmt: skip
+        raise fail(
+            "G706",
+            f"the run in `{request.resume}` is one of `genoc {' '.join(verb)}`, not of `genoc {request.verb}`",
+            help=f"go on with it: `{again}`; or begin another one with `--out`",
+        )
     return replace(request, threads=request.threads or begun_threads(about.facts))
 
 
@@ -55,8 +58,11 @@ def read_spec(request: Request) -> Checked:
         facts = read_about(folder).facts
         text = read_source(str(locate(request.spec))).text
         if facts.get("file spec.geno", "") != digest_of(text):
-            raise fail("G706", f"{request.spec} has changed since the run in {request.resume} began",
-                       help=f"resume with the run's own copy: {folder / 'spec.geno'}")  # fmt: skip
+            raise fail(
+                "G706",
+                f"{request.spec} has changed since the run in {request.resume} began",
+                help=f"resume with the run's own copy: {folder / 'spec.geno'}",
+            )
     return load(request.spec).checked
 
 
@@ -122,9 +128,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def read_data(
-    name: str, program: Program, task: TaskKind = "classification", size: int | None = None
-) -> Dataset:
+def read_data(name: str, program: Program, task: TaskKind = "classification", size: int | None = None) -> Dataset:
     """The data, which must be made for the task and fit the network's input and output.
 
     `size` is that of `resized_crop`.
@@ -136,21 +140,25 @@ def read_data(
     _check_end(program, task)
     data = load_data(name, size=size)
     if data.task != task:
-        raise fail("G608", f"the data `{name}` is made for {data.task}, not for {task}",
-                   help=f"write `task {data.task}` in `train`, or take"
-                   f" {' or '.join(data_for(task))}")  # fmt: skip
+        raise fail(
+            "G608",
+            f"the data `{name}` is made for {data.task}, not for {task}",
+            help=f"write `task {data.task}` in `train`, or take {' or '.join(data_for(task))}",
+        )
     shape = tuple(data.image_shape)
     if shape != tuple(program.input):
         raise fail(
-            "G605", f"the images of `{name}` are {'x'.join(map(str, shape))}, but the network"
+            "G605",
+            f"the images of `{name}` are {'x'.join(map(str, shape))}, but the network"
             f" `{program.name}` takes {program.input}",
             help=f"declare it: `input image{shape}`",
-        )  # fmt: skip
+        )
     if data.classes != program.output.C:
         raise fail(
-            "G604", f"`{name}` has {data.classes} classes, but the network `{program.name}` tells"
-            f" {program.output.C} apart", help=f"--set classes={data.classes}",
-        )  # fmt: skip
+            "G604",
+            f"`{name}` has {data.classes} classes, but the network `{program.name}` tells {program.output.C} apart",
+            help=f"--set classes={data.classes}",
+        )
     return data
 
 
@@ -159,13 +167,17 @@ def _check_end(program: Program, task: TaskKind) -> None:
     for output in program.block.outputs:
         end = program.block.nodes[output].type
         if task == "classification" and not end.is_vector:
-            raise fail("G309", f"for {task} a network ends in one value per class, but"
-                       f" `{program.name}` ends in {end}",
-                       help="say another task in `train`, as `task segmentation`")  # fmt: skip
+            raise fail(
+                "G309",
+                f"for {task} a network ends in one value per class, but `{program.name}` ends in {end}",
+                help="say another task in `train`, as `task segmentation`",
+            )
         if task != "classification" and end.is_vector:
-            raise fail("G309", f"for {task} a network ends in a map of its image's size, but"
-                       f" `{program.name}` ends in {end}",
-                       help="end it with `resize(like=input)`, as `fcn_head` or `density_head`")  # fmt: skip
+            raise fail(
+                "G309",
+                f"for {task} a network ends in a map of its image's size, but `{program.name}` ends in {end}",
+                help="end it with `resize(like=input)`, as `fcn_head` or `density_head`",
+            )
 
 
 def open_run(request: Request, checked: Checked, facts: Mapping[str, str]) -> RunFolder:

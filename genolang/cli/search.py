@@ -14,8 +14,11 @@ from genolang.cli.request import Request, run_options
 
 
 @click.command("search")
-@click.option("--method", metavar="METHOD", help="Instead of the spec's: ean, 'ean(steps=50)', random, ...;"
-              " all runs several and compares them.")
+@click.option(
+    "--method",
+    metavar="METHOD",
+    help="Instead of the spec's: ean, 'ean(steps=50)', random, ...; all runs several and compares them.",
+)
 @jobs_option
 @run_options
 def search(as_json: bool, **asked: Any) -> None:
@@ -60,8 +63,16 @@ class Prepared:
         """What a run of it is made of."""
         from genolang.cli.facts import facts_of
 
-        return facts_of(request, self.checked.module, self.program, self.given, self.settings, self.data,
-                        self.settings.seed, self.device)  # fmt: skip
+        return facts_of(
+            request,
+            self.checked.module,
+            self.program,
+            self.given,
+            self.settings,
+            self.data,
+            self.settings.seed,
+            self.device,
+        )
 
 
 def prepare(request: Request) -> Prepared:
@@ -80,8 +91,9 @@ def prepare(request: Request) -> Prepared:
     if request.method is not None:
         changed["method"] = request.method
     if not sections and request.method is None:
-        raise fail("G508", f"{checked.module.source.name} has no `search` section",
-                   help="add one: `search { method darts }`")  # fmt: skip
+        raise fail(
+            "G508", f"{checked.module.source.name} has no `search` section", help="add one: `search { method darts }`"
+        )
     if changed:
         sections = [*sections, runs.setting_section("search", changed)]
         problems = check_recipes(checked.module, sections, checked.module.sections("train"))
@@ -93,8 +105,11 @@ def prepare(request: Request) -> Prepared:
     network, given = network_for(settings.network, request.network, given)
     program = expand_network(checked, network, given)
     if not program.choices:
-        raise fail("G505", f"the network `{program.name}` has no choices to search",
-                   help="write one: `choice operation = skip | sep_conv(3)`")  # fmt: skip
+        raise fail(
+            "G505",
+            f"the network `{program.name}` has no choices to search",
+            help="write one: `choice operation = skip | sep_conv(3)`",
+        )
     runs.require_weights(program)
     device = runs.choose_device(request.device)
     data = runs.read_data(request.data or settings.data, program, size=crop_size(settings.augment))
@@ -116,17 +131,22 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     if request.resume is None:
         Requirements(checked, program, ready.given).check()
         verify_space(checked, program, ready.given)
-    with (
-        runs.open_run(request, checked, ready.facts(request)) as run,
-        runs.workers_for(request, run) as workers,
-    ):
+    with runs.open_run(request, checked, ready.facts(request)) as run, runs.workers_for(request, run) as workers:
         reporter = ConsoleReporter(quiet=quiet)
-        reporter.message(f"searching `{program.name}` on {ready.data.name}, seed {settings.seed},"
-                         f" {runs.threads_told()}, in {run.path}")  # fmt: skip
+        reporter.message(
+            f"searching `{program.name}` on {ready.data.name}, seed {settings.seed},"
+            f" {runs.threads_told()}, in {run.path}"
+        )
         for line in run.told:
             reporter.message(line)
-        whole = Phase(settings.seed, ready.device, run, resume=request.resume is not None, reporter=reporter,
-                      without=request.without)  # fmt: skip
+        whole = Phase(
+            settings.seed,
+            ready.device,
+            run,
+            resume=request.resume is not None,
+            reporter=reporter,
+            without=request.without,
+        )
         asked = (checked, program.name, ready.given, settings, ready.data, whole, workers)
         if settings.method == "all":
             from genolang.cli.compared import write_comparison
@@ -143,8 +163,7 @@ def _write(request: Request, ready: Prepared, result: Any, run: Any) -> dict[str
     checked, program, settings = ready.checked, ready.program, ready.settings
     found = Path(run.path) / "found.geno"
     method = Method(settings.method, settings.order, settings.sampling)
-    trained = f"epoch {settings.epochs}" if settings.sampling is None else (
-        f"supernet of {settings.epochs} epochs")  # fmt: skip
+    trained = f"epoch {settings.epochs}" if settings.sampling is None else (f"supernet of {settings.epochs} epochs")
     header = [f"found by: {method} seed {result.seed}, {trained}, score {result.score:.4f}"]
     header += origin(request, checked, settings)
     if result.baseline_random is not None:
@@ -152,22 +171,34 @@ def _write(request: Request, ready: Prepared, result: Any, run: Any) -> dict[str
         header.insert(2, control)
     write_answer(found, checked, program, result.genotype, ready.given, header)
     answer = {
-        "found": str(found), "score": result.score, "baseline_random": result.baseline_random,
-        "seconds": result.seconds, "run": str(run.path),
-    }  # fmt: skip
-    answer |= {"spread": result.spread, "references": [asdict(one) for one in result.references],
-               "verdicts": [one.to_json() for one in result.verdicts],
-               "warnings": [asdict(one) for one in result.signs], "stopped": result.stopped}  # fmt: skip
-    run.write_metrics({**answer, "seed": result.seed, "baseline": list(result.baseline),
-                       "genotype": result.genotype.to_json()})  # fmt: skip
-    summary = [f"{cell}\n" + "\n".join(f"  {line}" for line in lines)
-               for cell, lines in describe_genotype(program, result.genotype).items()]  # fmt: skip
+        "found": str(found),
+        "score": result.score,
+        "baseline_random": result.baseline_random,
+        "seconds": result.seconds,
+        "run": str(run.path),
+    }
+    answer |= {
+        "spread": result.spread,
+        "references": [asdict(one) for one in result.references],
+        "verdicts": [one.to_json() for one in result.verdicts],
+        "warnings": [asdict(one) for one in result.signs],
+        "stopped": result.stopped,
+    }
+    run.write_metrics(
+        {**answer, "seed": result.seed, "baseline": list(result.baseline), "genotype": result.genotype.to_json()}
+    )
+    summary = [
+        f"{cell}\n" + "\n".join(f"  {line}" for line in lines)
+        for cell, lines in describe_genotype(program, result.genotype).items()
+    ]
     summary.append(f"score {result.score:.4f}")
     if result.baseline:
         listed = ", ".join(f"{score:.4f}" for score in result.baseline)
         better = sum(result.score > score for score in result.baseline)
-        summary.append(f"random {result.baseline_random:.4f} (mean of {listed});"
-                       f" the answer beats {better} of {len(result.baseline)}")  # fmt: skip
+        summary.append(
+            f"random {result.baseline_random:.4f} (mean of {listed});"
+            f" the answer beats {better} of {len(result.baseline)}"
+        )
     summary += [one.sentence for one in result.verdicts]
     summary += [f"warning: {one.text}" for one in result.signs]
     summary.append(f"wrote {found}; train it: {_training(checked, program, found)}")

@@ -29,15 +29,28 @@ def _shape(context: click.Context, option: click.Parameter, value: str) -> Shape
 @click.option("--network", metavar="NAME", help="Draw this network only, beside the cells.")
 @set_option("Change a parameter of the network: --set auxiliary=true.")
 @click.option("--only", metavar="NAME", help="Draw one cell, network or operation, such as 'se(r=8)'.")
-@click.option("--on", "shape", metavar="CxHxW", callback=_shape, default="64x16x16", show_default=True,
-              help="The map on which modules and operations are drawn.")  # fmt: skip
+@click.option(
+    "--on",
+    "shape",
+    metavar="CxHxW",
+    callback=_shape,
+    default="64x16x16",
+    show_default=True,
+    help="The map on which modules and operations are drawn.",
+)
 @click.option("-o", "--output", metavar="FILE", help=f"Write this file: .{', .'.join(FORMATS)}.")
 @click.option("--format", "wanted", type=click.Choice(FORMATS), help="What to print without -o.")
 @json_option
 def show(
-    spec: str, network: str | None, values: dict[str, str], only: str | None, shape: Shape,
-    output: str | None, wanted: str | None, as_json: bool,
-) -> None:  # fmt: skip
+    spec: str,
+    network: str | None,
+    values: dict[str, str],
+    only: str | None,
+    shape: Shape,
+    output: str | None,
+    wanted: str | None,
+    as_json: bool,
+) -> None:
     """Draw cells, attention modules and networks.
 
     Without -o the drawing is printed, as SVG unless --format says otherwise.
@@ -79,9 +92,7 @@ def _format(output: str | None, wanted: str | None) -> str:
     return suffix
 
 
-def _pictures(
-    spec: str, network: str | None, values: dict[str, str], only: str | None, shape: Shape
-) -> list[Picture]:
+def _pictures(spec: str, network: str | None, values: dict[str, str], only: str | None, shape: Shape) -> list[Picture]:
     from genolang.api import locate
     from genolang.drawing.gather import gather
     from genolang.semantics.check import check_source

@@ -73,9 +73,7 @@ def convergence(runs: tuple[str, ...], output: str | None, as_json: bool) -> Non
 @click.option("--data", metavar="NAME", help="Instead of the first run's.")
 @_OUTPUT
 @json_option
-def gradcam(
-    first: str, second: str, images: int, data: str | None, output: str | None, as_json: bool
-) -> None:
+def gradcam(first: str, second: str, images: int, data: str | None, output: str | None, as_json: bool) -> None:
     """Where two trained networks look: Grad-CAM of the first test images' right answers.
 
     FIRST and SECOND are folders of `genoc train`.
@@ -112,13 +110,14 @@ def _schemes(request: Request, count: int, random: int, quiet: bool) -> tuple[di
     def work(job: Any) -> tuple[dict[str, Any], list[str], str]:
         found = study_schemes(job, count, random)
         test = found.test
-        rows = [(f"searched by {job.settings.method}", [one.accuracy for one in found.searched], True),
-                ("random", [one.accuracy for one in found.random], False)]  # fmt: skip
+        rows = [
+            (f"searched by {job.settings.method}", [one.accuracy for one in found.searched], True),
+            ("random", [one.accuracy for one in found.random], False),
+        ]
         verdict = "no variance, so no test" if test.p is None else f"Welch t {test.t:.3f}, p {test.p:.3g}"
         lines = [
             f"searched  {test.first_mean:.4f} (std {test.first_std:.4f}, n {test.first})",
-            f"random    {test.second_mean:.4f} (std {test.second_std:.4f}, n {test.second}),"
-            " with as many connections",
+            f"random    {test.second_mean:.4f} (std {test.second_std:.4f}, n {test.second}), with as many connections",
             verdict,
         ]
         return asdict(found), lines, score_chart("accuracy from scratch", rows)
@@ -138,11 +137,12 @@ def _correlation(request: Request, count: int, quiet: bool) -> tuple[dict[str, A
         if numbers.pearson is None or numbers.spearman is None:
             lines = [f"n {numbers.n}: one side does not vary, so there is no correlation"]
         else:
-            lines = [f"Pearson r {numbers.pearson:.3f} (p {numbers.pearson_p:.3g}), Spearman rho"
-                     f" {numbers.spearman:.3f} (p {numbers.spearman_p:.3g}), n {numbers.n}"]  # fmt: skip
+            lines = [
+                f"Pearson r {numbers.pearson:.3f} (p {numbers.pearson_p:.3g}), Spearman rho"
+                f" {numbers.spearman:.3f} (p {numbers.spearman_p:.3g}), n {numbers.n}"
+            ]
         pairs = [(inside, alone, scheme) for scheme, inside, alone in found.pairs]
-        chart = scatter_chart(f"{numbers.n} random schemes", "accuracy in the supernet",
-                              "accuracy from scratch", pairs)  # fmt: skip
+        chart = scatter_chart(f"{numbers.n} random schemes", "accuracy in the supernet", "accuracy from scratch", pairs)
         return asdict(found), lines, chart
 
     return _in_run(request, quiet, work)
@@ -165,15 +165,18 @@ def _in_run(
     if ready.settings.method == "all":
         raise fail("G503", "a study is of one method, not of `all`", help="--method ean")
     name = request.verb.split()[1]
-    with (
-        runs.open_run(request, ready.checked, ready.facts(request)) as run,
-        runs.workers_for(request, run) as workers,
-    ):
+    with runs.open_run(request, ready.checked, ready.facts(request)) as run, runs.workers_for(request, run) as workers:
         reporter = ConsoleReporter(quiet=quiet)
         for line in run.told:
             reporter.message(line)
-        whole = Phase(ready.settings.seed, ready.device, run, resume=request.resume is not None,
-                      reporter=reporter, without=request.without)  # fmt: skip
+        whole = Phase(
+            ready.settings.seed,
+            ready.device,
+            run,
+            resume=request.resume is not None,
+            reporter=reporter,
+            without=request.without,
+        )
         job = Job(ready.checked, ready.program, ready.given, ready.settings, ready.data, whole, workers)
         job.open()
         found, lines, chart = work(job)
@@ -197,19 +200,29 @@ def _convergence(runs: tuple[str, ...], output: str | None) -> tuple[dict[str, A
                 name = phase.name.removeprefix("search-")
                 curves[name if len(runs) == 1 else f"{Path(path).name}: {name}"] = curve
     if not curves:
-        raise fail("G704", f"no journal of {', '.join(runs)} has steps of a controller",
-                   help="name runs of `genoc search` by ean, enas or genetic")  # fmt: skip
+        raise fail(
+            "G704",
+            f"no journal of {', '.join(runs)} has steps of a controller",
+            help="name runs of `genoc search` by ean, enas or genetic",
+        )
     target = Path(output) if output else Path(runs[0]) / "convergence.svg"
     chart = line_chart("mean probability of the scheme", "step", curves)
     write_text(target, chart)
     rows = {}
     for name, curve in curves.items():
         sure = next((int(step) for step, value in curve if value >= 0.9), None)
-        rows[name] = {"steps": len(curve), "first": curve[0][1], "last": curve[-1][1], "first_at_0.9": sure,
-                      "p_bar": [value for _, value in curve]}  # fmt: skip
-    lines = [f"{name}: {row['first']:.3f} at first, {row['last']:.3f} after {row['steps']} steps; 0.9 "
-             + (f"at step {row['first_at_0.9']}" if row["first_at_0.9"] else "never")
-             for name, row in rows.items()]  # fmt: skip
+        rows[name] = {
+            "steps": len(curve),
+            "first": curve[0][1],
+            "last": curve[-1][1],
+            "first_at_0.9": sure,
+            "p_bar": [value for _, value in curve],
+        }
+    lines = [
+        f"{name}: {row['first']:.3f} at first, {row['last']:.3f} after {row['steps']} steps; 0.9 "
+        + (f"at step {row['first_at_0.9']}" if row["first_at_0.9"] else "never")
+        for name, row in rows.items()
+    ]
     return {"curves": rows, "chart": str(target)}, [*lines, f"wrote {target}"]
 
 
@@ -222,9 +235,12 @@ def _gradcam(
     found, chart = explain_runs(paths, count, data_name)
     target = Path(output) if output else Path(paths[1]) / "gradcam.svg"
     write_text(target, chart)
-    lines = [f"image {row['image']}: class {row['label']}, scores " + " and ".join(
-        f"{score:.4f}" for score in row["scores"]) + f", maps correlate {_shown(row['correlation'])}"
-        for row in found["images"]]  # fmt: skip
+    lines = [
+        f"image {row['image']}: class {row['label']}, scores "
+        + " and ".join(f"{score:.4f}" for score in row["scores"])
+        + f", maps correlate {_shown(row['correlation'])}"
+        for row in found["images"]
+    ]
     mean = _shown(found["mean_correlation"])
     return found | {"chart": str(target)}, [*lines, f"mean correlation {mean}", f"wrote {target}"]
 

@@ -11,8 +11,11 @@ from genolang.cli.request import Request, run_options
 
 @click.command("train")
 @run_options
-@click.option("--init", metavar="FILE", help="Begin with these weights: a published torch file,"
-              " poured in by position, or a run's own.")  # fmt: skip
+@click.option(
+    "--init",
+    metavar="FILE",
+    help="Begin with these weights: a published torch file, poured in by position, or a run's own.",
+)
 def train(as_json: bool, **asked: Any) -> None:
     """Train a discrete network from scratch, as the spec's `train` section says.
 
@@ -61,12 +64,14 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     settings, network, given = runs.training_of(checked, request)
     program = expand_network(checked, network, given)
     if program.choices:
-        raise fail("G506", f"the network `{program.name}` has open choices: {', '.join(program.choices)}",
-                   help=f"let a search make them: genoc search {request.spec}")  # fmt: skip
+        raise fail(
+            "G506",
+            f"the network `{program.name}` has open choices: {', '.join(program.choices)}",
+            help=f"let a search make them: genoc search {request.spec}",
+        )
     runs.require_weights(program)
     device = runs.choose_device(request.device)
-    data = runs.read_data(request.data or settings.data, program, settings.task,
-                          crop_size(settings.augment))
+    data = runs.read_data(request.data or settings.data, program, settings.task, crop_size(settings.augment))
     seed = settings.seed if request.seed is None else request.seed
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -76,15 +81,22 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     facts = facts_of(request, checked.module, program, given, settings, data, seed, device)
     with runs.open_run(request, checked, facts) as run:
         reporter = ConsoleReporter(quiet=quiet)
-        reporter.message(f"training `{program.name}` ({program.params:,} parameters) on {data.name},"
-                         f" seed {seed}, {runs.threads_told()}, in {run.path}")  # fmt: skip
+        reporter.message(
+            f"training `{program.name}` ({program.params:,} parameters) on {data.name},"
+            f" seed {seed}, {runs.threads_told()}, in {run.path}"
+        )
         for line in run.told:
             reporter.message(line)
         phase = Phase(seed, device, run, resume=request.resume is not None, reporter=reporter)
         result = train_network(module, settings, data, phase)
         return {
-            "train_accuracy": result.train_accuracy, "val_accuracy": result.val_accuracy,
-            "test_accuracy": result.test_accuracy, **result.metrics, "task": result.task,
-            "metric": result.metric, "params": result.params, "seconds": result.seconds,
+            "train_accuracy": result.train_accuracy,
+            "val_accuracy": result.val_accuracy,
+            "test_accuracy": result.test_accuracy,
+            **result.metrics,
+            "task": result.task,
+            "metric": result.metric,
+            "params": result.params,
+            "seconds": result.seconds,
             "run": str(run.path),
-        }  # fmt: skip
+        }

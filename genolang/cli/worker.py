@@ -29,8 +29,7 @@ def main() -> None:
     def job_of(setup: Mapping[str, Any], run: RunFolder) -> Job:
         request = Request(**setup["request"])
         ready = prepare(request)
-        whole = Phase(ready.settings.seed, ready.device, run, resume=True, reporter=reporter,
-                      without=request.without)  # fmt: skip
+        whole = Phase(ready.settings.seed, ready.device, run, resume=True, reporter=reporter, without=request.without)
         return Job(ready.checked, ready.program, ready.given, ready.settings, ready.data, whole)
 
     serve(channel, job_of)

@@ -98,9 +98,7 @@ def for_inference(program: Program, module: NetworkModule) -> NetworkModule:
     return found
 
 
-def activation_bytes(
-    program: Program, batch: int, *, fused: bool = True, without: Collection[str] = ()
-) -> int:
+def activation_bytes(program: Program, batch: int, *, fused: bool = True, without: Collection[str] = ()) -> int:
     """Bytes saved for backward by one training forward at a batch size, without running it."""
     import torch
 

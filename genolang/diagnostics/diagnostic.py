@@ -41,9 +41,7 @@ class Diagnostic:
 
     def to_json(self) -> dict[str, object]:
         """The contract's keys; places are null for a message about no text (a missing file)."""
-        place: dict[str, object] = dict.fromkeys(
-            ("file", "line", "column", "end_line", "end_column")
-        )
+        place: dict[str, object] = dict.fromkeys(("file", "line", "column", "end_line", "end_column"))
         if self.span is not None:
             line, column = self.span.source.position(self.span.start)
             end_line, end_column = self.span.source.position(self.span.end)
@@ -76,8 +74,13 @@ class GenoError(Exception):
 
 
 def fail(
-    code: str, message: str, span: Span | None = None, *, help: str | None = None,
-    notes: Iterable[str] = (), labels: Iterable[Label] = (),
+    code: str,
+    message: str,
+    span: Span | None = None,
+    *,
+    help: str | None = None,
+    notes: Iterable[str] = (),
+    labels: Iterable[Label] = (),
 ) -> GenoError:
     """A one-diagnostic error, to be raised by the caller."""
     return GenoError(Diagnostic(code, message, span, tuple(labels), help, tuple(notes)))

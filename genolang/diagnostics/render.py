@@ -53,9 +53,7 @@ def render(diagnostic: Diagnostic, *, color: bool = False) -> str:
     return "\n".join(lines)
 
 
-def _frame(
-    span: Span, text: str, main: bool, width: int, paint: _Paint, severity: str, *, first: bool
-) -> list[str]:
+def _frame(span: Span, text: str, main: bool, width: int, paint: _Paint, severity: str, *, first: bool) -> list[str]:
     line, column = span.source.position(span.start)
     end_line, end_column = span.source.position(span.end)
     raw = span.source.line(line)
@@ -65,8 +63,7 @@ def _frame(
     start = column - 1 - offset
     length = max(1, min(stop - offset, len(shown)) - start)
     # Tabs count one column in positions; show them as one blank so that the marks line up.
-    quoted = "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}"
-                     for c in shown)
+    quoted = "".join(c if c.isprintable() else " " if c == "\t" else "\N{REPLACEMENT CHARACTER}" for c in shown)
     mark = ("^" if main else "-") * length
     arrow = "-->" if first else ":::"
     bar = paint("frame", "|")

@@ -30,10 +30,7 @@ class _Cell:
         self.ref = ref
         self.body = body
         self.assigned = {st.name.id: st.value for st in body if isinstance(st, s.Assign)}
-        self.inputs = {
-            item.name.id: item.value
-            for st in body if isinstance(st, s.Inputs) for item in st.inputs
-        }  # fmt: skip
+        self.inputs = {item.name.id: item.value for st in body if isinstance(st, s.Inputs) for item in st.inputs}
         self.names = [n.id for st in body if isinstance(st, s.Nodes) for n in st.names]
         self.starts = list(self.inputs) or input_names(ref)
         self.edges = [edge for st in body if isinstance(st, s.Edges) for edge in st.edges]
@@ -50,8 +47,7 @@ class _Cell:
         nodes += [Node(n, n, "node", (), f"{n}: the sum of the edges into it") for n in self.names]
         kind = self.ref.kind
         title = f"{kind} {self.ref.name}"
-        return Picture(self.ref.name, title, "right", (*nodes, output), tuple(edges), (),
-                       tuple(self.notes()))  # fmt: skip
+        return Picture(self.ref.name, title, "right", (*nodes, output), tuple(edges), (), tuple(self.notes()))
 
     def edge(self, start: str, end: str, edge: s.Edge, hue: int) -> Edge:
         found = stages(edge.operation, self.ref.module, self.local)

@@ -64,8 +64,7 @@ class _Chain:
         macs = self.program.block.macs[0]
         title = f"network {self.program.name}: {self.program.params:,} parameters, {_count(macs)} MACs"
         direction: Direction = "right" if len(self.boxes) <= MAX_ACROSS else "down"
-        return Picture(self.program.name, title, direction, tuple(nodes), tuple(edges),
-                       self.groups(), self.notes())  # fmt: skip
+        return Picture(self.program.name, title, direction, tuple(nodes), tuple(edges), self.groups(), self.notes())
 
     def gather(self) -> None:
         """Puts every node into a box: one for a stem or head, one for a run of equal cells."""
@@ -106,9 +105,12 @@ class _Chain:
     def branches(self, homes: dict[int, Statement]) -> set[int]:
         """The cells at which an auxiliary head begins: a repetition is cut there."""
         return {
-            start for index, st in homes.items() if isinstance(st, s.Auxiliary)
-            for start in self.nodes[index].inputs if not isinstance(homes[start], s.Auxiliary)
-        }  # fmt: skip
+            start
+            for index, st in homes.items()
+            if isinstance(st, s.Auxiliary)
+            for start in self.nodes[index].inputs
+            if not isinstance(homes[start], s.Auxiliary)
+        }
 
     def statement_of(self, wanted: list[int]) -> dict[int, Statement]:
         """Each node's statement: by its text, else by the name of its weights, else as before."""
@@ -158,8 +160,13 @@ class _Chain:
         first = self.nodes[box.nodes[0]]
         details = []
         if first.kind == "input":
-            return Node(id, "input", "input", (str(first.type),), print_expression(statement.value)
-                        if isinstance(statement, s.Part) else "")  # fmt: skip
+            return Node(
+                id,
+                "input",
+                "input",
+                (str(first.type),),
+                print_expression(statement.value) if isinstance(statement, s.Part) else "",
+            )
         tip = " ".join(statement.span.text.split())
         if box.what is None:
             details += self.contents(statement)
@@ -209,10 +216,10 @@ class _Chain:
                     found[start, end] = Edge(f"b{start}", f"b{end}", shape)
         # A cell's second input, which a note tells of, is left out beside its first.
         return [
-            edge for (start, end), edge in found.items()
-            if start == end - 1 or (end - 1, end) not in found
-            or not isinstance(self.boxes[end].statement, s.Cells)
-        ]  # fmt: skip
+            edge
+            for (start, end), edge in found.items()
+            if start == end - 1 or (end - 1, end) not in found or not isinstance(self.boxes[end].statement, s.Cells)
+        ]
 
     def groups(self) -> tuple[Group, ...]:
         found = []
@@ -228,9 +235,7 @@ class _Chain:
         calls = [self.nodes[i] for b in self.boxes if isinstance(b.statement, s.Cells) for i in b.nodes]
         notes = []
         if any(len(set(node.inputs)) > 1 for node in calls):
-            notes.append(
-                f"{_many(len(calls), 'cell')}: each takes the outputs of the two parts before it."
-            )
+            notes.append(f"{_many(len(calls), 'cell')}: each takes the outputs of the two parts before it.")
         if self.program.choices:
             rows = sum(len(c.rows) for c in self.program.choices.values())
             sets = len(self.program.choices)

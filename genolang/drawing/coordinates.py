@@ -60,8 +60,7 @@ def _conflicts(levels: Levels) -> set[Pair]:
     return found
 
 
-def _align(vertices: list[Vertex], rows: list[list[int]], upwards: bool,
-           crossing: set[Pair]) -> list[int]:  # fmt: skip
+def _align(vertices: list[Vertex], rows: list[list[int]], upwards: bool, crossing: set[Pair]) -> list[int]:
     """The root of each vertex's block: blocks are chains of median neighbours that do not cross."""
     roots = list(range(len(vertices)))
     taken = [False] * len(vertices)

@@ -22,9 +22,12 @@ from genolang.semantics.program import Program
 
 
 def gather(
-    checked: Checked, network: str | None, given: Mapping[str, Any], only: str | None,
+    checked: Checked,
+    network: str | None,
+    given: Mapping[str, Any],
+    only: str | None,
     shape: tuple[int, int, int] = TRIAL,
-) -> list[Picture]:  # fmt: skip
+) -> list[Picture]:
     """The pictures of a checked file, or the one that `only` names.
 
     `only` is the name of a cell or network, or any operation (`se(r=8)`); operations and attention
@@ -38,9 +41,7 @@ def gather(
 
 
 class _Gatherer:
-    def __init__(
-        self, checked: Checked, network: str | None, given: Mapping[str, Any], shape: MapType
-    ) -> None:
+    def __init__(self, checked: Checked, network: str | None, given: Mapping[str, Any], shape: MapType) -> None:
         self.shape = shape
         self.checked = checked
         self.module = checked.module
@@ -60,9 +61,10 @@ class _Gatherer:
         if not found:
             names = ", ".join(f"`{r.name}`" for r in self.own[:8]) or "nothing"
             raise fail(
-                "G408", f"{self.module.source.name} has nothing that can be drawn without arguments:"
-                f" it defines {names}", help="say what, with its arguments: --only 'sep_conv(3)'",
-            )  # fmt: skip
+                "G408",
+                f"{self.module.source.name} has nothing that can be drawn without arguments: it defines {names}",
+                help="say what, with its arguments: --only 'sep_conv(3)'",
+            )
         return found
 
     def cells(self) -> dict[str, DefinitionRef]:
@@ -76,9 +78,10 @@ class _Gatherer:
 
     def modules(self, kind: str) -> list[DefinitionRef]:
         return [
-            ref for ref in self.own
+            ref
+            for ref in self.own
             if ref.kind == kind and is_complete(ref) and ref.map_params == ["x"] and not has_nodes(ref)
-        ]  # fmt: skip
+        ]
 
     def one(self, text: str) -> Picture:
         cells = self.cells()
@@ -116,8 +119,12 @@ class _Gatherer:
             op = frame.evaluate(expr)
             if not isinstance(op, Op):
                 known = sorted(self.module.visible())
-                raise fail("G205", f"`--only` draws a cell, a network or an operation, not {describe(op)}",
-                           expr.span, help=did_you_mean(text, known))  # fmt: skip
+                raise fail(
+                    "G205",
+                    f"`--only` draws a cell, a network or an operation, not {describe(op)}",
+                    expr.span,
+                    help=did_you_mean(text, known),
+                )
             x = frame.builder.input(self.shape, expr.span)
             block = frame.builder.finish([frame.apply(op, x)])
         except Poisoned:

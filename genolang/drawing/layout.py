@@ -50,9 +50,8 @@ class Box:
 
     def overlaps(self, other: Box) -> bool:
         return (
-            self.left < other.right and other.left < self.right
-            and self.top < other.bottom and other.top < self.bottom
-        )  # fmt: skip
+            self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +134,11 @@ class _Layout:
     def run(self) -> Laid:
         inputs = frozenset(i for i, n in enumerate(self.picture.nodes) if n.kind == "input")
         levels = arrange(
-            [(self.breadth(i), d) for i, (d, _) in enumerate(self.nodes)], self.edges,
-            [None if size is None else (size[1], size[0]) for size in self.labels], inputs,
-        )  # fmt: skip
+            [(self.breadth(i), d) for i, (d, _) in enumerate(self.nodes)],
+            self.edges,
+            [None if size is None else (size[1], size[0]) for size in self.labels],
+            inputs,
+        )
         self.across = positions(levels)
         self.spans = self.depths(levels)
         boxes = [self.box(levels, i) for i in range(len(self.nodes))]
@@ -158,9 +159,13 @@ class _Layout:
             depth = max((levels.vertices[v].depth for v in row), default=0.0)
             if number:
                 rise = max(
-                    (abs(self.across[a] - self.across[b]) for a in levels.rows[number - 1]
-                     for b in levels.vertices[a].after), default=0.0,
-                )  # fmt: skip
+                    (
+                        abs(self.across[a] - self.across[b])
+                        for a in levels.rows[number - 1]
+                        for b in levels.vertices[a].after
+                    ),
+                    default=0.0,
+                )
                 empty = depth == 0 or spans[-1][0] == spans[-1][1]
                 at += min(_MAX_GAP, (_GAP / 2 if empty else _GAP) + _STEEP * rise)
             spans.append((at, at + depth))
@@ -203,16 +208,21 @@ class _Layout:
     def finish(self, boxes: list[Box], routes: list[Route]) -> Laid:
         depth = self.spans[-1][1] if self.spans else 0.0
         breadth = max(
-            [0.0, *(b.bottom for b in boxes), *(r.label.bottom for r in routes if r.label),
-             *(p[0][1] for r in routes for p in r.pieces)]
-        )  # fmt: skip
+            [
+                0.0,
+                *(b.bottom for b in boxes),
+                *(r.label.bottom for r in routes if r.label),
+                *(p[0][1] for r in routes for p in r.pieces),
+            ]
+        )
         if self.turned:
             boxes = [_turn(b) for b in boxes]
             routes = [
-                Route(r.edge, tuple(((y, x), (v, u)) for (x, y), (u, v) in r.pieces),
-                      _turn(r.label) if r.label else None)
+                Route(
+                    r.edge, tuple(((y, x), (v, u)) for (x, y), (u, v) in r.pieces), _turn(r.label) if r.label else None
+                )
                 for r in routes
-            ]  # fmt: skip
+            ]
         width, height = (breadth, depth) if self.turned else (depth, breadth)
         placed = list(zip(self.picture.nodes, boxes, strict=True))
         groups = self.groups(boxes)
@@ -225,8 +235,9 @@ class _Layout:
             mine = [boxes[self.index[id]] for id in group.nodes]
             left, right = min(b.left for b in mine), max(b.right for b in mine)
             top, bottom = min(b.top for b in mine), max(b.bottom for b in mine)
-            frame = Box((left + right) / 2, (top + bottom) / 2, right - left + 2 * GROUP_PAD,
-                        bottom - top + 2 * GROUP_PAD)  # fmt: skip
+            frame = Box(
+                (left + right) / 2, (top + bottom) / 2, right - left + 2 * GROUP_PAD, bottom - top + 2 * GROUP_PAD
+            )
             others = (b for n, b in zip(self.picture.nodes, boxes, strict=True) if n.id not in group.nodes)
             if not any(frame.overlaps(b) for b in others):
                 found.append((group, frame))

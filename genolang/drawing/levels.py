@@ -49,8 +49,9 @@ class Levels:
     chains: list[list[int]]
 
 
-def arrange(sizes: Sequence[Size], edges: Sequence[tuple[int, int]], labels: Sequence[Size | None],
-            inputs: frozenset[int]) -> Levels:  # fmt: skip
+def arrange(
+    sizes: Sequence[Size], edges: Sequence[tuple[int, int]], labels: Sequence[Size | None], inputs: frozenset[int]
+) -> Levels:
     """Levels for nodes of (breadth, depth), numbered in an order in which all edges lead on.
 
     Error: G507 where a picture would need too many dummies.
@@ -58,8 +59,11 @@ def arrange(sizes: Sequence[Size], edges: Sequence[tuple[int, int]], labels: Seq
     ranks = _ranks(len(sizes), edges, inputs)
     dummies = sum(2 * (ranks[b] - ranks[a]) - 1 for a, b in edges)
     if dummies > MAX_DUMMIES:
-        raise fail("G507", f"a picture of {len(sizes)} nodes and {len(edges)} edges is too large to draw",
-                   help="draw one part with `--only NAME`, or write Mermaid or Graphviz text")  # fmt: skip
+        raise fail(
+            "G507",
+            f"a picture of {len(sizes)} nodes and {len(edges)} edges is too large to draw",
+            help="draw one part with `--only NAME`, or write Mermaid or Graphviz text",
+        )
     vertices = [Vertex(2 * ranks[i], *sizes[i], node=i) for i in range(len(sizes))]
     levels = Levels(vertices, [], [])
     slots = _label_levels(ranks, edges, labels)
@@ -99,8 +103,7 @@ def _ranks(count: int, edges: Sequence[tuple[int, int]], inputs: frozenset[int])
     return ranks
 
 
-def _label_levels(ranks: list[int], edges: Sequence[tuple[int, int]],
-                  labels: Sequence[Size | None]) -> list[int]:  # fmt: skip
+def _label_levels(ranks: list[int], edges: Sequence[tuple[int, int]], labels: Sequence[Size | None]) -> list[int]:
     """For each edge the odd level of its label: the least filled, short edges first."""
     slots = [0] * len(edges)
     load: dict[int, float] = {}

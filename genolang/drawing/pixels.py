@@ -22,15 +22,16 @@ def png(rows: Sequence[Sequence[Colour]]) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(raw, 9))
-            + chunk(b"IEND", b""))  # fmt: skip
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(raw, 9)) + chunk(b"IEND", b"")
 
 
 def image(rows: Sequence[Sequence[Colour]], x: float, y: float, size: float) -> str:
     """An SVG element that shows the pixels, unsmoothed, in a square."""
     data = base64.b64encode(png(rows)).decode()
-    return (f'<image x="{x:g}" y="{y:g}" width="{size:g}" height="{size:g}" image-rendering="pixelated"'
-            f' href="data:image/png;base64,{data}"/>')  # fmt: skip
+    return (
+        f'<image x="{x:g}" y="{y:g}" width="{size:g}" height="{size:g}" image-rendering="pixelated"'
+        f' href="data:image/png;base64,{data}"/>'
+    )
 
 
 def heat(value: float) -> Colour:
@@ -38,9 +39,7 @@ def heat(value: float) -> Colour:
     place = min(max(value, 0.0), 1.0) * (len(_HEAT) - 1)
     low = min(int(place), len(_HEAT) - 2)
     share = place - low
-    red, green, blue = (
-        round(a + share * (b - a)) for a, b in zip(_HEAT[low], _HEAT[low + 1], strict=True)
-    )
+    red, green, blue = (round(a + share * (b - a)) for a, b in zip(_HEAT[low], _HEAT[low + 1], strict=True))
     return red, green, blue
 
 

@@ -32,10 +32,16 @@ HUES = ("#1d5fa8", "#b4540a", "#0b7a55", "#a3246b", "#6a3fbf", "#0d7285", "#7d5a
 FLOW = "#66727f"
 LINE_INK = {"operation": INK, "attention": "#0a6847", "choice": "#6a3fbf", "shape": SOFT}
 FILL = {
-    "input": ("#e3edf8", "#4a7ab0"), "node": ("#fdf3d8", "#b08a2e"), "output": ("#e6e9ed", "#66727f"),
-    "layer": ("#f6f7f9", "#8a96a3"), "join": ("#ffffff", "#52606d"), "module": ("#fdf3d8", "#b08a2e"),
-    "attention": ("#dff3ea", "#2f8a66"), "choice": ("#efe8fb", "#6a3fbf"), "cell": ("#fdf3d8", "#b08a2e"),
-}  # fmt: skip
+    "input": ("#e3edf8", "#4a7ab0"),
+    "node": ("#fdf3d8", "#b08a2e"),
+    "output": ("#e6e9ed", "#66727f"),
+    "layer": ("#f6f7f9", "#8a96a3"),
+    "join": ("#ffffff", "#52606d"),
+    "module": ("#fdf3d8", "#b08a2e"),
+    "attention": ("#dff3ea", "#2f8a66"),
+    "choice": ("#efe8fb", "#6a3fbf"),
+    "cell": ("#fdf3d8", "#b08a2e"),
+}
 
 
 def write_svg(pictures: Sequence[Picture]) -> str:
@@ -181,8 +187,7 @@ def _route(route: Route, down: bool) -> list[str]:
     points = " ".join(f"{_n(a)},{_n(b)}" for a, b in head)
     return [
         f'<path d="{path}" fill="none" stroke="{PAPER}" stroke-width="4.5"/>',
-        f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"{opacity}{dash}>'
-        f"{tip}</path>",
+        f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="{width}"{opacity}{dash}>{tip}</path>',
         f'<polygon points="{points}" fill="{colour}"/>',
     ]
 
@@ -220,8 +225,7 @@ def _label(route: Route) -> list[str]:
         dash = ' stroke-dasharray="4 3"' if route.edge.kind == "choice" else ""
         edge = f'fill="{PAPER}" stroke="{_colour(route)}" stroke-width="1"{dash}'
     rect = (
-        f'<rect x="{_n(box.left)}" y="{_n(box.top)}" width="{_n(box.width)}"'
-        f' height="{_n(box.height)}" rx="5" {edge}/>'
+        f'<rect x="{_n(box.left)}" y="{_n(box.top)}" width="{_n(box.width)}" height="{_n(box.height)}" rx="5" {edge}/>'
     )
     texts = [(line.text, font, LINE_INK[line.kind], "") for line in lines]
     return [*_wrapped(route.edge.tip, [rect, *_stack(box, texts)])]

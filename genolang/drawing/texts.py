@@ -29,9 +29,7 @@ figure {{ margin: 0 0 3rem; overflow-x: auto }}
 
 def write_html(pictures: Sequence[Picture], title: str) -> str:
     """One page that needs nothing else: a heading and a drawing for each picture."""
-    figures = [
-        f"<h2>{safe(p.name)}</h2>\n<figure>\n{write_svg([p])}</figure>" for p in pictures
-    ]
+    figures = [f"<h2>{safe(p.name)}</h2>\n<figure>\n{write_svg([p])}</figure>" for p in pictures]
     return _PAGE.format(title=safe(title), figures="\n".join(figures))
 
 
@@ -61,9 +59,7 @@ _SHAPES = {"input": ("([", "])"), "output": ("([", "])"), "join": ("((", "))")}
 def _mermaid(text: str) -> str:
     """The text with everything that means something to Mermaid or HTML as an entity of Mermaid's."""
     plain = (c.isalnum() or not c.isascii() or c in " _-.,:=()/+" for c in printable(text))
-    return "".join(
-        c if keep else f"#{ord(c)};" for c, keep in zip(printable(text), plain, strict=True)
-    )
+    return "".join(c if keep else f"#{ord(c)};" for c, keep in zip(printable(text), plain, strict=True))
 
 
 def write_dot(pictures: Sequence[Picture]) -> str:

@@ -33,9 +33,16 @@ def table() -> dict[Any, Callable[..., Any]]:
 
 
 def _mixed_sum(
-    xs: list[Tensor], weights: Tensor, means: list[Tensor], variances: list[Tensor], normalised: list[bool],
-    training: bool, momentum: float, eps: float, use: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    xs: list[Tensor],
+    weights: Tensor,
+    means: list[Tensor],
+    variances: list[Tensor],
+    normalised: list[bool],
+    training: bool,
+    momentum: float,
+    eps: float,
+    use: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     wide = torch.promote_types(xs[0].dtype, torch.float32)
     kept = iter(zip(means, variances, strict=True))
     total = torch.zeros_like(xs[0], dtype=wide)
@@ -57,9 +64,11 @@ def _mixed_sum(
         used.append((mean, rstd))
     after = [m for m, _ in moved] + [v for _, v in moved]
     return (
-        total.to(xs[0].dtype), torch.stack([m for m, _ in used]), torch.stack([r for _, r in used]),
+        total.to(xs[0].dtype),
+        torch.stack([m for m, _ in used]),
+        torch.stack([r for _, r in used]),
         torch.stack(after) if after else weights.new_empty((0, xs[0].shape[1])),
-    )  # fmt: skip
+    )
 
 
 def _masked(

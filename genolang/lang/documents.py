@@ -223,9 +223,7 @@ class _Layout:
         else:
             stack += [(below, True, content), (below, True, LINE)]
 
-    def fits(
-        self, docs: Sequence[Doc], rest: list[_Item], *, column: int | None = None, flat: bool = True
-    ) -> bool:  # fmt: skip
+    def fits(self, docs: Sequence[Doc], rest: list[_Item], *, column: int | None = None, flat: bool = True) -> bool:
         """Whether documents on one line, and what follows up to a possible break, fit the width.
 
         With `flat` false, whether they fit up to their own first break.

@@ -8,18 +8,47 @@ from genolang.diagnostics import Diagnostic, Source, Span, did_you_mean
 from genolang.lang.tokens import KEYWORDS, Token
 
 _SIGNS = {
-    "COMMA": "`,`", "DOT": "`.`", "COLON": "`:`", "ASSIGN": "`=`", "ARROW": "`->`", "BAR": "`|`",
-    "PLUS": "`+`", "MINUS": "`-`", "STAR": "`*`", "SLASH": "`/`", "COMPARE": "a comparison",
-    "LPAR": "`(`", "RPAR": "`)`", "LBRACKET": "`[`", "RBRACKET": "`]`", "LBRACE": "`{`",
-    "RBRACE": "`}`", "NAME": "a name", "NUMBER": "a number", "STRING": "a string",
-    "NEWLINE": "the end of the line", "$END": "the end of the file",
-}  # fmt: skip
+    "COMMA": "`,`",
+    "DOT": "`.`",
+    "COLON": "`:`",
+    "ASSIGN": "`=`",
+    "ARROW": "`->`",
+    "BAR": "`|`",
+    "PLUS": "`+`",
+    "MINUS": "`-`",
+    "STAR": "`*`",
+    "SLASH": "`/`",
+    "COMPARE": "a comparison",
+    "LPAR": "`(`",
+    "RPAR": "`)`",
+    "LBRACKET": "`[`",
+    "RBRACKET": "`]`",
+    "LBRACE": "`{`",
+    "RBRACE": "`}`",
+    "NAME": "a name",
+    "NUMBER": "a number",
+    "STRING": "a string",
+    "NEWLINE": "the end of the line",
+    "$END": "the end of the file",
+}
 _EXPRESSION = {"NUMBER", "LPAR", "LBRACKET", "MINUS", "NAME"}
-_OPERATORS = {"ARROW", "BAR", "PLUS", "STAR", "SLASH", "MINUS", "COMPARE", "OR", "AND", "DOT", "LPAR",
-              "LBRACKET"}  # fmt: skip
+_OPERATORS = {"ARROW", "BAR", "PLUS", "STAR", "SLASH", "MINUS", "COMPARE", "OR", "AND", "DOT", "LPAR", "LBRACKET"}
 _ITEMS = {"OP", "ATTENTION", "CELL", "CHOICE", "NETWORK", "IMPORT", "GENO", "SEARCH", "TRAIN"}
-_STATEMENTS = ("return", "require", "nodes", "edges", "inputs", "keep", "cells", "input", "stem", "body",
-               "stages", "head", "auxiliary")  # fmt: skip
+_STATEMENTS = (
+    "return",
+    "require",
+    "nodes",
+    "edges",
+    "inputs",
+    "keep",
+    "cells",
+    "input",
+    "stem",
+    "body",
+    "stages",
+    "head",
+    "auxiliary",
+)
 # How a line reads that begins with a word.
 _FORMS = {
     "GENO": "geno 1",
@@ -45,9 +74,7 @@ _LINE_WORDS = {"OF", "AT", "PER", "NODE", "BY", "EDGES", "WEIGHT", "AS"}
 _LOOPS = {"for", "while", "def", "let", "var", "const", "class", "if"}
 
 
-def explain_unexpected(
-    source: Source, tokens: list[Token], at: int, accepted: Iterable[str], start: int
-) -> Diagnostic:
+def explain_unexpected(source: Source, tokens: list[Token], at: int, accepted: Iterable[str], start: int) -> Diagnostic:
     """The diagnostic for token `at` of the statement that begins at token `start`, given the token
     types that the grammar accepts there."""
     token = tokens[at]
@@ -59,9 +86,11 @@ def explain_unexpected(
     before = tokens[at - 1] if at else None
     first = tokens[start] if start < at else None
     return Diagnostic(
-        "G005", f"{_wanted(expected)}, but found {found}", span,
+        "G005",
+        f"{_wanted(expected)}, but found {found}",
+        span,
         help=_help(token, before, first, expected, tokens, at, start),
-    )  # fmt: skip
+    )
 
 
 def _wanted(expected: set[str]) -> str:
@@ -81,7 +110,12 @@ def _wanted(expected: set[str]) -> str:
 
 
 def _help(
-    token: Token, before: Token | None, first: Token | None, expected: set[str], tokens: list[Token], at: int,
+    token: Token,
+    before: Token | None,
+    first: Token | None,
+    expected: set[str],
+    tokens: list[Token],
+    at: int,
     start: int,
 ) -> str | None:
     if token.type == "ASSIGN" and tokens[at + 1].value == ">" and tokens[at + 1].start == token.end:
@@ -95,8 +129,11 @@ def _help(
         return _item_help(token)
     if first is None:
         near = did_you_mean(token.value, _STATEMENTS) if "RETURN" in expected else None
-        return near or ("a statement begins with a word: `return`, `nodes`, ..., or names a value: `y = x`"
-                        if "RETURN" in expected else None)  # fmt: skip
+        return near or (
+            "a statement begins with a word: `return`, `nodes`, ..., or names a value: `y = x`"
+            if "RETURN" in expected
+            else None
+        )
     if first.type == "NAME" and at and tokens[at - 1] is first:
         return _first_word_help(first, token, expected)
     form = _FORMS.get(first.type)

@@ -9,17 +9,7 @@ from typing import TypeVar
 from genolang.diagnostics import GenoError, Source, Span, fail
 from genolang.lang import syntax as s
 from genolang.lang.comments import Comments, comment_text, spaced
-from genolang.lang.documents import (
-    INDENT,
-    LINE,
-    Doc,
-    OutLine,
-    align,
-    concat,
-    group,
-    lay_out,
-    nest,
-)
+from genolang.lang.documents import INDENT, LINE, Doc, OutLine, align, concat, group, lay_out, nest
 from genolang.lang.parser import parse
 from genolang.lang.printer import BRACKETED, PIPELINE, SUM, Printer
 
@@ -59,8 +49,12 @@ def format_file(file: s.File, notes: Mapping[int, str] | None = None) -> str:
 
 
 def _too_deep(source: Source) -> GenoError:
-    return fail("G007", "this file nests too deeply to be formatted", Span(source, 0, 0),
-                help="name the inner parts and refer to them")  # fmt: skip
+    return fail(
+        "G007",
+        "this file nests too deeply to be formatted",
+        Span(source, 0, 0),
+        help="name the inner parts and refer to them",
+    )
 
 
 def _align_comments(lines: list[OutLine]) -> None:
@@ -106,9 +100,15 @@ class _Formatter:
         return out
 
     def nodes(
-        self, out: list[OutLine], nodes: Sequence[N], end: int, indent: int,
-        show: Callable[[N, int], list[OutLine]], *, spread: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        out: list[OutLine],
+        nodes: Sequence[N],
+        end: int,
+        indent: int,
+        show: Callable[[N, int], list[OutLine]],
+        *,
+        spread: bool = False,
+    ) -> None:
         """Append the lines of nodes, of what stands between them and of the comments up to `end`.
 
         With `spread`, nodes of several lines get a blank line above and below.
@@ -157,9 +157,8 @@ class _Formatter:
             out.append(OutLine(" " * indent + text))
 
     def block(
-        self, head: Doc, nodes: Sequence[N], whole: s.Node, indent: int,
-        show: Callable[[N, int], list[OutLine]],
-    ) -> list[OutLine]:  # fmt: skip
+        self, head: Doc, nodes: Sequence[N], whole: s.Node, indent: int, show: Callable[[N, int], list[OutLine]]
+    ) -> list[OutLine]:
         lines = lay_out(concat(head, " {"), indent)
         count = len(lines)
         self.nodes(lines, nodes, self.comments.end(whole) - 1, indent + INDENT, show)
@@ -181,9 +180,8 @@ class _Formatter:
             case s.Section():
                 column = _column([line.settings[0].name for line in item.lines])
                 return self.block(
-                    item.kind, item.lines, item, indent,
-                    lambda line, at: lay_out(self.setting_line(line, column), at),
-                )  # fmt: skip
+                    item.kind, item.lines, item, indent, lambda line, at: lay_out(self.setting_line(line, column), at)
+                )
             case s.Definition():
                 return self.definition(item, indent)
 
@@ -197,9 +195,8 @@ class _Formatter:
         if isinstance(item.body, tuple):
             columns = self.columns(item.body)
             return self.block(
-                head, item.body, item, indent,
-                lambda node, at: self.statement(node, columns[id(node)], at),
-            )  # fmt: skip
+                head, item.body, item, indent, lambda node, at: self.statement(node, columns[id(node)], at)
+            )
         combine = f" combine {item.combine.id}" if item.combine is not None else ""
         plugs = [self.plug(plug) for plug in item.plugs]
         return lay_out(concat(head, " =", self.value(item.body), combine, *plugs), indent)
@@ -253,9 +250,7 @@ class _Formatter:
         run: list[s.Statement] = []
         for node in (*body, None):
             if run and (
-                node is None
-                or _alignment(node) != _alignment(run[-1])
-                or self.comments.blank_between(run[-1], node)
+                node is None or _alignment(node) != _alignment(run[-1]) or self.comments.blank_between(run[-1], node)
             ):
                 kind, column = _alignment(run[0]), 0
                 if kind is not None:
@@ -274,9 +269,8 @@ class _Formatter:
             starts = _column([edge.start.id for edge in node.edges])
             ends = _column([edge.end.id for edge in node.edges])
             return self.block(
-                word, node.edges, node, indent,
-                lambda edge, at: lay_out(self.edge(edge, starts, ends), at),
-            )  # fmt: skip
+                word, node.edges, node, indent, lambda edge, at: lay_out(self.edge(edge, starts, ends), at)
+            )
         return lay_out(concat(word, " ", align(self.operands(node))), indent)
 
     def operands(self, node: s.Statement) -> Doc:

@@ -42,8 +42,9 @@ def parse(source: Source) -> tuple[syntax.File, list[Diagnostic]]:
     run = _Run(source, "file")
     items = run.parse()
     tokens = run.tokens
-    file = syntax.File(source, tuple(items or ()), tuple(tokens.comments), frozenset(tokens.lost),
-                       tuple(tokens.damaged))  # fmt: skip
+    file = syntax.File(
+        source, tuple(items or ()), tuple(tokens.comments), frozenset(tokens.lost), tuple(tokens.damaged)
+    )
     return file, run.diagnostics
 
 
@@ -73,10 +74,9 @@ class _Run:
         self.tables = tables
         # Every rule with the method that builds its value, and whether that adds a level.
         self.actions: list[tuple[str, int, Callable[[list[Any]], Any] | None, bool]] = [
-            (rule.origin, rule.size, getattr(builder, rule.method) if rule.method else None,
-             rule.method in _DEEPER)
+            (rule.origin, rule.size, getattr(builder, rule.method) if rule.method else None, rule.method in _DEEPER)
             for rule in tables.rules
-        ]  # fmt: skip
+        ]
         self.states = [tables.starts[self.start]]
         self.values: list[Any] = []
         # How deep the tree under every value is.
@@ -197,9 +197,12 @@ class _Run:
 
     def too_deep(self, at: int) -> Diagnostic:
         token = self.tokens.tokens[min(at, len(self.tokens.tokens) - 2)]
-        return Diagnostic("G007", f"this is nested more than {MAX_DEPTH} deep",
-                          Span(self.source, token.start, max(token.end, token.start + 1)),
-                          help="name the inner parts and refer to them")  # fmt: skip
+        return Diagnostic(
+            "G007",
+            f"this is nested more than {MAX_DEPTH} deep",
+            Span(self.source, token.start, max(token.end, token.start + 1)),
+            help="name the inner parts and refer to them",
+        )
 
     def recover(self, diagnostic: Diagnostic, at: int) -> int:
         """Report, drop the statement that was under way, and return where to go on."""

@@ -22,8 +22,22 @@ from genolang.lang.documents import (
     nest,
 )
 
-_LEVELS = {"or": 3, "and": 4, "==": 6, "!=": 6, "<": 6, "<=": 6, ">": 6, ">=": 6, "+": 7, "-": 7,
-           "*": 8, "/": 8, "//": 8, "%": 8}  # fmt: skip
+_LEVELS = {
+    "or": 3,
+    "and": 4,
+    "==": 6,
+    "!=": 6,
+    "<": 6,
+    "<=": 6,
+    ">": 6,
+    ">=": 6,
+    "+": 7,
+    "-": 7,
+    "*": 8,
+    "/": 8,
+    "//": 8,
+    "%": 8,
+}
 _COMPARISON = 6
 _ATOM = 10
 # How tightly an expression binds at least where the grammar asks for a pipeline, for a sum, for brackets.
@@ -130,9 +144,16 @@ class Printer:
         return value if arg.name is None else concat(f"{arg.name}=", value)
 
     def listed(
-        self, opening: str, nodes: tuple[N, ...], show: Callable[[N], Doc], end: int, closing: str,
-        *, comma: Doc = _COMMA, fill: bool = False,
-    ) -> Doc:  # fmt: skip
+        self,
+        opening: str,
+        nodes: tuple[N, ...],
+        show: Callable[[N], Doc],
+        end: int,
+        closing: str,
+        *,
+        comma: Doc = _COMMA,
+        fill: bool = False,
+    ) -> Doc:
         """Nodes with commas in brackets, of which the closing one stands at `end`."""
         comments = self.comments
         parts: list[Doc] = []
@@ -157,9 +178,14 @@ class Printer:
         single = len(expr.items) == 1 and not expr.brackets
         plain = all(isinstance(item, (s.Number, s.Name, s.Bool)) for item in expr.items)
         return self.listed(
-            opening, expr.items, self.expression, self.comments.end(expr) - 1, closing,
-            comma="," if single else _COMMA, fill=plain,
-        )  # fmt: skip
+            opening,
+            expr.items,
+            self.expression,
+            self.comments.end(expr) - 1,
+            closing,
+            comma="," if single else _COMMA,
+            fill=plain,
+        )
 
     def chain(self, parts: list[tuple[str, s.Expr]], minimum: int, lead: str = "") -> Doc:
         """Operands with a sign before each but the first.

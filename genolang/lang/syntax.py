@@ -123,9 +123,8 @@ class Slot(Node):
 
 
 Expr = Union[
-    Number, String, Bool, Name, Call, Attribute, Index, Sequence, Pipeline, Alternatives, Infix,
-    Prefix, If, For, Slot,
-]  # fmt: skip
+    Number, String, Bool, Name, Call, Attribute, Index, Sequence, Pipeline, Alternatives, Infix, Prefix, If, For, Slot
+]
 
 
 # Statements
@@ -215,9 +214,7 @@ class Auxiliary(Node):
     when: Expr | None
 
 
-Statement = Union[
-    Assign, Return, Require, Inputs, Nodes, Edges, Keep, Part, Cells, Auxiliary
-]  # fmt: skip
+Statement = Union[Assign, Return, Require, Inputs, Nodes, Edges, Keep, Part, Cells, Auxiliary]
 
 
 # Items

@@ -43,9 +43,7 @@ def build_tables() -> str:
     from lark.grammar import Rule as LarkRule
     from lark.parsers.lalr_analysis import Shift
 
-    lark = Lark(
-        GRAMMAR.read_text("utf-8"), parser="lalr", lexer="basic", start=list(STARTS), maybe_placeholders=False
-    )
+    lark = Lark(GRAMMAR.read_text("utf-8"), parser="lalr", lexer="basic", start=list(STARTS), maybe_placeholders=False)
     table = lark.parser.parser.parser.parse_table
     # In the order in which they are met from the starts: lark's own numbers differ from run to run.
     numbers = {table.start_states[start]: number for number, start in enumerate(STARTS)}

@@ -340,9 +340,7 @@ class _Tokenizer:
         labels: tuple[Label, ...] = (), notes: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
         self.out.damaged.append(start)
-        self.out.diagnostics.append(
-            Diagnostic(code, message, Span(self.source, start, end), labels, help, notes)
-        )
+        self.out.diagnostics.append(Diagnostic(code, message, Span(self.source, start, end), labels, help, notes))
 
 
 @cache
@@ -370,4 +368,3 @@ def _number_help(value: str) -> str:
     if re.match(r"[0-9]+[A-Za-z]", value):
         return "a name begins with a letter; a number reads 12, 0.5, 3e-4, 20k, 3.5M or 1.2G"
     return "write 12, 0.5, 3e-4, 20k, 3.5M or 1.2G"
-

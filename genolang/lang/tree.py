@@ -77,9 +77,7 @@ class TreeBuilder:
 
     def definition(self, c: list[Any]) -> s.Definition:
         kind, name, params, states, (body, combine, plugs, last) = c
-        return s.Definition(
-            self.span(kind, last), kind.value, self.name_of(name), params, body, combine, plugs, states
-        )
+        return s.Definition(self.span(kind, last), kind.value, self.name_of(name), params, body, combine, plugs, states)
 
     def states(self, c: list[Any]) -> tuple[s.Name, ...]:
         return tuple(self.name_of(t) for t in c[1]) if c else ()
@@ -180,10 +178,13 @@ class TreeBuilder:
         if not self.problems:
             self.problems.append(
                 Diagnostic(
-                    "G507", f"more than {most} operands in one chain", right.span,
-                    help="name parts of it, or use `repeat(n, operation)`", notes=(limit_note("chain"),),
+                    "G507",
+                    f"more than {most} operands in one chain",
+                    right.span,
+                    help="name parts of it, or use `repeat(n, operation)`",
+                    notes=(limit_note("chain"),),
                 )
-            )  # fmt: skip
+            )
         return left
 
     def if_(self, c: list[Any]) -> s.If:

@@ -4,6 +4,15 @@ from genolang.primitives.shapes import REDUCED, MapType, ShapeProblem, broadcast
 from genolang.primitives.table import PRIMITIVES, REQUIRED, Field, Primitive, Weights
 
 __all__ = [
-    "PRIMITIVES", "REDUCED", "REQUIRED", "Field", "MapType", "Primitive", "ShapeProblem", "Weights",
-    "broadcast", "padding", "pair",
-]  # fmt: skip
+    "PRIMITIVES",
+    "REDUCED",
+    "REQUIRED",
+    "Field",
+    "MapType",
+    "Primitive",
+    "ShapeProblem",
+    "Weights",
+    "broadcast",
+    "padding",
+    "pair",
+]

@@ -55,9 +55,7 @@ def padding(attrs: Attrs) -> tuple[int, int]:
 def _windows(attrs: Attrs, x: MapType) -> tuple[int, int]:
     sizes = []
     dilation = attrs.get("dilation", 1)
-    for size, k, stride, pad in zip(
-        x[1:], pair(attrs["k"]), pair(attrs["stride"]), padding(attrs), strict=True
-    ):
+    for size, k, stride, pad in zip(x[1:], pair(attrs["k"]), pair(attrs["stride"]), padding(attrs), strict=True):
         reach = dilation * (k - 1) + 1
         room = size + 2 * pad - reach
         if room < 0:
@@ -84,9 +82,8 @@ def conv(attrs: Attrs, types: Types) -> MapType:
     out, groups = attrs["out"] or x.C, attrs["groups"]
     if x.C % groups or out % groups:
         raise ShapeProblem(
-            "G303", f"{groups} groups do not divide {x.C} input and {out} output channels",
-            "groups must divide both",
-        )  # fmt: skip
+            "G303", f"{groups} groups do not divide {x.C} input and {out} output channels", "groups must divide both"
+        )
     return MapType(out, *_windows(attrs, x))
 
 
@@ -94,9 +91,10 @@ def linear(attrs: Attrs, types: Types) -> MapType:
     x = types[0]
     if (x.H, x.W) != (1, 1):
         raise ShapeProblem(
-            "G304", f"`linear` takes one value per channel, but its input is {x}",
+            "G304",
+            f"`linear` takes one value per channel, but its input is {x}",
             "pool first (`global_avg_pool -> linear(...)`), or use `conv(1, ...)` at every position",
-        )  # fmt: skip
+        )
     return MapType(attrs["out"], 1, 1)
 
 
@@ -123,27 +121,35 @@ def mean(attrs: Attrs, types: Types) -> MapType:
     if groups == 1:
         return reduced(attrs, types)
     if attrs["over"] != "channels":
-        raise ShapeProblem("G205", "`groups` of `mean` are groups of channels, not of positions",
-                           f"write mean(channels, groups={groups})")  # fmt: skip
+        raise ShapeProblem(
+            "G205",
+            "`groups` of `mean` are groups of channels, not of positions",
+            f"write mean(channels, groups={groups})",
+        )
     if x.C % groups:
-        raise ShapeProblem("G303", f"{groups} groups do not divide {x.C} channels",
-                           "groups must divide the channels")  # fmt: skip
+        raise ShapeProblem("G303", f"{groups} groups do not divide {x.C} channels", "groups must divide the channels")
     return MapType(groups, x.H, x.W)
 
 
 def sliced(attrs: Attrs, types: Types) -> MapType:
     x, start, stop = types[0], attrs["start"], attrs["stop"]
     if not start < stop <= x.C:
-        raise ShapeProblem("G207", f"there are no channels from {start} to before {stop} in {x}",
-                           f"channels are counted from 0 to {x.C}")  # fmt: skip
+        raise ShapeProblem(
+            "G207",
+            f"there are no channels from {start} to before {stop} in {x}",
+            f"channels are counted from 0 to {x.C}",
+        )
     return MapType(stop - start, x.H, x.W)
 
 
 def pad_channels(attrs: Attrs, types: Types) -> MapType:
     x, out = types[0], attrs["out"]
     if out < x.C:
-        raise ShapeProblem("G207", f"`pad_channels` adds channels, but {x} has more than {out}",
-                           f"`conv(1, {out})` gives a map fewer channels")  # fmt: skip
+        raise ShapeProblem(
+            "G207",
+            f"`pad_channels` adds channels, but {x} has more than {out}",
+            f"`conv(1, {out})` gives a map fewer channels",
+        )
     return MapType(out, x.H, x.W)
 
 
@@ -151,9 +157,10 @@ def concat(attrs: Attrs, types: Types) -> MapType:
     for x in types[1:]:
         if x[1:] != types[0][1:]:
             raise ShapeProblem(
-                "G305", f"`concat` needs maps of one height and width, not {types[0]} and {x}",
+                "G305",
+                f"`concat` needs maps of one height and width, not {types[0]} and {x}",
                 "resize or stride one of them",
-            )  # fmt: skip
+            )
     return MapType(sum(x.C for x in types), types[0].H, types[0].W)
 
 
@@ -220,14 +227,18 @@ def transpose(attrs: Attrs, types: Types) -> MapType:
 def relative_attention(attrs: Attrs, types: Types) -> MapType:
     x, heads, key, value = types[0], attrs["heads"], attrs["key"], attrs["value"]
     if key % heads or value % heads:
-        raise ShapeProblem("G303", f"{heads} heads do not divide {key} key and {value} value channels",
-                           "the number of heads must divide both")  # fmt: skip
+        raise ShapeProblem(
+            "G303",
+            f"{heads} heads do not divide {key} key and {value} value channels",
+            "the number of heads must divide both",
+        )
     channels = 2 * key + value
     if channels != x.C:
         raise ShapeProblem(
-            "G301", f"`relative_attention` takes 2 * {key} + {value} channels, not {x}",
+            "G301",
+            f"`relative_attention` takes 2 * {key} + {value} channels, not {x}",
             f"`conv(1, {channels})` makes queries, keys and values",
-        )  # fmt: skip
+        )
     return MapType(value, x.H, x.W)
 
 

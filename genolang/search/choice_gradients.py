@@ -40,11 +40,11 @@ def virtual_step(optimizer: Optimizer, weights: Sequence[Tensor]) -> VirtualStep
     group = optimizer.param_groups[0]
     if not isinstance(optimizer, SGD):
         return VirtualStep(group["lr"], group["weight_decay"])
-    found = [optimizer.state[w].get("momentum_buffer") if w in optimizer.state else None
-             for w in weights]
+    found = [optimizer.state[w].get("momentum_buffer") if w in optimizer.state else None for w in weights]
     buffers = tuple(buffer for buffer in found if buffer is not None)
-    return VirtualStep(group["lr"], group["weight_decay"], group["momentum"],
-                       buffers if len(buffers) == len(found) else ())
+    return VirtualStep(
+        group["lr"], group["weight_decay"], group["momentum"], buffers if len(buffers) == len(found) else ()
+    )
 
 
 @contextmanager
@@ -74,8 +74,7 @@ def first_order(
 
 
 def second_order(
-    train_loss: Loss, val_loss: Loss, module: nn.Module, logits: Sequence[Tensor],
-    step: VirtualStep, radius: float,
+    train_loss: Loss, val_loss: Loss, module: nn.Module, logits: Sequence[Tensor], step: VirtualStep, radius: float
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The validation loss after a virtual weight step and its gradient by the logits.
 
@@ -108,16 +107,13 @@ def second_order(
             for weight, start in zip(weights, kept, strict=True):
                 weight.copy_(start)
     gradients = tuple(
-        g - step.lr * (above - below) / (2 * reach).to(g.dtype)
-        for g, above, below in zip(direct, *ends, strict=True)
+        g - step.lr * (above - below) / (2 * reach).to(g.dtype) for g, above, below in zip(direct, *ends, strict=True)
     )
     return loss.detach(), gradients
 
 
 @torch.no_grad()
-def _step_virtually(
-    weights: Sequence[Tensor], gradients: Sequence[Tensor], step: VirtualStep
-) -> None:
+def _step_virtually(weights: Sequence[Tensor], gradients: Sequence[Tensor], step: VirtualStep) -> None:
     for index, (weight, gradient) in enumerate(zip(weights, gradients, strict=True)):
         move = gradient.add(weight, alpha=step.decay)
         if step.buffers:

@@ -50,9 +50,7 @@ class Watch:
     def begin_epoch(self, epoch: int) -> None:
         settings, collapse = self._settings, self._collapse
         if collapse.dropout:
-            self._choices.dropped.fill_(
-                dropout_at(collapse, epoch, settings.choices_start, settings.epochs)
-            )
+            self._choices.dropped.fill_(dropout_at(collapse, epoch, settings.choices_start, settings.epochs))
 
     def end_epoch(self, progress: Progress, logits: Rows, eigenvalue: Callable[[], float]) -> None:
         """Ends the search where its choices have collapsed, or are about to; they have moved by now."""
@@ -61,8 +59,9 @@ class Watch:
             counts = skips(self._program, self._derives(logits), self._branches)
             for cell, count in counts.items():
                 if count >= collapse.skips:
-                    progress.stopped = (f"{count} edges of `{cell}` have come to a skip, and"
-                                        f" {collapse.skips} are too many")  # fmt: skip
+                    progress.stopped = (
+                        f"{count} edges of `{cell}` have come to a skip, and {collapse.skips} are too many"
+                    )
         if collapse.eigenvalue:
             progress.eigenvalues.append(eigenvalue())
             progress.kept = [*progress.kept, logits][-collapse.window - 1 :]
@@ -72,7 +71,6 @@ class Watch:
                     f" is that of {collapse.window} epochs before"
                 )
 
-
     def take(self, progress: Progress) -> bool:
         """Goes back to the logits from before the eigenvalue grew; whether there was a reason to."""
         earlier = progress.kept[0] if progress.stopped is not None and progress.kept else {}
@@ -81,18 +79,16 @@ class Watch:
         return bool(earlier)
 
 
-def skip_mask(
-    program: Program, known: Mapping[Decision, Sequence[Branch]]
-) -> dict[str, Tensor]:
+def skip_mask(program: Program, known: Mapping[Decision, Sequence[Branch]]) -> dict[str, Tensor]:
     """Which alternatives of every row hand on their input as it is: (rows, alternatives), by choice set.
 
     Slots have none: what is off in a residual branch is no path of its own.
     """
     return {
-        key: torch.tensor([[branch.skip for branch in known[Decision(key, row)]]
-                           for row in range(len(choice.rows))])
-        for key, choice in program.choices.items() if not choice.plug
-    }  # fmt: skip
+        key: torch.tensor([[branch.skip for branch in known[Decision(key, row)]] for row in range(len(choice.rows))])
+        for key, choice in program.choices.items()
+        if not choice.plug
+    }
 
 
 def dropout_at(collapse: Collapse, epoch: int, start: int, epochs: int) -> float:
@@ -119,9 +115,8 @@ def grown(collapse: Collapse, values: Sequence[float]) -> bool:
 
 
 def curvature(
-    loss: Loss, module: NetworkModule, weights: Sequence[Tensor], logits: Sequence[Tensor],
-    generator: torch.Generator,
-) -> float:  # fmt: skip
+    loss: Loss, module: NetworkModule, weights: Sequence[Tensor], logits: Sequence[Tensor], generator: torch.Generator
+) -> float:
     """The dominant eigenvalue of a loss in training; running statistics end as they began."""
     module.train()
     with statistics_kept(module), exact_products(logits[0].device):

@@ -99,8 +99,13 @@ def best_of(answers: Sequence[Answer]) -> Answer:
 
 
 def run_comparison(
-    checked: Checked, network_name: str | None, given: Mapping[str, Any], settings: SearchSettings,
-    data: Dataset, whole: Phase, workers: Workers | None = None,
+    checked: Checked,
+    network_name: str | None,
+    given: Mapping[str, Any],
+    settings: SearchSettings,
+    data: Dataset,
+    whole: Phase,
+    workers: Workers | None = None,
 ) -> Comparison:
     """Runs every method of `settings.sampling` under the seed of `whole`; to resume repeats no phase.
 
@@ -128,8 +133,7 @@ class _Comparison:
 
     def finish(self) -> Comparison:
         job, seed = self.job, self.job.settings.seed
-        references = {"none": self.space.genotype(self.space.plain),
-                      "full": self.space.genotype(self.space.full)}  # fmt: skip
+        references = {"none": self.space.genotype(self.space.plain), "full": self.space.genotype(self.space.full)}
         for name, genotype in references.items():
             job.offer(Task(f"score-{name}", seed, genotype))
         genotypes = {}
@@ -146,20 +150,22 @@ class _Comparison:
             of = f"the answer of {self.methods[name]}" if name in self.methods else self.words[name]
             job.say(f"training {of} from scratch")
             scores[name] = job.score(f"score-{name}", genotype)
-        programs = {name: discrete_program(job.checked, job.program, genotype, job.given)
-                    for name, genotype in genotypes.items()}  # fmt: skip
+        programs = {
+            name: discrete_program(job.checked, job.program, genotype, job.given)
+            for name, genotype in genotypes.items()
+        }
         if TIMING not in job.finished:
             job.alone()
             job.say("timing the answers")
             with job.whole.undisturbed():
                 job.finish(TIMING, self.timing(programs, genotypes))
-        answers = tuple(self.answer(name, genotype, scores[name], programs[name])
-                        for name, genotype in genotypes.items())  # fmt: skip
+        answers = tuple(
+            self.answer(name, genotype, scores[name], programs[name]) for name, genotype in genotypes.items()
+        )
         shared = float(job.finished[SUPERNET]["seconds"])
         spent = shared + job.seconds + sum(answer.seconds for answer in answers)
         plain_seconds = float(job.finished[TIMING]["plain_seconds"])
-        rivals = [Reference(a.label, a.method, a.score, a.params, a.macs)
-                  for a in answers if a.label in REFERENCES]  # fmt: skip
+        rivals = [Reference(a.label, a.method, a.score, a.params, a.macs) for a in answers if a.label in REFERENCES]
         apart, said = verdicts(best_of(answers).score, rivals, (), len(self.labels))
         return Comparison(
             answers, apart, said, self.signs(answers), len(self.space.plugs), plain_seconds, shared, spent
@@ -171,8 +177,15 @@ class _Comparison:
         for answer in answers:
             entry = self.job.finished.get(f"search-{answer.label}")
             if entry is not None:
-                bad = signs(self.job.program, self.settings_of(answer.label), answer.genotype,
-                            entry.get("entropy", {}), answer.score, entry["val_accuracy"], self.labels)
+                bad = signs(
+                    self.job.program,
+                    self.settings_of(answer.label),
+                    answer.genotype,
+                    entry.get("entropy", {}),
+                    answer.score,
+                    entry["val_accuracy"],
+                    self.labels,
+                )
                 found += [Sign(one.kind, f"{answer.method}: {one.text}") for one in bad]
         return tuple(found)
 
@@ -215,7 +228,9 @@ class _Comparison:
         increments, seconds = measure_increments(module_of("none"), timed, images)
         increments[firsts[genotypes["none"]]] = Increment(0.0, 0.0, 0.0)
         return {
-            "plain_seconds": seconds, "batch": BATCH, "device": str(job.whole.device),
+            "plain_seconds": seconds,
+            "batch": BATCH,
+            "device": str(job.whole.device),
             "time_increments": {name: asdict(increments[firsts[g]]) for name, g in genotypes.items()},
         }
 
@@ -223,11 +238,18 @@ class _Comparison:
         found = self.job.finished.get(f"search-{name}", {})
         history = sum(record["seconds"] for record in found.get("history", ()))
         return Answer(
-            name, str(self.methods[name]) if name in self.methods else self.words[name], genotype, score,
-            found.get("val_accuracy"), Increment(**self.job.finished[TIMING]["time_increments"][name]),
+            name,
+            str(self.methods[name]) if name in self.methods else self.words[name],
+            genotype,
+            score,
+            found.get("val_accuracy"),
+            Increment(**self.job.finished[TIMING]["time_increments"][name]),
             sum(bits.count("1") for bits in schemes(self.job.program, genotype).values()),
-            program.params, program.block.macs[0],
-            found.get("seconds", 0.0) + history, found.get("evaluations", 0), found.get("schemes", 0),
+            program.params,
+            program.block.macs[0],
+            found.get("seconds", 0.0) + history,
+            found.get("evaluations", 0),
+            found.get("schemes", 0),
         )
 
 

@@ -33,8 +33,13 @@ class Evaluator:
     """
 
     def __init__(
-        self, module: NetworkModule, space: SchemeSpace, halves: Halves, accuracy: float,
-        sparsity: float, statistics: FreshStatistics | None = None,
+        self,
+        module: NetworkModule,
+        space: SchemeSpace,
+        halves: Halves,
+        accuracy: float,
+        sparsity: float,
+        statistics: FreshStatistics | None = None,
     ) -> None:
         self.module, self.space, self.halves = module, space, halves
         self.weights, self.statistics = (accuracy, sparsity), statistics
@@ -57,10 +62,7 @@ class Evaluator:
 
     def state(self) -> dict[str, object]:
         """What is known, as JSON."""
-        return {
-            "asked": self.asked,
-            "known": {self.space.text(scheme): value for scheme, value in self.known.items()},
-        }
+        return {"asked": self.asked, "known": {self.space.text(scheme): value for scheme, value in self.known.items()}}
 
     def restore(self, asked: int, known: Mapping[str, float]) -> None:
         """Takes up what `state` gave."""

@@ -28,29 +28,40 @@ class Halves:
         cut = math.floor(count * settings.split)
         if cut < 2 or count - cut < 2:
             raise fail(
-                "G604", f"the halves of the data have {cut} and {count - cut} images, expected at "
-                "least 2 in each", help="use more images or another `split`",
+                "G604",
+                f"the halves of the data have {cut} and {count - cut} images, expected at least 2 in each",
+                help="use more images or another `split`",
             )
         self.weights, self.choices = order[:cut], order[cut:]
         self._settings, self._data, self._device = settings, data, device
 
-    def batches(
-        self, indices: Tensor, seed: int, stream: str, settings: TrainSettings | None = None
-    ) -> Batches:
+    def batches(self, indices: Tensor, seed: int, stream: str, settings: TrainSettings | None = None) -> Batches:
         """Shuffled and augmented batches of one half; the streams of a seed are independent.
 
         Batch size and changes are the search's, or those of a training.
         """
         data, chosen = self._data, settings or self._settings
         return Batches(
-            data.train_images, data.train_labels, indices, chosen.batch, seed, data.mean,
-            data.std, chosen.augment, self._device, stream,
+            data.train_images,
+            data.train_labels,
+            indices,
+            chosen.batch,
+            seed,
+            data.mean,
+            data.std,
+            chosen.augment,
+            self._device,
+            stream,
         )
 
     def measured(self) -> Iterable[tuple[Tensor, Tensor]]:
         """All images of the choices' half, without augmentation."""
         data = self._data
         return evaluation_batches(
-            data.train_images[self.choices], data.train_labels[self.choices],
-            self._settings.batch, data.mean, data.std, self._device,
+            data.train_images[self.choices],
+            data.train_labels[self.choices],
+            self._settings.batch,
+            data.mean,
+            data.std,
+            self._device,
         )

@@ -20,9 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def names_of_answer(
-    checked: Checked, program: Program, genotype: Genotype, answer: Program
-) -> dict[str, str]:
+def names_of_answer(checked: Checked, program: Program, genotype: Genotype, answer: Program) -> dict[str, str]:
     """Names of layers in the answer's network -> in the supernet, for all that the answer computes with.
 
     `checked` is the searched spec, `program` its network, `answer` what `discrete_program` made. Batch norms
@@ -61,15 +59,15 @@ def weights_of_answer(
 ) -> dict[str, Tensor]:
     """The answer's state dict with the supernet's weights under `names`; scales and shifts that a search
     leaves out, and layers that compute nothing, keep the answer's own."""
+
     def taken(name: str) -> str:
         layer, _, tensor = name.rpartition(".")
         return f"{names.get(layer, layer)}.{tensor}"
 
     return {
-        name: supernet[taken(name)].clone()
-        if name.rpartition(".")[0] in names and taken(name) in supernet else own
+        name: supernet[taken(name)].clone() if name.rpartition(".")[0] in names and taken(name) in supernet else own
         for name, own in answer.items()
-    }  # fmt: skip
+    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,6 +190,7 @@ def _nodes(checked: Checked) -> Iterator[tuple[str, tuple[s.Name, ...]]]:
 
 def _alike(node: BlockNode, made: BlockNode) -> bool:
     """Whether two nodes are one layer, but for numbers, and a scale and shift that a search leaves out."""
+
     def attrs(node: BlockNode) -> dict[str, object]:
         return {key: value for key, value in (node.attrs or {}).items() if key not in ("affine", "constant")}
 

@@ -28,47 +28,69 @@ class Sign:
 
 
 def signs(
-    program: Program, settings: SearchSettings, genotype: Genotype, entropy: Mapping[str, float],
-    score: float, val_accuracy: float, labels: Tensor,
-) -> tuple[Sign, ...]:  # fmt: skip
+    program: Program,
+    settings: SearchSettings,
+    genotype: Genotype,
+    entropy: Mapping[str, float],
+    score: float,
+    val_accuracy: float,
+    labels: Tensor,
+) -> tuple[Sign, ...]:
     """Everything that speaks against an answer; `labels` are those of the images that measured it."""
     return (
-        *unmoved(settings, entropy), *at_chance(settings, score, val_accuracy, labels),
+        *unmoved(settings, entropy),
+        *at_chance(settings, score, val_accuracy, labels),
         *collapsed(program, genotype),
-    )  # fmt: skip
+    )
 
 
 def unmoved(settings: SearchSettings, entropy: Mapping[str, float]) -> list[Sign]:
     """Choices that are as open as they were; `entropy` is a share of the most that there can be."""
     if settings.method == "darts":
-        what, change = "the choices of `{}`", (
-            "raise the rate of `choices`, search for more `epochs`, or let the choices move earlier"
-            " (`choices_start`)")  # fmt: skip
+        what, change = (
+            "the choices of `{}`",
+            (
+                "raise the rate of `choices`, search for more `epochs`, or let the choices move earlier"
+                " (`choices_start`)"
+            ),
+        )
     else:
         what, change = "the {}", "give the method more `steps`, a higher `lr` or a lower `temperature`"
     return [
-        Sign("unmoved", f"{what.format(name)} did not move: their entropy is {share:.1%} of that of chance,"
-                        f" and the answer is drawn more than found; {change}")
-        for name, share in entropy.items() if share >= UNMOVED
-    ]  # fmt: skip
+        Sign(
+            "unmoved",
+            f"{what.format(name)} did not move: their entropy is {share:.1%} of that of chance,"
+            f" and the answer is drawn more than found; {change}",
+        )
+        for name, share in entropy.items()
+        if share >= UNMOVED
+    ]
 
 
-def at_chance(
-    settings: SearchSettings, score: float, val_accuracy: float, labels: Tensor
-) -> list[Sign]:
+def at_chance(settings: SearchSettings, score: float, val_accuracy: float, labels: Tensor) -> list[Sign]:
     """Accuracies that always naming the most frequent class would have, but for two deviations."""
     guessed = float(labels.bincount().max()) / len(labels)
     limit = guessed + 2 * (guessed * (1 - guessed) / len(labels)) ** 0.5
     found = []
     if val_accuracy <= limit:
         fresh = "" if settings.statistics else ", or measure with `statistics fresh(batches=4)`"
-        found.append(Sign("chance", f"the supernet is right in {val_accuracy:.4f}, and guessing in"
-                                    f" {guessed:.4f}: what it says of answers is chance; train it longer"
-                                    f" (`epochs`), with another rate of `weights`{fresh}"))  # fmt: skip
+        found.append(
+            Sign(
+                "chance",
+                f"the supernet is right in {val_accuracy:.4f}, and guessing in"
+                f" {guessed:.4f}: what it says of answers is chance; train it longer"
+                f" (`epochs`), with another rate of `weights`{fresh}",
+            )
+        )
     if score <= limit:
-        found.append(Sign("chance", f"the score is {score:.4f}, and guessing gives {guessed:.4f}: no answer"
-                                    " can be told from another; train them longer (`score_epochs`) or with"
-                                    " another rate of `score`"))  # fmt: skip
+        found.append(
+            Sign(
+                "chance",
+                f"the score is {score:.4f}, and guessing gives {guessed:.4f}: no answer"
+                " can be told from another; train them longer (`score_epochs`) or with"
+                " another rate of `score`",
+            )
+        )
     return found
 
 
@@ -84,17 +106,18 @@ def collapsed(program: Program, genotype: Genotype) -> list[Sign]:
         bare = all(each[option].params == 0 for each in here)
         if bare and count >= FILLED * len(chosen) and any(branch.params for each in here for branch in each):
             text = program.choices[cell.rank_by].options[option].text
-            found.append(Sign(
-                "collapse", f"`{text}`, which has no weights, fills {count} of the {len(chosen)} edges of"
-                f" `{cell.definition}`: the search has collapsed; let the choices move later"
-                " (`choices_start`), or search with `collapse stop` or `collapse regularise`",
-            ))
+            found.append(
+                Sign(
+                    "collapse",
+                    f"`{text}`, which has no weights, fills {count} of the {len(chosen)} edges of"
+                    f" `{cell.definition}`: the search has collapsed; let the choices move later"
+                    " (`choices_start`), or search with `collapse stop` or `collapse regularise`",
+                )
+            )
     return found
 
 
-def skips(
-    program: Program, genotype: Genotype, known: Mapping[Decision, Sequence[Branch]]
-) -> dict[str, int]:
+def skips(program: Program, genotype: Genotype, known: Mapping[Decision, Sequence[Branch]]) -> dict[str, int]:
     """How many edges of an answer hand on their input as it is, by cell.
 
     Cells that halve their maps are left out, as in DARTS+: where an edge of the space strides, its skip

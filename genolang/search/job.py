@@ -149,13 +149,12 @@ class Job:
             program = scored_program(self.checked, self.program, task.genotype, self.settings, self.given)
         fitted = train_score(program, self.settings, self.data, self.whole.named(task.phase, task.seed))
         return {
-            "genotype": task.genotype.to_json(), "score": accuracy_of(fitted),
+            "genotype": task.genotype.to_json(),
+            "score": accuracy_of(fitted),
             "seconds": sum(record.seconds for record in fitted.history),
         }
 
-    def search(
-        self, phase: str, settings: SearchSettings, seed: int, weights: Mapping[str, torch.Tensor]
-    ) -> None:
+    def search(self, phase: str, settings: SearchSettings, seed: int, weights: Mapping[str, torch.Tensor]) -> None:
         """One search by the method of the settings, from these weights of the supernet."""
         entry = self._searched(self.whole.named(phase, seed), settings, weights)
         with self.whole.undisturbed():
@@ -169,16 +168,23 @@ class Job:
             if weights is not None:
                 module.load_state_dict(weights)
         searched = STRATEGIES[settings.method](
-            module, settings, self.data, phase, self.program, trained=weights is not None,
+            module,
+            settings,
+            self.data,
+            phase,
+            self.program,
+            trained=weights is not None,
             derives=self.requirements.strongest,
         )
         with phase.undisturbed():
             return {
-                "seconds": searched.seconds, "evaluations": searched.evaluations,
+                "seconds": searched.seconds,
+                "evaluations": searched.evaluations,
                 "schemes": searched.schemes,
                 "genotype": self.requirements.strongest(searched.logits).to_json(),
                 "val_accuracy": searched.val_accuracy,
-                "entropy": dict(searched.entropy), "stopped": searched.stopped,
+                "entropy": dict(searched.entropy),
+                "stopped": searched.stopped,
                 "history": [record.to_json() for record in searched.history],
             }
 
@@ -193,8 +199,10 @@ class Job:
         self.weights = copies(module.state_dict())
         if SUPERNET not in self.finished:
             with self.whole.undisturbed():
-                self.finish(SUPERNET, {"seconds": sum(record.seconds for record in history),
-                                       "val_accuracy": history[-1].val_accuracy})  # fmt: skip
+                self.finish(
+                    SUPERNET,
+                    {"seconds": sum(record.seconds for record in history), "val_accuracy": history[-1].val_accuracy},
+                )
         return self.weights
 
     def random_answers(self) -> list[Genotype]:
@@ -227,9 +235,7 @@ class Job:
             text = describe(name, space)
             try:
                 with self.whole.undisturbed():
-                    program = scored_program(
-                        self.checked, self.program, genotype, self.settings, self.given
-                    )
+                    program = scored_program(self.checked, self.program, genotype, self.settings, self.given)
             except GenoError as error:
                 if any(diagnostic.code == "G710" for diagnostic in error.diagnostics):
                     raise
@@ -291,8 +297,5 @@ class Job:
 
 def _unordered(genotype: Genotype) -> Genotype:
     """The genotype with the edges of each cell by number: their order tells only their strength."""
-    cells = tuple(
-        (name, tuple(sorted(edges, key=lambda chosen: chosen.edge)))
-        for name, edges in genotype.cells
-    )
+    cells = tuple((name, tuple(sorted(edges, key=lambda chosen: chosen.edge))) for name, edges in genotype.cells)
     return replace(genotype, cells=cells)

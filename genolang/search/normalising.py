@@ -45,9 +45,7 @@ class FreshStatistics:
         self._norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
 
     @staticmethod
-    def asked(
-        settings: SearchSettings, module: NetworkModule, halves: Halves, seed: int
-    ) -> FreshStatistics | None:
+    def asked(settings: SearchSettings, module: NetworkModule, halves: Halves, seed: int) -> FreshStatistics | None:
         """What the settings ask for; None for running statistics."""
         return FreshStatistics(module, halves, seed, settings.statistics) if settings.statistics else None
 
@@ -101,9 +99,7 @@ class FreshStatistics:
         return self._batches.batch(*divmod(number, len(self._batches)))[0]
 
 
-def fresh_accuracy(
-    settings: SearchSettings, module: NetworkModule, halves: Halves, seed: int
-) -> float | None:
+def fresh_accuracy(settings: SearchSettings, module: NetworkModule, halves: Halves, seed: int) -> float | None:
     """The accuracy of what the module has selected, by fresh statistics where the settings ask for them."""
     fresh = FreshStatistics.asked(settings, module, halves, seed)
     if fresh is None:

@@ -19,9 +19,7 @@ from genolang.semantics.program import Program
 from genolang.semantics.space import usable
 
 
-def verify(
-    checked: Checked, program: Program, genotype: Genotype, given: Mapping[str, Any], text: str
-) -> None:
+def verify(checked: Checked, program: Program, genotype: Genotype, given: Mapping[str, Any], text: str) -> None:
     """Raise GenoError if a text that is to be written has an error or says something else (G423)."""
     recheck(checked, text)
     searching = any(not choice.plug for choice in program.choices.values())
@@ -31,7 +29,8 @@ def verify(
         names_of_answer(checked, program, genotype, answer)
     except ValueError as error:
         raise fail(
-            "G423", f"the answer's file would not say what was decided: {error}",
+            "G423",
+            f"the answer's file would not say what was decided: {error}",
             help="give what a choice names and the parameters of definitions that use it different names",
         ) from None
 

@@ -17,9 +17,10 @@ from genolang.search.space import Genotype
 from genolang.semantics.settings import RivalKind
 
 _SLOTS = {
-    "cheapest": "no slot connected", "dearest": "every slot connected",
+    "cheapest": "no slot connected",
+    "dearest": "every slot connected",
     "every_second": "every second slot connected",
-}  # fmt: skip
+}
 _OTHERS = {"cheapest": "the cheapest answer", "dearest": "the dearest answer"}
 
 

@@ -88,9 +88,7 @@ class Requirements:
         free = derive(self.program, logits)
         if not self.broken(free):
             return free
-        weights = {
-            d: [log(max(w, 1e-300)) for w in softmax(logits[d.key][d.row])] for d in self.program.decisions
-        }
+        weights = {d: [log(max(w, 1e-300)) for w in softmax(logits[d.key][d.row])] for d in self.program.decisions}
         ways = [way for costs in self.costs for way in (costs, _turned(costs))]
         found = [best for way in ways if (best := self._weighed(weights, way)) is not None]
         if not found:
@@ -115,10 +113,13 @@ class Requirements:
         best = derive(self.program, self._table(logits))
         # What a decision would gain by another alternative, the largest gain first.
         wishes = sorted(
-            ((weights[d][option] - weights[d][taken], d, option)
-             for d, taken in best.options.items() for option in usable(self.program, d.key)),
+            (
+                (weights[d][option] - weights[d][taken], d, option)
+                for d, taken in best.options.items()
+                for option in usable(self.program, d.key)
+            ),
             key=lambda wish: -wish[0],
-        )  # fmt: skip
+        )
         done: set[Decision] = set()
         for gain, decision, option in wishes:
             if gain > 0 and decision not in done:

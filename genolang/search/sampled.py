@@ -97,8 +97,15 @@ class SampledSearch:
     make: MakeSampler
 
     def __call__(
-        self, module: NetworkModule, settings: SearchSettings, data: Dataset, phase: Phase, program: Program,
-        *, trained: bool = False, derives: Derives | None = None,
+        self,
+        module: NetworkModule,
+        settings: SearchSettings,
+        data: Dataset,
+        phase: Phase,
+        program: Program,
+        *,
+        trained: bool = False,
+        derives: Derives | None = None,
     ) -> Searched:
         """Trains the supernet, unless it is `trained`, and samples from it.
 
@@ -116,10 +123,15 @@ class SampledSearch:
         module.select(None)
         records = tuple(SearchEpoch(**asdict(r), choices_loss=None, choices=()) for r in history)
         left = loop.sampler.entropy()
-        return Searched(space.logits(found), loop.evaluator.measure(found).accuracy, records,
-                        seconds=loop.progress.seconds, evaluations=loop.evaluator.asked,
-                        schemes=len(loop.evaluator.known),
-                        entropy={} if left is None else {"controller": left})
+        return Searched(
+            space.logits(found),
+            loop.evaluator.measure(found).accuracy,
+            records,
+            seconds=loop.progress.seconds,
+            evaluations=loop.evaluator.asked,
+            schemes=len(loop.evaluator.known),
+            entropy={} if left is None else {"controller": left},
+        )
 
 
 @dataclass(slots=True)
@@ -151,12 +163,14 @@ class _Loop:
         assert isinstance(sampling, Sampling), "a sampled search is told how to sample"
         self.sampler = self.make(sampling, self.space, self.phase.seed, self.settings.connect)
         self.evaluator = Evaluator(
-            self.module, self.space, self.halves, sampling.accuracy, sampling.sparsity,
+            self.module,
+            self.space,
+            self.halves,
+            sampling.accuracy,
+            sampling.sparsity,
             FreshStatistics.asked(self.settings, self.module, self.halves, self.phase.seed),
         )
-        self.sitting = Sitting(
-            self.phase, self.settings, self.phase.seed, len(self.halves.choices), self.space.rows
-        )
+        self.sitting = Sitting(self.phase, self.settings, self.phase.seed, len(self.halves.choices), self.space.rows)
 
     def run_all(self) -> Scheme:
         """All steps that are left; the answer."""
@@ -199,16 +213,22 @@ class _Loop:
             if measured.reward > progress.best_reward:
                 progress.best, progress.best_reward = space.text(scheme), measured.reward
         progress.step += 1
-        self.phase.append({
-            "step": progress.step - 1,
-            "schemes": [space.text(scheme) for scheme in schemes],
-            "accuracy": [m.accuracy for m in found], "sparsity": [m.sparsity for m in found],
-            "reward": [m.reward for m in found], **facts,
-        })
+        self.phase.append(
+            {
+                "step": progress.step - 1,
+                "schemes": [space.text(scheme) for scheme in schemes],
+                "accuracy": [m.accuracy for m in found],
+                "sparsity": [m.sparsity for m in found],
+                "reward": [m.reward for m in found],
+                **facts,
+            }
+        )
         mean = sum(m.accuracy for m in found) / len(found)
         sure = f", mean probability {facts['p_bar']:.3f}" if "p_bar" in facts else ""
-        return (f"{self.phase.name} step {progress.step} of {self.sampler.steps}: accuracy {mean:.4f}{sure};"
-                f" best so far {progress.best}, reward {progress.best_reward:.4f}")  # fmt: skip
+        return (
+            f"{self.phase.name} step {progress.step} of {self.sampler.steps}: accuracy {mean:.4f}{sure};"
+            f" best so far {progress.best}, reward {progress.best_reward:.4f}"
+        )
 
     def _check(self, facts: Mapping[str, Any]) -> None:
         numbers = [v for fact in facts.values() for v in (fact if isinstance(fact, list) else [fact])]
@@ -222,7 +242,8 @@ class _Loop:
 
     def _lost(self, what: str) -> GenoError:
         return self.phase.lost(
-            "G701", f"a {what} is no longer finite in step {self.progress.step + 1} of"
+            "G701",
+            f"a {what} is no longer finite in step {self.progress.step + 1} of"
             f" {self.sampler.steps} of `{self.phase.name}`",
             "search again with a lower `lr` or lower weights of the rewards",
         )

@@ -49,10 +49,9 @@ class SchemeSpace:
         self.kept = tuple(_kept(program))
         dropped = {row: kept.zero for kept in self.kept for row in kept.rows}
         self.rows = tuple(
-            Row(key, row, tuple(sorted({*usable(program, key), *_also(dropped, number)})),
-                program.choices[key].plug)
+            Row(key, row, tuple(sorted({*usable(program, key), *_also(dropped, number)})), program.choices[key].plug)
             for number, (key, row) in enumerate(program.decisions)
-        )  # fmt: skip
+        )
         self.plugs = tuple(number for number, row in enumerate(self.rows) if row.plug)
 
     @cached_property
@@ -72,10 +71,10 @@ class SchemeSpace:
     @cached_property
     def plain(self) -> Scheme:
         """No slot connected; elsewhere the cheapest alternative that can be an answer."""
+
         def cheapest(row: Row, costs: tuple[int, ...]) -> int:
             ways = set(usable(self.program, row.key))
-            return min((cost, option) for cost, option in zip(costs, row.options, strict=True)
-                       if option in ways)[1]  # fmt: skip
+            return min((cost, option) for cost, option in zip(costs, row.options, strict=True) if option in ways)[1]
 
         return self._each(lambda row, costs: 0 if row.plug else cheapest(row, costs))
 
@@ -127,10 +126,11 @@ class SchemeSpace:
     def logits(self, scheme: Scheme) -> dict[str, list[list[float]]]:
         """Logits of which the scheme is the strongest answer."""
         return {
-            key: [[float(option == chosen) for option in range(len(self.program.choices[key].options))]
-                  for chosen in rows]
+            key: [
+                [float(option == chosen) for option in range(len(self.program.choices[key].options))] for chosen in rows
+            ]
             for key, rows in self.selection(scheme).items()
-        }  # fmt: skip
+        }
 
     def genotype(self, scheme: Scheme) -> Genotype:
         """The answer that the scheme is."""

@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 
 def scored_program(
-    checked: Checked, searched: Program, genotype: Genotype, settings: SearchSettings,
-    given: Mapping[str, Any],
-) -> Program:  # fmt: skip
+    checked: Checked, searched: Program, genotype: Genotype, settings: SearchSettings, given: Mapping[str, Any]
+) -> Program:
     """The network in which an answer is scored. Error: G506 where it has choices of its own."""
     choice = settings.scoring().network
     name, arguments = network_of_score(checked.module, choice, searched.name, given)
     program = discrete_program(checked, searched, genotype, arguments, name)
     if program.choices:
         raise fail(
-            "G506", f"answers are scored in the network `{name}`, which has choices that the search of"
+            "G506",
+            f"answers are scored in the network `{name}`, which has choices that the search of"
             f" `{searched.name}` does not make: {', '.join(program.choices)}",
             help=f"`score train(network={searched.name})`, or search `{name}`",
         )
@@ -56,10 +56,7 @@ def train_score(program: Program, settings: SearchSettings, data: Dataset, phase
     module = fresh_module(program, phase)
     module.to(phase.device)
     halves = Halves(settings, data, phase.device)
-    return fit(
-        module, training, halves.batches(halves.weights, phase.seed, "score", training), halves.measured,
-        phase,
-    )
+    return fit(module, training, halves.batches(halves.weights, phase.seed, "score", training), halves.measured, phase)
 
 
 def accuracy_of(fitted: Fitted) -> float:

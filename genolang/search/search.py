@@ -55,8 +55,13 @@ class SearchResult:
 
 
 def run_search(
-    checked: Checked, network_name: str | None, given: Mapping[str, Any], settings: SearchSettings,
-    data: Dataset, whole: Phase, workers: Workers | None = None,
+    checked: Checked,
+    network_name: str | None,
+    given: Mapping[str, Any],
+    settings: SearchSettings,
+    data: Dataset,
+    whole: Phase,
+    workers: Workers | None = None,
 ) -> SearchResult:
     """Searches under the seeds of `whole`, one more, ...; of equally good answers the first counts.
 
@@ -91,10 +96,19 @@ def run_search(
     apart, said = verdicts(best.score, found, baseline, len(labels))
     bad = signs(program, settings, best.genotype, best.entropy, best.score, best.val_accuracy, labels)
     return SearchResult(
-        best.genotype, best.score, best.seed, baseline,
+        best.genotype,
+        best.score,
+        best.seed,
+        baseline,
         baseline_random=sum(baseline) / len(baseline) if baseline else None,
         rank=1 + sum(score > best.score for score in baseline) if baseline else None,
-        val_accuracy=best.val_accuracy, seconds=job.seconds, history=best.history,
-        trials=tuple(trials), references=found, spread=apart, verdicts=said,
-        signs=bad, stopped=best.stopped,
+        val_accuracy=best.val_accuracy,
+        seconds=job.seconds,
+        history=best.history,
+        trials=tuple(trials),
+        references=found,
+        spread=apart,
+        verdicts=said,
+        signs=bad,
+        stopped=best.stopped,
     )

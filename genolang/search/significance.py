@@ -41,8 +41,10 @@ def welch(first: Sequence[float], second: Sequence[float]) -> Welch:
     """Whether two samples of two or more have one mean, without assuming one variance."""
     from scipy import stats
 
-    means, stds = (float(np.mean(first)), float(np.mean(second))), (
-        float(np.std(first, ddof=1)), float(np.std(second, ddof=1)))  # fmt: skip
+    means, stds = (
+        (float(np.mean(first)), float(np.mean(second))),
+        (float(np.std(first, ddof=1)), float(np.std(second, ddof=1))),
+    )
     t = p = None
     if max(stds) > 0:
         with warnings.catch_warnings():
@@ -60,5 +62,6 @@ def correlation(x: Sequence[float], y: Sequence[float]) -> Correlation:
     if len(set(x)) < 2 or len(set(y)) < 2:
         return Correlation(len(x), None, None, None, None)
     pearson, spearman = stats.pearsonr(x, y), stats.spearmanr(x, y)
-    return Correlation(len(x), float(pearson.statistic), float(pearson.pvalue),
-                       float(spearman.statistic), float(spearman.pvalue))  # fmt: skip
+    return Correlation(
+        len(x), float(pearson.statistic), float(pearson.pvalue), float(spearman.statistic), float(spearman.pvalue)
+    )

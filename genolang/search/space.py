@@ -38,8 +38,7 @@ class Genotype:
     def to_json(self) -> dict[str, Any]:
         return {
             "cells": {
-                name: [{"edge": e.edge, "options": _to_json(e.options)} for e in edges]
-                for name, edges in self.cells
+                name: [{"edge": e.edge, "options": _to_json(e.options)} for e in edges] for name, edges in self.cells
             },
             "others": _to_json(self.others),
         }
@@ -117,9 +116,8 @@ class _Drawn(dict[Decision, int]):
 
 
 def _answer(
-    program: Program, options: Mapping[Decision, int],
-    rank: Callable[[CellSpace, list[int]], list[int]],
-) -> Genotype:  # fmt: skip
+    program: Program, options: Mapping[Decision, int], rank: Callable[[CellSpace, list[int]], list[int]]
+) -> Genotype:
     cells = []
     around = outer(program)
 

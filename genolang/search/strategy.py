@@ -54,8 +54,7 @@ class SearchEpoch(EpochRecord):
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> SearchEpoch:
         choices = tuple(
-            ChoiceSummary(c["key"], c["entropy"], tuple((t, w) for t, w in c["weights"]))
-            for c in data["choices"]
+            ChoiceSummary(c["key"], c["entropy"], tuple((t, w) for t, w in c["weights"])) for c in data["choices"]
         )
         return SearchEpoch(**{**data, "choices": choices})
 
@@ -89,8 +88,15 @@ class Strategy(Protocol):
     """
 
     def __call__(
-        self, module: NetworkModule, settings: SearchSettings, data: Dataset, phase: Phase, program: Program,
-        *, trained: bool = False, derives: Derives | None = None,
+        self,
+        module: NetworkModule,
+        settings: SearchSettings,
+        data: Dataset,
+        phase: Phase,
+        program: Program,
+        *,
+        trained: bool = False,
+        derives: Derives | None = None,
     ) -> Searched: ...
 
 

@@ -136,4 +136,3 @@ def _connections(job: Job, genotype: Genotype) -> int:
 def _text(job: Job, genotype: Genotype) -> str:
     bits = schemes(job.program, genotype)
     return "|".join(bits.values()) if bits else str(genotype.to_json())
-

@@ -73,12 +73,21 @@ def train_supernet(
     The halves are drawn by `settings.seed`. Raises what `genolang.train.loop.fit` raises.
     """
     training = TrainSettings(
-        data=settings.data, epochs=settings.epochs, batch=settings.batch, split=1 - settings.split,
-        optimizer=settings.weights, augment=settings.augment, precision=settings.precision, seed=phase.seed,
+        data=settings.data,
+        epochs=settings.epochs,
+        batch=settings.batch,
+        split=1 - settings.split,
+        optimizer=settings.weights,
+        augment=settings.augment,
+        precision=settings.precision,
+        seed=phase.seed,
     )
     module.to(phase.device)
     halves = Halves(settings, data, phase.device)
     return fit(
-        RandomSchemes(module, space, settings.connect), training,
-        halves.batches(halves.weights, phase.seed, "supernet"), halves.measured, phase,
+        RandomSchemes(module, space, settings.connect),
+        training,
+        halves.batches(halves.weights, phase.seed, "supernet"),
+        halves.measured,
+        phase,
     )

@@ -30,8 +30,7 @@ class Increment:
 
 
 def measure_increments(
-    plain: nn.Module, others: Mapping[str, nn.Module], images: Tensor, *, rounds: int = ROUNDS,
-    limit_s: float = LIMIT_S,
+    plain: nn.Module, others: Mapping[str, nn.Module], images: Tensor, *, rounds: int = ROUNDS, limit_s: float = LIMIT_S
 ) -> tuple[dict[str, Increment], float]:
     """The increments of some networks and the plain one's median seconds per pass.
 
@@ -49,17 +48,14 @@ def measure_increments(
         repeats = max(1, round(SHORTEST_S / max(once, 1e-9)))
         begun = time.perf_counter()
         taken: list[list[float]] = []
-        while len(taken) < rounds and (
-            len(taken) < LEAST_ROUNDS or time.perf_counter() - begun < limit_s
-        ):
+        while len(taken) < rounds and (len(taken) < LEAST_ROUNDS or time.perf_counter() - begun < limit_s):
             first = len(taken) % len(modules)
             order = [*range(first, len(modules)), *range(first)]
             found = {number: _seconds(modules[number], images, repeats) for number in order}
             taken.append([found[number] for number in range(len(modules))])
     ratios = zip(*([t / row[0] - 1 for t in row[1:]] for row in taken), strict=True)
     increments = {
-        name: Increment(statistics.median(own), *_quartiles(own))
-        for name, own in zip(others, ratios, strict=True)
+        name: Increment(statistics.median(own), *_quartiles(own)) for name, own in zip(others, ratios, strict=True)
     }
     return increments, statistics.median(row[0] for row in taken)
 

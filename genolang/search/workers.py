@@ -59,9 +59,7 @@ class Workers:
     than a moment.
     """
 
-    def __init__(
-        self, run: RunFolder, command: Sequence[str], setup: Mapping[str, Any], most: int
-    ) -> None:
+    def __init__(self, run: RunFolder, command: Sequence[str], setup: Mapping[str, Any], most: int) -> None:
         self._run, self._command, self._most = run, tuple(command), most
         self._setup = {**setup, "run": str(run.path), "command": run.command}
         self._changed = threading.Condition()
@@ -78,8 +76,7 @@ class Workers:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
@@ -152,10 +149,14 @@ class Workers:
         # Away from the terminal's Ctrl-C: this process tells them to stop.
         # The same modules as here, and none from the folder that the user happens to be in.
         process = subprocess.Popen(
-            [sys.executable, "-P", *self._command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            encoding="utf-8", pass_fds=self._run.handles, process_group=0,
+            [sys.executable, "-P", *self._command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            encoding="utf-8",
+            pass_fds=self._run.handles,
+            process_group=0,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        )  # fmt: skip
+        )
         thread = threading.Thread(target=self._attend, args=(process,), daemon=True)
         self._processes.append(process)
         self._threads.append(thread)

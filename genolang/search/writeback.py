@@ -24,9 +24,13 @@ Edge = tuple[str, str]
 
 
 def discrete_text(
-    checked: Checked, program: Program, genotype: Genotype, header: Sequence[str] = (),
-    notes: Mapping[tuple[str, int], str] | None = None, given: Mapping[str, Any] | None = None,
-) -> str:  # fmt: skip
+    checked: Checked,
+    program: Program,
+    genotype: Genotype,
+    header: Sequence[str] = (),
+    notes: Mapping[tuple[str, int], str] | None = None,
+    given: Mapping[str, Any] | None = None,
+) -> str:
     """The user's spec with the answer in place of its choices, formatted.
 
     The network takes the values `given` to its parameters by itself, so that it is the one that was
@@ -37,13 +41,13 @@ def discrete_text(
     _refuse_foreign_choices(checked.module, program)
     writer = _Writer(program, genotype, notes or {})
     items = tuple(
-        writer.definition(item) if isinstance(item, s.Definition) else item
-        for item in checked.module.file.items
+        writer.definition(item) if isinstance(item, s.Definition) else item for item in checked.module.file.items
     )
     if given:
         items = tuple(
             with_given(item, checked.module, given)
-            if isinstance(item, s.Definition) and item.name.id == program.name else item
+            if isinstance(item, s.Definition) and item.name.id == program.name
+            else item
             for item in items
         )
     items = _with_imports(checked.module, writer.used, items)
@@ -55,9 +59,8 @@ def discrete_text(
 
 
 def discrete_program(
-    checked: Checked, program: Program, genotype: Genotype, given: Mapping[str, Any],
-    network: str | None = None,
-) -> Program:  # fmt: skip
+    checked: Checked, program: Program, genotype: Genotype, given: Mapping[str, Any], network: str | None = None
+) -> Program:
     """The answer's network, or another one of the file: its text checked and expanded like any other."""
     text = discrete_text(checked, program, genotype, given=given)
     found = check_source(Source(checked.module.source.name, text), checked.module.path)
@@ -77,18 +80,18 @@ def _refuse_foreign_choices(module: Module, program: Program) -> None:
         for place in choice.rows:
             if place.way[0].source != id(module.source):
                 raise fail(
-                    "G416", f"the choice `{choice.name}` of `{place.definition}` stands in"
-                    f" {place.span.source.name}, which this search cannot write to", place.span,
+                    "G416",
+                    f"the choice `{choice.name}` of `{place.definition}` stands in"
+                    f" {place.span.source.name}, which this search cannot write to",
+                    place.span,
                     help=f"copy `{place.definition}` into {module.source.name}",
-                )  # fmt: skip
+                )
 
 
 class _Writer:
     """The definitions of a file with an answer in the place of its choices."""
 
-    def __init__(
-        self, program: Program, genotype: Genotype, notes: Mapping[tuple[str, int], str]
-    ) -> None:
+    def __init__(self, program: Program, genotype: Genotype, notes: Mapping[tuple[str, int], str]) -> None:
         self.program = program
         self.cells = {cell.definition: cell for cell in program.cells}
         self.chosen = dict(genotype.cells)
@@ -151,26 +154,26 @@ class _Writer:
     def is_spread(self, item: s.Definition, parameter: str) -> bool:
         """Whether a parameter's default was decided edge by edge."""
         spots = {(way[0].start, way[0].end) for edge, way in self.spread if edge is not None}
-        return any(isinstance(node, s.Name) and node.id == parameter
-                   and (node.span.start, node.span.end) in spots for node in walk(item.body))  # fmt: skip
+        return any(
+            isinstance(node, s.Name) and node.id == parameter and (node.span.start, node.span.end) in spots
+            for node in walk(item.body)
+        )
 
-    def edge(
-        self, cell: str, space: CellSpace, chosen: ChosenEdge, defaults: Mapping[str, s.Expr]
-    ) -> s.Edge:
+    def edge(self, cell: str, space: CellSpace, chosen: ChosenEdge, defaults: Mapping[str, s.Expr]) -> s.Edge:
         edge = space.edges[chosen.edge]
         syntax = edge.syntax
         made = s.Edge(
-            syntax.span, s.Name(syntax.start.span, edge.start), s.Name(syntax.end.span, edge.end),
+            syntax.span,
+            s.Name(syntax.start.span, edge.start),
+            s.Name(syntax.end.span, edge.end),
             self.rewrite(syntax.operation, (edge.start, edge.end), (), -1, defaults),
-        )  # fmt: skip
+        )
         note = self.notes.get((cell, chosen.edge))
         if note is not None:
             self.comments[id(made)] = note
         return made
 
-    def rewrite(
-        self, node: Any, edge: Edge | None, within: Way, option: int, defaults: Mapping[str, s.Expr]
-    ) -> Any:
+    def rewrite(self, node: Any, edge: Edge | None, within: Way, option: int, defaults: Mapping[str, s.Expr]) -> Any:
         """The tree on an edge (or on none), where `within` led to it, with the answer in place of choices."""
         if isinstance(node, tuple):
             return tuple(self.rewrite(item, edge, within, option, defaults) for item in node)
@@ -239,9 +242,7 @@ def _has_steps(expr: s.Expr) -> bool:
     return repeats or isinstance(expr, s.Pipeline | s.For)
 
 
-def _with_imports(
-    module: Module, used: list[s.Expr], items: tuple[s.Item, ...]
-) -> tuple[s.Item, ...]:
+def _with_imports(module: Module, used: list[s.Expr], items: tuple[s.Item, ...]) -> tuple[s.Item, ...]:
     """Imports for names of alternatives that only the file of their choice could see."""
     homes = {id(found.source): found for found in module.family()}
     missing: dict[tuple[str, ...], None] = {}

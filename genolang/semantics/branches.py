@@ -28,8 +28,9 @@ def branches(program: Program) -> dict[Decision, tuple[Branch, ...]]:
             here = _of_mix(block, node, [option.zero for option in options])
             at = node.mix.decision
             there = found.get(at, here)
-            found[at] = tuple(Branch(max(a.params, b.params), a.skip and b.skip)
-                               for a, b in zip(here, there, strict=True))  # fmt: skip
+            found[at] = tuple(
+                Branch(max(a.params, b.params), a.skip and b.skip) for a, b in zip(here, there, strict=True)
+            )
     for at in program.decisions:
         # What no output reads is in no block.
         found.setdefault(at, (Branch(0, False),) * len(program.choices[at.key].options))

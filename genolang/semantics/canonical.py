@@ -38,10 +38,7 @@ def canonical(node: Any, module: Module, local: Collection[str] = ()) -> Any:
         return tuple(canonical(item, module, local) for item in node)
     if not isinstance(node, s.Node):
         return node
-    changes = {
-        f.name: canonical(getattr(node, f.name), module, local)
-        for f in fields(node) if f.name != "span"
-    }  # fmt: skip
+    changes = {f.name: canonical(getattr(node, f.name), module, local) for f in fields(node) if f.name != "span"}
     if isinstance(node, s.Call):
         args = _arguments(changes["args"], resolve(node.callee, module, local))
         if not args:
@@ -78,15 +75,11 @@ def _parameters(target: Resolved) -> Iterator[tuple[str, Any]]:
 
 
 def _literal(value: s.Expr) -> bool:
-    return isinstance(value, (s.Number, s.Bool)) or (
-        isinstance(value, s.Sequence) and all(map(_literal, value.items))
-    )
+    return isinstance(value, (s.Number, s.Bool)) or (isinstance(value, s.Sequence) and all(map(_literal, value.items)))
 
 
 def _same(value: s.Expr, default: Any) -> bool:
     """Whether an argument is its parameter's default, as far as one can see without computing."""
     if isinstance(default, s.Node):
         return _literal(value) and value == default
-    return isinstance(value, (s.Number, s.Bool)) and type(value.value) is type(default) and (
-        value.value == default
-    )
+    return isinstance(value, (s.Number, s.Bool)) and type(value.value) is type(default) and (value.value == default)

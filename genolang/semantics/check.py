@@ -71,9 +71,10 @@ def _check_module(checked: Checked) -> None:
             checked.diagnostics += read_section(section)[1]
         for extra in sections[1:]:
             checked.diagnostics.append(
-                Diagnostic("G412", f"a file has one `{kind}` section", extra.span,
-                           (Label(sections[0].span, "first here"),))
-            )  # fmt: skip
+                Diagnostic(
+                    "G412", f"a file has one `{kind}` section", extra.span, (Label(sections[0].span, "first here"),)
+                )
+            )
     search, train = module.sections("search"), module.sections("train")
     if names_networks((*search, *train)):
         # Most files do not, and need not pay for the import.
@@ -112,9 +113,13 @@ def _expand_networks(checked: Checked, bad: set[DefinitionRef]) -> None:
 
 
 def _built(
-    module: Module, ref: DefinitionRef, given: dict[str, Any], meanings: tuple[bool, ...],
-    closed: dict[bool, dict[object, Block]] | None = None, budget: Budget | None = None,
-) -> tuple[NetworkBuilder, Program | None]:  # fmt: skip
+    module: Module,
+    ref: DefinitionRef,
+    given: dict[str, Any],
+    meanings: tuple[bool, ...],
+    closed: dict[bool, dict[object, Block]] | None = None,
+    budget: Budget | None = None,
+) -> tuple[NetworkBuilder, Program | None]:
     """A network expanded with the first meaning of `searching` that leaves a choice open, else the last."""
     for open_ in meanings:
         builder = NetworkBuilder(
@@ -137,12 +142,16 @@ def _spread_and_given(builders: list[NetworkBuilder]) -> list[Diagnostic]:
     spread = {key: span for b in builders for key, span in b.expansion.spread.items()}
     given = {key: span for b in builders for key, span in b.expansion.given.items()}
     return [
-        Diagnostic("G422", f"`{name}` of `{ref.name}` is decided edge by edge here, but given elsewhere",
-                   span,
-                   (Label(given[ref, name], "given here"),),
-                   help="write the choice on the edges themselves, or give the parameter everywhere")
-        for (ref, name), span in spread.items() if (ref, name) in given
-    ]  # fmt: skip
+        Diagnostic(
+            "G422",
+            f"`{name}` of `{ref.name}` is decided edge by edge here, but given elsewhere",
+            span,
+            (Label(given[ref, name], "given here"),),
+            help="write the choice on the edges themselves, or give the parameter everywhere",
+        )
+        for (ref, name), span in spread.items()
+        if (ref, name) in given
+    ]
 
 
 def is_complete(ref: DefinitionRef) -> bool:
@@ -190,9 +199,12 @@ def _try(module: Module, ref: DefinitionRef, type: MapType, budget: Budget) -> N
     with builder.expansion.reporting(span):
         block = builder.block(ref, {}, [type])
         if block.output_type != type:
-            raise fail("G301", f"the attention module `{ref.name}` turns {type} into"
-                       f" {block.output_type}", span, help="attention keeps the shape of its map;"
-                       " define anything else as an `op`")  # fmt: skip
+            raise fail(
+                "G301",
+                f"the attention module `{ref.name}` turns {type} into {block.output_type}",
+                span,
+                help="attention keeps the shape of its map; define anything else as an `op`",
+            )
     return builder
 
 
@@ -202,15 +214,21 @@ def find_network(module: Module, name: str | None) -> DefinitionRef:
     if name is not None:
         if name in networks:
             return networks[name]
-        raise fail("G408", f"{module.source.name} has no network `{name}`",
-                   help=did_you_mean(name, networks)
-                   or f"it has {', '.join(networks) or 'none'}")  # fmt: skip
+        raise fail(
+            "G408",
+            f"{module.source.name} has no network `{name}`",
+            help=did_you_mean(name, networks) or f"it has {', '.join(networks) or 'none'}",
+        )
     complete = [r for r in networks.values() if is_complete(r)]
     if not complete:
         raise fail("G408", f"{module.source.name} has no network", help="define one: `network n { ... }`")
     if len(complete) > 1:
-        raise fail("G409", f"{module.source.name} has several networks", complete[1].syntax.name.span,
-                   help=f"say which: --network {' | '.join(r.name for r in complete)}")  # fmt: skip
+        raise fail(
+            "G409",
+            f"{module.source.name} has several networks",
+            complete[1].syntax.name.span,
+            help=f"say which: --network {' | '.join(r.name for r in complete)}",
+        )
     return complete[0]
 
 

@@ -12,9 +12,16 @@ from genolang.lang import syntax as s
 from genolang.lang.printer import print_expression
 from genolang.records import record
 from genolang.semantics.canonical import canonical
-from genolang.semantics.edges import input_names, spell_out
 from genolang.semantics.modules import DefinitionRef, Module
 from genolang.semantics.sections import search_settings, train_settings
+from genolang.semantics.statements import (
+    edges_by_ends,
+    local_names,
+    node_names,
+    statements,
+    times_spelled,
+    written_ends,
+)
 
 T = TypeVar("T")
 N = TypeVar("N", bound=s.Node)
@@ -37,17 +44,20 @@ class Change:
 
     def to_json(self) -> dict[str, object]:
         return {
-            "kind": self.kind, "where": self.where, "before": self.before, "after": self.after,
-            "before_span": _place(self.before_span), "after_span": _place(self.after_span),
-        }  # fmt: skip
+            "kind": self.kind,
+            "where": self.where,
+            "before": self.before,
+            "after": self.after,
+            "before_span": _place(self.before_span),
+            "after_span": _place(self.after_span),
+        }
 
 
 def _place(span: Span | None) -> dict[str, object] | None:
     if span is None:
         return None
     (line, column), (end_line, end_column) = map(span.source.position, (span.start, span.end))
-    return {"file": span.source.name, "line": line, "column": column, "end_line": end_line,
-            "end_column": end_column}  # fmt: skip
+    return {"file": span.source.name, "line": line, "column": column, "end_line": end_line, "end_column": end_column}
 
 
 def compare(before: Module, after: Module) -> list[Change]:
@@ -68,31 +78,48 @@ class _Comparison:
 
     def files(self) -> list[Change]:
         self.imports()
-        self.match("definition", self.before.definitions, self.after.definitions, self.definition,
-                   lambda ref: ref.syntax, self.heading)  # fmt: skip
+        self.match(
+            "definition",
+            self.before.definitions,
+            self.after.definitions,
+            self.definition,
+            lambda ref: ref.syntax,
+            self.heading,
+        )
         for kind in ("search", "train"):
             self.section(kind)
         return self.changes
 
     def say(
-        self, kind: str, where: str, before: s.Node | None, after: s.Node | None,
+        self,
+        kind: str,
+        where: str,
+        before: s.Node | None,
+        after: s.Node | None,
         show: Callable[[Any], str] | None = None,
-    ) -> None:  # fmt: skip
-        pair = (before, after)
-        self.add(kind, where, [None if node is None else (show or text)(node) for node in pair],
-                 [None if node is None else node.span for node in pair])  # fmt: skip
-
-    def add(
-        self, kind: str, where: str, shown: Sequence[str | None], spans: Sequence[Span | None]
     ) -> None:
+        pair = (before, after)
+        self.add(
+            kind,
+            where,
+            [None if node is None else (show or text)(node) for node in pair],
+            [None if node is None else node.span for node in pair],
+        )
+
+    def add(self, kind: str, where: str, shown: Sequence[str | None], spans: Sequence[Span | None]) -> None:
         (before, after), (first, second) = shown, spans
         self.changes.append(Change(kind, self.prefix + where, before, after, first, second))
 
     def match(
-        self, kind: str, before: Mapping[Any, T], after: Mapping[Any, T],
-        both: Callable[[str, T, T], None], node: Callable[[T], s.Node], name: Callable[[Any, T], str],
+        self,
+        kind: str,
+        before: Mapping[Any, T],
+        after: Mapping[Any, T],
+        both: Callable[[str, T, T], None],
+        node: Callable[[T], s.Node],
+        name: Callable[[Any, T], str],
         show: Callable[[Any], str] | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Pairs by key: those on both sides are looked into, the others are removed or added."""
         for key, old in before.items():
             if key in after:
@@ -118,11 +145,16 @@ class _Comparison:
                 prefix = f"{self.prefix}{'.'.join(old.path)}: "
                 self.changes += _Comparison(first, second, prefix).files()
             else:
-                self.add("import-changed", where, (first.source.name, second.source.name),
-                         (old.span, new.span))  # fmt: skip
+                self.add("import-changed", where, (first.source.name, second.source.name), (old.span, new.span))
 
-        self.match("import", listed(self.before), listed(self.after), look_into, lambda n: n,
-                   lambda key, _: f"import {key[0]}" + (f" as {key[1]}" if key[1] else ""))  # fmt: skip
+        self.match(
+            "import",
+            listed(self.before),
+            listed(self.after),
+            look_into,
+            lambda n: n,
+            lambda key, _: f"import {key[0]}" + (f" as {key[1]}" if key[1] else ""),
+        )
 
     # Definitions
 
@@ -141,7 +173,7 @@ class _Comparison:
             self.say("definition-changed", where, first, second)
             return
         self.parameters(where, first, second)
-        names = _local(first), _local(second)
+        names = local_names(first), local_names(second)
         for field in fields(s.Definition):
             values = getattr(first, field.name), getattr(second, field.name)
             if field.name not in _OWN and not self.same(*values, names):
@@ -166,9 +198,7 @@ class _Comparison:
         self.match("parameter", before, after, both, lambda p: p, lambda key, _: f"{where}, parameter {key}")
         self.order("parameters", where, list(before), list(after), (old.span, new.span))
 
-    def order(
-        self, kind: str, where: str, before: list[str], after: list[str], spans: tuple[Span, Span]
-    ) -> None:
+    def order(self, kind: str, where: str, before: list[str], after: list[str], spans: tuple[Span, Span]) -> None:
         """Whether what both sides have stands in another order."""
         kept = [name for name in before if name in after], [name for name in after if name in before]
         if kept[0] != kept[1]:
@@ -193,40 +223,37 @@ class _Comparison:
     # Statements
 
     def statements(
-        self, where: str, old: DefinitionRef, new: DefinitionRef,
-        names: tuple[Collection[str], Collection[str]],
-    ) -> None:  # fmt: skip
-        before, after = _statements(old), _statements(new)
+        self, where: str, old: DefinitionRef, new: DefinitionRef, names: tuple[Collection[str], Collection[str]]
+    ) -> None:
+        before, after = statements(old), statements(new)
 
         def both(place: str, first: s.Node, second: s.Node) -> None:
             if not self.same(first, second, names):
                 self.say("statement-changed", place, first, second)
 
-        self.match("statement", before, after, both, lambda node: node,
-                   lambda key, _: f"{where}, {' '.join(key)}")  # fmt: skip
-        ordered = [[" ".join(key) for key, node in side.items() if not isinstance(node, _UNORDERED)]
-                   for side in (before, after)]  # fmt: skip
+        self.match("statement", before, after, both, lambda node: node, lambda key, _: f"{where}, {' '.join(key)}")
+        ordered = [
+            [" ".join(key) for key, node in side.items() if not isinstance(node, _UNORDERED)]
+            for side in (before, after)
+        ]
         self.order("statements", where, ordered[0], ordered[1], (old.syntax.span, new.syntax.span))
         self.nodes(where, old, new)
         self.edges(where, old, new, names)
 
     def nodes(self, where: str, old: DefinitionRef, new: DefinitionRef) -> None:
-        before, after = ({n.id: n for n in _node_names(ref)} for ref in (old, new))
+        before, after = ({n.id: n for n in node_names(ref)} for ref in (old, new))
         self.match("node", before, after, lambda *_: None, lambda n: n, lambda key, _: f"{where}, node {key}")
         self.order("nodes", where, list(before), list(after), (old.syntax.span, new.syntax.span))
 
     def edges(
-        self, where: str, old: DefinitionRef, new: DefinitionRef,
-        names: tuple[Collection[str], Collection[str]],
-    ) -> None:  # fmt: skip
-        sides = _edges(old), _edges(new)
+        self, where: str, old: DefinitionRef, new: DefinitionRef, names: tuple[Collection[str], Collection[str]]
+    ) -> None:
+        sides = edges_by_ends(old), edges_by_ends(new)
         before: dict[tuple[str, str, int], s.Edge] = {}
         after: dict[tuple[str, str, int], s.Edge] = {}
         for start, end in dict.fromkeys((*sides[0], *sides[1])):
             first, second = (side.get((start, end), []) for side in sides)
-            pairs, gone, come = _pair_off(
-                first, second, lambda a, b: self.same(a.operation, b.operation, names)
-            )  # fmt: skip
+            pairs, gone, come = _pair_off(first, second, lambda a, b: self.same(a.operation, b.operation, names))
             # Of several edges between the same two nodes the equal ones are pairs.
             before |= {(start, end, n): e for n, e in enumerate([*(first[i] for i, _ in pairs), *gone])}
             after |= {(start, end, n): e for n, e in enumerate([*(second[i] for _, i in pairs), *come])}
@@ -238,29 +265,35 @@ class _Comparison:
         def both(place: str, first: s.Edge, second: s.Edge) -> None:
             if self.same(first.operation, second.operation, names):
                 return
-            if (pattern := _pattern(first)) == _pattern(second):
+            if (pattern := written_ends(first)) == written_ends(second):
                 # One line of text stands for all these edges on both sides: it is said once.
                 if (id(first), id(second)) in said:
                     return
                 said.add((id(first), id(second)))
-                place = f"{where}, edges {pattern}" if _spelled(before, first) > 1 else place
+                place = f"{where}, edges {pattern}" if times_spelled(before, first) > 1 else place
             self.say("operation-changed", place, first.operation, second.operation)
 
-        self.match("edge", before, after, both, lambda edge: edge, name,
-                   lambda edge: text(edge.operation))  # fmt: skip
+        self.match("edge", before, after, both, lambda edge: edge, name, lambda edge: text(edge.operation))
 
     # Settings
 
     def section(self, kind: str) -> None:
         old, new = self.before.sections(kind), self.after.sections(kind)
         if not old or not new:
-            self.match("section", dict(enumerate(old[:1])), dict(enumerate(new[:1])), lambda *_: None,
-                       lambda section: section, lambda *_: kind)  # fmt: skip
+            self.match(
+                "section",
+                dict(enumerate(old[:1])),
+                dict(enumerate(new[:1])),
+                lambda *_: None,
+                lambda section: section,
+                lambda *_: kind,
+            )
             return
         read = search_settings if kind == "search" else train_settings
         values: list[Any] = [read(side, {}) for side in (old, new)]
-        written = [{x.name: x for section in side for line in section.lines for x in line.settings}
-                   for side in (old, new)]  # fmt: skip
+        written = [
+            {x.name: x for section in side for line in section.lines for x in line.settings} for side in (old, new)
+        ]
         done: set[str] = set()
         for field in fields(values[0]):
             first, second = (getattr(value, field.name, None) for value in values)
@@ -270,8 +303,10 @@ class _Comparison:
                 continue
             done.add(name)
             settings = [side.get(name) for side in written]
-            shown = [_default(value) if setting is None else text(setting.value)
-                     for setting, value in zip(settings, (first, second), strict=True)]  # fmt: skip
+            shown = [
+                _default(value) if setting is None else text(setting.value)
+                for setting, value in zip(settings, (first, second), strict=True)
+            ]
             spans = [None if setting is None else setting.span for setting in settings]
             self.add("setting-changed", f"{kind}, {name}", shown, spans)
 
@@ -299,15 +334,6 @@ def _imported(module: Module, name: s.ImportName) -> Module | None:
     return next((found for other, found in module.imports if other is name), None)
 
 
-def _local(definition: s.Definition) -> set[str]:
-    """Names that mean something of the definition's own in it."""
-    body = definition.body if isinstance(definition.body, tuple) else ()
-    found = {p.name for p in definition.params}
-    found |= {st.name.id for st in body if isinstance(st, s.Assign)}
-    found |= {i.name.id for st in body if isinstance(st, s.Inputs) for i in st.inputs}
-    return found | {n.id for st in body if isinstance(st, s.Nodes) for n in st.names}
-
-
 def _options(body: s.Expr) -> tuple[s.Expr, ...]:
     return body.options if isinstance(body, s.Alternatives) else (body,)
 
@@ -330,56 +356,3 @@ def _pair_off(
 def _head(option: s.Expr) -> str:
     first = option.stages[0] if isinstance(option, s.Pipeline) else option
     return print_expression(first.callee if isinstance(first, s.Call) else first)
-
-
-def _statements(ref: DefinitionRef) -> dict[tuple[str, ...], s.Node]:
-    """Statements by what they are about, and which of those it is; nodes and edges are apart."""
-    body = ref.syntax.body
-    assert isinstance(body, tuple)
-    found: dict[tuple[str, ...], s.Node] = {}
-    for statement in body:
-        parts: tuple[s.Node, ...] = (statement,)
-        if isinstance(statement, s.Nodes | s.Edges):
-            continue
-        if isinstance(statement, s.Inputs):
-            parts = statement.inputs
-        for part in parts:
-            about = _about(part) if part is statement else ("input", part.name.id)  # type: ignore[attr-defined]
-            count = sum(key[: len(about)] == about for key in found)
-            found[(*about, str(count + 1)) if count else about] = part
-    return found
-
-
-def _about(statement: s.Node) -> tuple[str, ...]:
-    if isinstance(statement, s.Part):
-        return (statement.keyword,)
-    if isinstance(statement, s.Assign):
-        return ("name", statement.name.id)
-    return (type(statement).__name__.lower(),)
-
-
-def _node_names(ref: DefinitionRef) -> list[s.Name]:
-    body = ref.syntax.body
-    assert isinstance(body, tuple)
-    return [name for st in body if isinstance(st, s.Nodes) for name in st.names]
-
-
-def _edges(ref: DefinitionRef) -> dict[tuple[str, str], list[s.Edge]]:
-    """All edges by their ends, patterns spelled out."""
-    body = ref.syntax.body
-    assert isinstance(body, tuple)
-    named = (st.inputs for st in body if isinstance(st, s.Inputs))
-    inputs = next(([item.name.id for item in items] for items in named), input_names(ref))
-    written = [edge for st in body if isinstance(st, s.Edges) for edge in st.edges]
-    found: dict[tuple[str, str], list[s.Edge]] = {}
-    for start, end, edge in spell_out(written, inputs, [n.id for n in _node_names(ref)]):
-        found.setdefault((start, end), []).append(edge)
-    return found
-
-
-def _pattern(edge: s.Edge) -> str:
-    return f"{edge.start.id} -> {edge.end.id}"
-
-
-def _spelled(edges: Mapping[Any, s.Edge], edge: s.Edge) -> int:
-    return sum(other is edge for other in edges.values())

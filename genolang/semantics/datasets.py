@@ -8,9 +8,17 @@ from genolang.diagnostics import Span, did_you_mean, fail
 
 # What follows the name and a colon, None for data that come with genolang or are made.
 DATA_SETS: Mapping[str, str | None] = {
-    "cifar10": "DIR", "cifar100": "DIR", "cluttered_digits": None, "counts": "DIR", "digit_counts": None,
-    "digit_segments": None, "digits": None, "folder": "DIR", "npz": "FILE", "segments": "DIR",
-}  # fmt: skip
+    "cifar10": "DIR",
+    "cifar100": "DIR",
+    "cluttered_digits": None,
+    "counts": "DIR",
+    "digit_counts": None,
+    "digit_segments": None,
+    "digits": None,
+    "folder": "DIR",
+    "npz": "FILE",
+    "segments": "DIR",
+}
 
 
 def data_usage(name: str) -> str:
@@ -24,8 +32,7 @@ def data_name(text: str, span: Span | None = None) -> tuple[str, str]:
     kind, colon, path = text.partition(":")
     if kind not in DATA_SETS:
         known = ", ".join(sorted(map(data_usage, DATA_SETS)))
-        raise fail("G601", f"unknown data `{text}`, expected one of {known}", span,
-                   help=did_you_mean(kind, DATA_SETS))  # fmt: skip
+        raise fail("G601", f"unknown data `{text}`, expected one of {known}", span, help=did_you_mean(kind, DATA_SETS))
     if DATA_SETS[kind] is None and colon:
         raise fail("G601", f"unknown data `{text}`", span, help=f"`{kind}` takes no path: `{kind}`")
     return kind, path

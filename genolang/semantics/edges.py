@@ -32,8 +32,7 @@ def spell_out(edges: Sequence[s.Edge], inputs: Sequence[str], nodes: Sequence[st
 
 
 def _too_many(edge: s.Edge) -> GenoError:
-    return fail("G507", f"a cell has at most {limit('edges'):,} edges", edge.span,
-                notes=(limit_note("edges"),))  # fmt: skip
+    return fail("G507", f"a cell has at most {limit('edges'):,} edges", edge.span, notes=(limit_note("edges"),))
 
 
 def ends_of(edge: s.Edge, inputs: Sequence[str], numbers: Mapping[str, int]) -> list[EdgeEnds]:
@@ -43,8 +42,12 @@ def ends_of(edge: s.Edge, inputs: Sequence[str], numbers: Mapping[str, int]) -> 
     if end not in ENDS and end not in numbers:
         raise _unknown_end(edge, inputs, nodes)
     if start in ENDS and start not in STARTS:
-        raise fail("G401", f"`{start}` stands at the end of an edge only", edge.start.span,
-                   help="`edges earlier -> each : operation`")  # fmt: skip
+        raise fail(
+            "G401",
+            f"`{start}` stands at the end of an edge only",
+            edge.start.span,
+            help="`edges earlier -> each : operation`",
+        )
     if start not in STARTS and start not in inputs and start not in numbers:
         raise _unknown(edge.start, [*inputs, *nodes], STARTS)
     targets = nodes if end in ENDS else [end]
@@ -62,9 +65,11 @@ def ends_of(edge: s.Edge, inputs: Sequence[str], numbers: Mapping[str, int]) -> 
             continue
         else:
             raise fail(
-                "G403", f"an edge from `{start}` to `{target}` goes backwards", edge.span,
+                "G403",
+                f"an edge from `{start}` to `{target}` goes backwards",
+                edge.span,
                 help="nodes are computed in the order of the `nodes` line",
-            )  # fmt: skip
+            )
         found += [(each, target, edge) for each in starts]
         if len(found) > limit("edges"):
             raise _too_many(edge)
@@ -73,22 +78,31 @@ def ends_of(edge: s.Edge, inputs: Sequence[str], numbers: Mapping[str, int]) -> 
 
 def _unknown_end(edge: s.Edge, inputs: Sequence[str], nodes: Sequence[str]) -> GenoError:
     if edge.end.id in inputs:
-        return fail("G403", f"an edge leads into the input `{edge.end.id}`", edge.span,
-                    help="edges lead from inputs to nodes: `edges input -> node : operation`")  # fmt: skip
+        return fail(
+            "G403",
+            f"an edge leads into the input `{edge.end.id}`",
+            edge.span,
+            help="edges lead from inputs to nodes: `edges input -> node : operation`",
+        )
     if edge.end.id in STARTS:
-        return fail("G401", f"`{edge.end.id}` stands at the start of an edge only", edge.end.span,
-                    help="`edges earlier -> each : operation`")  # fmt: skip
+        return fail(
+            "G401",
+            f"`{edge.end.id}` stands at the start of an edge only",
+            edge.end.span,
+            help="`edges earlier -> each : operation`",
+        )
     return _unknown(edge.end, nodes, ENDS)
 
 
 def _unknown(name: s.Name, names: Sequence[str], patterns: tuple[str, ...]) -> GenoError:
     listed = ", ".join(f"`{n}`" for n in names[:8])
     return fail(
-        "G401", f"there is no node `{name.id}`", name.span,
+        "G401",
+        f"there is no node `{name.id}`",
+        name.span,
         help=did_you_mean(name.id, [*names, *patterns])
-        or (f"there are {listed}; new nodes are declared by `nodes`" if listed
-            else f"declare it: `nodes {name.id}`"),
-    )  # fmt: skip
+        or (f"there are {listed}; new nodes are declared by `nodes`" if listed else f"declare it: `nodes {name.id}`"),
+    )
 
 
 def check_edges(ref: DefinitionRef, body: Sequence[s.Statement]) -> list[Diagnostic]:
@@ -98,8 +112,11 @@ def check_edges(ref: DefinitionRef, body: Sequence[s.Statement]) -> list[Diagnos
     inputs = next((st for st in body if isinstance(st, s.Inputs)), None)
     found: list[Diagnostic] = []
     if inputs is not None and nodes is not None and body.index(inputs) > body.index(nodes):
-        found.append(Diagnostic("G411", "`inputs` stands before `nodes`", inputs.span,
-                                help="the nodes' edges start at the inputs"))  # fmt: skip
+        found.append(
+            Diagnostic(
+                "G411", "`inputs` stands before `nodes`", inputs.span, help="the nodes' edges start at the inputs"
+            )
+        )
     starts = input_names(ref) if inputs is None else [item.name.id for item in inputs.inputs]
     names = [] if nodes is None else [name.id for name in nodes.names]
     numbers = {name: number for number, name in enumerate(names)}
@@ -113,8 +130,13 @@ def check_edges(ref: DefinitionRef, body: Sequence[s.Statement]) -> list[Diagnos
             return found
     if nodes is not None and not found:
         found += [
-            Diagnostic("G402", f"no edge leads into the node `{name.id}`", name.span,
-                       help=f"add one (`edges earlier -> {name.id} : relu`), or remove the node")
-            for name in nodes.names if name.id not in reached
-        ]  # fmt: skip
+            Diagnostic(
+                "G402",
+                f"no edge leads into the node `{name.id}`",
+                name.span,
+                help=f"add one (`edges earlier -> {name.id} : relu`), or remove the node",
+            )
+            for name in nodes.names
+            if name.id not in reached
+        ]
     return found

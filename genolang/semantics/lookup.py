@@ -28,9 +28,14 @@ class Entry:
 
     def to_json(self) -> dict[str, object]:
         return {
-            "name": self.name, "kind": self.kind, "file": self.file, "line": self.line,
-            "signature": self.signature, "comment": self.comment, "text": self.text,
-        }  # fmt: skip
+            "name": self.name,
+            "kind": self.kind,
+            "file": self.file,
+            "line": self.line,
+            "signature": self.signature,
+            "comment": self.comment,
+            "text": self.text,
+        }
 
 
 def find_entries(name: str) -> list[Entry]:
@@ -71,8 +76,15 @@ def _primitive(primitive: Primitive) -> Entry:
     takes = f"It takes {maps.get(primitive.maps, f'{primitive.maps} feature maps')}."
     if any(f.kind == "map" for f in primitive.fields):
         takes = ""
-    return Entry(primitive.name, "primitive", "genolang/primitives", 0, primitive_signature(primitive),
-                 f"{primitive.doc} {takes}".strip(), "")  # fmt: skip
+    return Entry(
+        primitive.name,
+        "primitive",
+        "genolang/primitives",
+        0,
+        primitive_signature(primitive),
+        f"{primitive.doc} {takes}".strip(),
+        "",
+    )
 
 
 def _definition(ref: DefinitionRef, module: tuple[str, ...]) -> Entry:
@@ -80,9 +92,14 @@ def _definition(ref: DefinitionRef, module: tuple[str, ...]) -> Entry:
     closing = _CLOSING.match(span.source.text, span.end)
     assert closing is not None
     return Entry(
-        ".".join((*module, ref.name)), ref.kind, "/".join(module) + ".geno", span.line,
-        definition_signature(ref.syntax), _comment_above(ref), span.source.text[span.start : closing.end()],
-    )  # fmt: skip
+        ".".join((*module, ref.name)),
+        ref.kind,
+        "/".join(module) + ".geno",
+        span.line,
+        definition_signature(ref.syntax),
+        _comment_above(ref),
+        span.source.text[span.start : closing.end()],
+    )
 
 
 def _comment_above(ref: DefinitionRef) -> str:
@@ -99,8 +116,6 @@ def _file(path: tuple[str, ...]) -> Entry:
     module = library_module(path)
     lines = itertools.takewhile(lambda line: line.startswith("#"), module.source.text.split("\n")[1:])
     above = [line.lstrip("# ").rstrip() for line in lines]
-    text = "\n".join(
-        f"{ref.kind} {definition_signature(ref.syntax)}" for ref in module.definitions.values()
-    )
+    text = "\n".join(f"{ref.kind} {definition_signature(ref.syntax)}" for ref in module.definitions.values())
     name = ".".join(path)
     return Entry(name, "file", "/".join(path) + ".geno", 1, f"import {name}", "\n".join(above), text)

@@ -128,17 +128,31 @@ Sampling = EanSettings | EnasSettings | GeneticSettings | RandomSettings | Heuri
 MethodSettings = Sampling | AllSettings
 
 SAMPLED: dict[str, type[Sampling]] = {
-    "ean": EanSettings, "enas": EnasSettings, "genetic": GeneticSettings, "random": RandomSettings,
+    "ean": EanSettings,
+    "enas": EnasSettings,
+    "genetic": GeneticSettings,
+    "random": RandomSettings,
     "heuristic": HeuristicSettings,
-}  # fmt: skip
+}
 METHODS = ("darts", *SAMPLED, "all")
 
 # Where the paper's text and its public code differ. CIFAR-100 has its steps in the text alone; the
 # text's coefficients are not printed, so each is 1.
 EAN_TEXT = EanSettings(
-    preset="text", steps=1000, samples=1, accuracy=1.0, sparsity=1.0, offset=0.0, bonus_over="scheme",
-    output="sigmoid", temperature=1.0, baseline=0.0, replay_weight=1.0, replay_bonus=True, clip=0.0,
-)  # fmt: skip
+    preset="text",
+    steps=1000,
+    samples=1,
+    accuracy=1.0,
+    sparsity=1.0,
+    offset=0.0,
+    bonus_over="scheme",
+    output="sigmoid",
+    temperature=1.0,
+    baseline=0.0,
+    replay_weight=1.0,
+    replay_bonus=True,
+    clip=0.0,
+)
 
 
 @record(frozen=True)
@@ -152,8 +166,11 @@ class Method:
     def __str__(self) -> str:
         if self.sampling is None:
             return f"{self.method}(order={self.order})"
-        told = [f"{f.name}={_text(value)}" for f in fields(self.sampling)
-                if (value := getattr(self.sampling, f.name)) != getattr(_base(self.sampling), f.name)]
+        told = [
+            f"{f.name}={_text(value)}"
+            for f in fields(self.sampling)
+            if (value := getattr(self.sampling, f.name)) != getattr(_base(self.sampling), f.name)
+        ]
         if isinstance(self.sampling, EanSettings) and self.sampling.preset != "code":
             told.insert(0, f"preset={self.sampling.preset}")
         return f"{self.method}({', '.join(told)})" if told else self.method
@@ -170,16 +187,17 @@ def _base(sampling: MethodSettings) -> MethodSettings:
 def _text(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(str, value))}]"
-    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(
-        value, float) else str(value)  # fmt: skip
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 ALL = (
-    Method("ean", sampling=EanSettings()), Method("darts"), Method("genetic", sampling=GeneticSettings()),
-    Method("enas", sampling=EnasSettings()), Method("random", sampling=RandomSettings()),
-    *(Method("heuristic", sampling=HeuristicSettings(every, offset))
-      for every in (2, 3) for offset in (0, 1)),
-)  # fmt: skip
+    Method("ean", sampling=EanSettings()),
+    Method("darts"),
+    Method("genetic", sampling=GeneticSettings()),
+    Method("enas", sampling=EnasSettings()),
+    Method("random", sampling=RandomSettings()),
+    *(Method("heuristic", sampling=HeuristicSettings(every, offset)) for every in (2, 3) for offset in (0, 1)),
+)
 """The methods of the paper's comparison, and random schemes. Source: section 6.2, Table 4."""
 
 
@@ -198,8 +216,11 @@ def measured_schemes(settings: MethodSettings | None) -> int:
         return 1
     if not isinstance(settings, AllSettings):
         return evaluations_of(settings)
-    told = [None if m.sampling is None else with_budget(m.sampling, settings.evaluations)
-            for m in settings.methods if not isinstance(m.sampling, AllSettings)]  # fmt: skip
+    told = [
+        None if m.sampling is None else with_budget(m.sampling, settings.evaluations)
+        for m in settings.methods
+        if not isinstance(m.sampling, AllSettings)
+    ]
     return sum(map(measured_schemes, told))
 
 

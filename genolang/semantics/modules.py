@@ -22,9 +22,7 @@ LIBRARY = Path(__file__).parent.parent / "specs"
 VERSION = 1
 MAX_PATH = 10
 MAX_IMPORTS = 50
-RESERVED = frozenset(
-    "x C H W searching true false earlier inputs nodes each later core repeat".split()
-)
+RESERVED = frozenset("x C H W searching true false earlier inputs nodes each later core repeat".split())
 
 
 class DefinitionRef:
@@ -132,8 +130,12 @@ def read_stream(name: str, stream: BinaryIO) -> bytes:
 
 def within_limit(name: str, raw: bytes) -> bytes:
     if len(raw) > limit("bytes"):
-        raise fail("G003", f"{name} has more than {limit('bytes'):,} bytes",
-                   help="split it into several files", notes=(limit_note("bytes"),))  # fmt: skip
+        raise fail(
+            "G003",
+            f"{name} has more than {limit('bytes'):,} bytes",
+            help="split it into several files",
+            notes=(limit_note("bytes"),),
+        )
     return raw
 
 
@@ -142,8 +144,9 @@ def decode(name: str, raw: bytes, *, library: bool = False) -> Source:
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise fail("G002", f"{name} is not UTF-8 text: byte {error.start} is {raw[error.start]:#04x}",
-                   help="save it as UTF-8") from None  # fmt: skip
+        raise fail(
+            "G002", f"{name} is not UTF-8 text: byte {error.start} is {raw[error.start]:#04x}", help="save it as UTF-8"
+        ) from None
     return source_of(name, text, library=library)
 
 
@@ -220,24 +223,35 @@ class _Loader:
         if not isinstance(first, syntax.Version):
             if not module.broken:
                 start = versions[0].span if versions else Span(module.source, 0, 1)
-                module.report("G008", "a file begins with the version of its language", start,
-                              help=f"write `geno {VERSION}` on the first line")  # fmt: skip
+                module.report(
+                    "G008",
+                    "a file begins with the version of its language",
+                    start,
+                    help=f"write `geno {VERSION}` on the first line",
+                )
             return
         if first.number != VERSION:
             message = f"this genolang reads version {VERSION} of the language"
-            module.report("G009", message, first.span,
-                          help=f"write `geno {VERSION}`, or use the genolang that the file needs")
+            module.report(
+                "G009", message, first.span, help=f"write `geno {VERSION}`, or use the genolang that the file needs"
+            )
         for extra in versions[1:]:
             module.report("G008", "the version stands once, on the first line", extra.span)
 
     def _define(self, module: Module, item: syntax.Definition) -> None:
         name, before = item.name.id, module.definitions.get(item.name.id)
         if name in RESERVED:
-            module.report("G106", f"`{name}` has a meaning of its own in the language", item.name.span,
-                          help="choose another name")  # fmt: skip
+            module.report(
+                "G106", f"`{name}` has a meaning of its own in the language", item.name.span, help="choose another name"
+            )
         elif before is not None:
-            module.report("G102", f"`{name}` is defined twice", item.name.span, help="rename one of them",
-                          labels=(Label(before.syntax.name.span, "first here"),))  # fmt: skip
+            module.report(
+                "G102",
+                f"`{name}` is defined twice",
+                item.name.span,
+                help="rename one of them",
+                labels=(Label(before.syntax.name.span, "first here"),),
+            )
         else:
             module.definitions[name] = DefinitionRef(item, module)
 
@@ -275,25 +289,35 @@ class _Loader:
         if module.path is not None:
             options += [name.removesuffix(".geno") for name in _files_beside(module.path)]
         raise fail(
-            "G103", f"there is no file `{'/'.join(name.path)}.geno` beside this one or in the library",
-            name.span, help=did_you_mean(shown, options),
-        )  # fmt: skip
+            "G103",
+            f"there is no file `{'/'.join(name.path)}.geno` beside this one or in the library",
+            name.span,
+            help=did_you_mean(shown, options),
+        )
 
     def _local(self, path: Path, span: Span, shown: str) -> Module:
         resolved = path.resolve()
         if resolved in self.loading:
             raise self._cycle(resolved, span, shown)
         if len(self.loading) >= MAX_IMPORTS:
-            raise fail("G007", f"files import each other more than {MAX_IMPORTS} deep", span,
-                       help="import what is needed where it is used")  # fmt: skip
+            raise fail(
+                "G007",
+                f"files import each other more than {MAX_IMPORTS} deep",
+                span,
+                help="import what is needed where it is used",
+            )
         if resolved not in self.done:
             return self.load(read_source(str(path)), path)
         return self.done[resolved]
 
     def _cycle(self, path: Path, span: Span, shown: str) -> GenoError:
         names = [p.stem for p in self.loading[self.loading.index(path) :]]
-        return fail("G104", f"`{shown}` imports itself: {' -> '.join([*names, path.stem])}", span,
-                    help="move what both need into a third file")  # fmt: skip
+        return fail(
+            "G104",
+            f"`{shown}` imports itself: {' -> '.join([*names, path.stem])}",
+            span,
+            help="move what both need into a third file",
+        )
 
 
 @cache

@@ -94,9 +94,14 @@ class Block:
     """
 
     def __init__(
-        self, name: str, nodes: tuple[BlockNode, ...], outputs: tuple[int, ...],
-        order: tuple[Path, ...], *, zero: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        name: str,
+        nodes: tuple[BlockNode, ...],
+        outputs: tuple[int, ...],
+        order: tuple[Path, ...],
+        *,
+        zero: bool = False,
+    ) -> None:
         self.name = name
         self.nodes = nodes
         self.outputs = outputs
@@ -335,8 +340,7 @@ class Program:
     @property
     def decisions(self) -> tuple[Decision, ...]:
         """Everything that a search decides, set by set."""
-        return tuple(Decision(key, row) for key, choice in self.choices.items()
-                     for row in range(len(choice.rows)))  # fmt: skip
+        return tuple(Decision(key, row) for key, choice in self.choices.items() for row in range(len(choice.rows)))
 
     def place(self, decision: Decision) -> Place:
         return self.choices[decision.key].rows[decision.row]

@@ -41,7 +41,8 @@ def holds_choice(module: Module, expr: s.Expr) -> bool:
     direct = _direct_of(module, expr)
     return direct.alternatives or any(
         found.kind == "choice" or _direct(found).alternatives
-        for reference in direct.references for found in reach(reference)
+        for reference in direct.references
+        for found in reach(reference)
     )
 
 
@@ -98,4 +99,3 @@ def walk(node: Any) -> Iterator[s.Node]:
             if names is None:
                 names = _PARTS[type(current)] = [f.name for f in fields(current) if f.name != "span"]
             stack += [getattr(current, name) for name in names]
-

@@ -13,9 +13,7 @@ from genolang.semantics.sections import search_settings, settings_of
 from genolang.semantics.settings import NetworkChoice, TrainSettings, crop_size
 
 
-def check_recipes(
-    module: Module, search: Sequence[s.Section], train: Sequence[s.Section]
-) -> list[Diagnostic]:
+def check_recipes(module: Module, search: Sequence[s.Section], train: Sequence[s.Section]) -> list[Diagnostic]:
     """What is wrong with sections that are in order each by itself; nothing is expanded for it."""
     found: list[Diagnostic] = []
     for setting in settings_of([*search, *train]):
@@ -68,14 +66,21 @@ def _check_network(module: Module, expr: s.Expr) -> None:
     ref = module.definitions.get(callee.id)
     if ref is None or ref.kind != "network":
         names = [r.name for r in module.definitions.values() if r.kind == "network"]
-        raise fail("G408", f"{module.source.name} has no network `{callee.id}`", callee.span,
-                   help=did_you_mean(callee.id, names) or f"it has {', '.join(names) or 'none'}")  # fmt: skip
+        raise fail(
+            "G408",
+            f"{module.source.name} has no network `{callee.id}`",
+            callee.span,
+            help=did_you_mean(callee.id, names) or f"it has {', '.join(names) or 'none'}",
+        )
     for arg in expr.args if isinstance(expr, s.Call) else ():
         if arg.name is not None and arg.name not in parameters_of(ref):
             known = sorted(parameters_of(ref))
-            raise fail("G202", f"the network `{ref.name}` has no parameter `{arg.name}`", arg.span,
-                       help=did_you_mean(arg.name, known)
-                       or f"it has {', '.join(known) or 'none'}")  # fmt: skip
+            raise fail(
+                "G202",
+                f"the network `{ref.name}` has no parameter `{arg.name}`",
+                arg.span,
+                help=did_you_mean(arg.name, known) or f"it has {', '.join(known) or 'none'}",
+            )
 
 
 def _check_score(search: Sequence[s.Section], train: Sequence[s.Section]) -> list[Diagnostic]:
@@ -91,9 +96,14 @@ def _check_score(search: Sequence[s.Section], train: Sequence[s.Section]) -> lis
     score = settings.score
     assert isinstance(score, TrainSettings)
     if score.task != "classification":
-        return [Diagnostic("G503", f"a search is for classification, and `train` is for {score.task}",
-                           place.span)]  # fmt: skip
+        return [Diagnostic("G503", f"a search is for classification, and `train` is for {score.task}", place.span)]
     if crop_size(score.augment) != crop_size(settings.augment):
-        return [Diagnostic("G503", "answers are scored on images of another size than the search has",
-                           place.span, help="the same `resized_crop` in `augment` of both")]  # fmt: skip
+        return [
+            Diagnostic(
+                "G503",
+                "answers are scored on images of another size than the search has",
+                place.span,
+                help="the same `resized_crop` in `augment` of both",
+            )
+        ]
     return []

@@ -40,8 +40,11 @@ class Sizes:
     def _expanded(self, size: Size) -> Program:
         if self.program.origin is None:
             height, width = self.program.input[1:]
-            raise fail("G310", f"`{self.program.name}` was read from a graph, which says what to compute with"
-                       f" images of {height}x{width} alone, not of {size[0]}x{size[1]}")  # fmt: skip
+            raise fail(
+                "G310",
+                f"`{self.program.name}` was read from a graph, which says what to compute with"
+                f" images of {height}x{width} alone, not of {size[0]}x{size[1]}",
+            )
         module, network, given, searching = self.program.origin
         builder = NetworkBuilder(module, searching=searching, image=size)
         program = builder.build(network, given, network.syntax.name.span)
@@ -54,10 +57,13 @@ class Sizes:
         assert self.program.origin is not None
         labels = tuple(Label(span, "this depends on it") for span in dict.fromkeys(spans))[:MOST]
         return Diagnostic(
-            "G310", f"`{self.program.name}` is made for images of {height}x{width}, and another network for"
-            f" {size[0]}x{size[1]}", self.program.origin.network.syntax.name.span, labels,
+            "G310",
+            f"`{self.program.name}` is made for images of {height}x{width}, and another network for"
+            f" {size[0]}x{size[1]}",
+            self.program.origin.network.syntax.name.span,
+            labels,
             help="build it for that size: let `input` take a parameter, and give it",
-        )  # fmt: skip
+        )
 
 
 def _unlike(one: Block, other: Block, seen: set[tuple[int, int]]) -> Iterator[Span]:

@@ -151,9 +151,7 @@ class SearchSettings:
     batch: int = 64
     split: float = 0.5
     weights: OptimizerSettings = OptimizerSettings(decay=3e-4, clip=5.0)
-    choices: OptimizerSettings = OptimizerSettings(
-        "adam", Schedule("constant", 3e-4), betas=(0.5, 0.999), decay=1e-3
-    )
+    choices: OptimizerSettings = OptimizerSettings("adam", Schedule("constant", 3e-4), betas=(0.5, 0.999), decay=1e-3)
     augment: tuple[Augmentation, ...] = ()
     init: float = 1e-3
     choices_start: int = 0
@@ -175,7 +173,8 @@ class SearchSettings:
         if isinstance(self.score, TrainSettings):
             training = self.score
         else:
-            training = TrainSettings(epochs=5, batch=self.batch, optimizer=self.score,
-                                     augment=self.augment, precision=self.precision)  # fmt: skip
+            training = TrainSettings(
+                epochs=5, batch=self.batch, optimizer=self.score, augment=self.augment, precision=self.precision
+            )
         epochs = training.epochs if self.score_epochs is None else self.score_epochs
         return replace(training, data=self.data, split=1 - self.split, epochs=epochs)

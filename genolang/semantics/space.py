@@ -35,9 +35,8 @@ def outer(program: Program) -> dict[Decision, tuple[Decision, int]]:
     They are part of an answer only where it takes that alternative.
     """
     ways = {
-        (program.place(d).edge, program.place(d).way): d
-        for d in program.decisions if not program.choices[d.key].plug
-    }  # fmt: skip
+        (program.place(d).edge, program.place(d).way): d for d in program.decisions if not program.choices[d.key].plug
+    }
     found: dict[Decision, tuple[Decision, int]] = {}
     for (edge, way), decision in ways.items():
         for length in range(len(way) - 1, 0, -1):
@@ -48,8 +47,7 @@ def outer(program: Program) -> dict[Decision, tuple[Decision, int]]:
 
 
 def part_of(
-    decisions: Iterable[Decision], chosen: Mapping[Decision, int],
-    around: Mapping[Decision, tuple[Decision, int]],
+    decisions: Iterable[Decision], chosen: Mapping[Decision, int], around: Mapping[Decision, tuple[Decision, int]]
 ) -> list[Decision]:
     """Those decisions that are part of an answer; `around` is what `outer` gives."""
 
@@ -119,8 +117,7 @@ class _Ways:
 
     def one(self, decision: Decision) -> int:
         return sum(
-            math.prod(map(self.one, self.within.get((decision, option), ())))
-            for option in self.usable[decision.key]
+            math.prod(map(self.one, self.within.get((decision, option), ()))) for option in self.usable[decision.key]
         )
 
 
@@ -172,14 +169,17 @@ def _chosen(program: Program, options: Mapping[str, Sequence[int]]) -> dict[tupl
     """The alternative of every decision, None for zeros."""
     return {
         (key, row): None if program.choices[key].options[option].zero else option
-        for key, rows in options.items() for row, option in enumerate(rows)
-    }  # fmt: skip
+        for key, rows in options.items()
+        for row, option in enumerate(rows)
+    }
 
 
 def _selected(
-    block: Block, chosen: Mapping[tuple[str, int], int | None], known: dict[int, int | None],
+    block: Block,
+    chosen: Mapping[tuple[str, int], int | None],
+    known: dict[int, int | None],
     used: dict[int, list[int]] | None = None,
-) -> int | None:  # fmt: skip
+) -> int | None:
     """The block's cost, None where its output is left out; a body is counted once, then looked up.
 
     `used` takes the nodes that count, by block.

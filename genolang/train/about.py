@@ -57,13 +57,17 @@ def read_about(folder: Path) -> About:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise no_run(folder) from None
     if known != FORMAT:
-        raise fail("G704", f"`{folder}` is a run of another genolang: its format is {known!r}, not {FORMAT}",
-                   help="go on with the genolang that began it, or start a new run")  # fmt: skip
+        raise fail(
+            "G704",
+            f"`{folder}` is a run of another genolang: its format is {known!r}, not {FORMAT}",
+            help="go on with the genolang that began it, or start a new run",
+        )
     words, facts = body.get("command"), body.get("facts")
     whole = _texts(words) and isinstance(facts, dict) and _texts(list(facts.values()))
     if not whole or stated != json_digest({"format": FORMAT, "command": words, "facts": facts}):
-        raise fail("G705", f"`{path}` does not match its checksum",
-                   help="restore the file from a copy, or start a new run")  # fmt: skip
+        raise fail(
+            "G705", f"`{path}` does not match its checksum", help="restore the file from a copy, or start a new run"
+        )
     return About(tuple(words), facts)
 
 
@@ -73,8 +77,11 @@ def _texts(value: object) -> bool:
 
 def no_run(folder: Path) -> GenoError:
     """G704, for a folder that no run has begun in."""
-    return fail("G704", f"`{folder}` is not a run folder",
-                help="name the folder that `genoc search`, `train` or `study` writes to")  # fmt: skip
+    return fail(
+        "G704",
+        f"`{folder}` is not a run folder",
+        help="name the folder that `genoc search`, `train` or `study` writes to",
+    )
 
 
 def require_same(folder: Path, then: Facts, now: Facts) -> list[str]:
@@ -83,9 +90,12 @@ def require_same(folder: Path, then: Facts, now: Facts) -> list[str]:
     told = {name: _told(name, then.get(name), now.get(name)) for name in differing}
     wrong = [name for name in differing if name not in SAID]
     if wrong:
-        raise fail("G706", f"the run in `{folder}` began with another {', '.join(wrong)}",
-                   help="undo the change, or start a new run in another folder",
-                   notes=[told[name] for name in wrong])  # fmt: skip
+        raise fail(
+            "G706",
+            f"the run in `{folder}` began with another {', '.join(wrong)}",
+            help="undo the change, or start a new run in another folder",
+            notes=[told[name] for name in wrong],
+        )
     return [f"{told[name]}; the last digits may differ" for name in differing]
 
 

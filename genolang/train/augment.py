@@ -16,8 +16,11 @@ from genolang.train.tasks import IGNORED
 
 
 def augment(
-    images: Tensor, augmentations: Sequence[Augmentation], mean: Sequence[float],
-    std: Sequence[float], generator: torch.Generator,
+    images: Tensor,
+    augmentations: Sequence[Augmentation],
+    mean: Sequence[float],
+    std: Sequence[float],
+    generator: torch.Generator,
 ) -> Tensor:
     """Raw images (B, C, H, W) changed at random and normalised, as float32.
 
@@ -37,9 +40,7 @@ def augment(
     return images
 
 
-def augment_labels(
-    labels: Tensor, augmentations: Sequence[Augmentation], generator: torch.Generator
-) -> Tensor:
+def augment_labels(labels: Tensor, augmentations: Sequence[Augmentation], generator: torch.Generator) -> Tensor:
     """Labels per pixel (B, H, W) moved as `augment` moves their images.
 
     The generator is in the state that it had for the images. What comes into view from outside of
@@ -50,8 +51,7 @@ def augment_labels(
 
 
 def _placed(
-    images: Tensor, augmentations: Sequence[Augmentation], generator: torch.Generator,
-    outside: int | None = None,
+    images: Tensor, augmentations: Sequence[Augmentation], generator: torch.Generator, outside: int | None = None
 ) -> Tensor:
     for change in augmentations:
         if change.kind == "flip":
@@ -90,9 +90,7 @@ def crop(images: Tensor, pad: int, generator: torch.Generator, outside: int = 0)
     return torch.where(inside, moved, moved.new_full((), outside))
 
 
-def shift(
-    images: Tensor, fraction: float, generator: torch.Generator, outside: int | None = None
-) -> Tensor:
+def shift(images: Tensor, fraction: float, generator: torch.Generator, outside: int | None = None) -> Tensor:
     """Each image moved by whole pixels, up to `fraction` of its height and width either way.
 
     What comes into view repeats the nearest pixel of the edge, or is `outside` where that is given.
@@ -129,9 +127,7 @@ def _moved(images: Tensor, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tenso
     _, channels, height, width = images.shape
     y = torch.arange(height, device=images.device) + rows[:, None]
     x = torch.arange(width, device=images.device) + columns[:, None]
-    inside = (
-        ((y >= 0) & (y < height))[:, None, :, None] & ((x >= 0) & (x < width))[:, None, None, :]
-    )
+    inside = ((y >= 0) & (y < height))[:, None, :, None] & ((x >= 0) & (x < width))[:, None, None, :]
     y, x = y.clamp(0, height - 1), x.clamp(0, width - 1)
     by_row = images.gather(2, y[:, None, :, None].expand(-1, channels, -1, width))
     return by_row.gather(3, x[:, None, None, :].expand(-1, channels, height, -1)), inside

@@ -42,9 +42,17 @@ class Batches:
     """
 
     def __init__(
-        self, images: Images, labels: Tensor, indices: Tensor, batch: int, seed: int,
-        mean: Sequence[float], std: Sequence[float], augmentations: Sequence[Augmentation],
-        device: torch.device, stream: str,
+        self,
+        images: Images,
+        labels: Tensor,
+        indices: Tensor,
+        batch: int,
+        seed: int,
+        mean: Sequence[float],
+        std: Sequence[float],
+        augmentations: Sequence[Augmentation],
+        device: torch.device,
+        stream: str,
     ) -> None:
         assert batch > 0, "a batch holds at least one image"
         assert len(images) == len(labels), "one label per image"
@@ -70,8 +78,9 @@ class Batches:
         self._steps = whole + (rest >= 2)
         if self._steps == 0:
             raise fail(
-                "G604", f"the {stream} part of the data has {len(indices)} images, expected at "
-                "least 2", help="use more images or another `split`",
+                "G604",
+                f"the {stream} part of the data has {len(indices)} images, expected at least 2",
+                help="use more images or another `split`",
             )
 
     def __len__(self) -> int:
@@ -97,9 +106,7 @@ class Batches:
 
     def _shuffled(self, epoch: int, step: int) -> tuple[Tensor, torch.Generator]:
         if epoch not in self._orders:
-            draw = torch.randperm(
-                len(self._indices), generator=generator_for(*self._key, "order", epoch)
-            )
+            draw = torch.randperm(len(self._indices), generator=generator_for(*self._key, "order", epoch))
             # The last two: what is read ahead may belong to the epoch after.
             kept = dict(list(self._orders.items())[-1:])
             self._orders = {**kept, epoch: self._indices[draw]}
@@ -127,9 +134,7 @@ class Batches:
         changed = augment(images, self._augmentations, self._mean, self._std, generator)
         return changed, labels
 
-    def _read(
-        self, images: LazyImages, kind: str, draw: Draw, steps: list[tuple[int, int]]
-    ) -> Tensor:
+    def _read(self, images: LazyImages, kind: str, draw: Draw, steps: list[tuple[int, int]]) -> Tensor:
         def plan(key: tuple[str, int, int]) -> Plan:
             chosen = draw(*key[1:])[0]
             return images[chosen], draw_crops(len(chosen), generator_for(*self._key, "crop", *key))
@@ -139,8 +144,7 @@ class Batches:
 
 
 def evaluation_batches(
-    images: Images, labels: Tensor, batch: int, mean: Sequence[float], std: Sequence[float],
-    device: torch.device,
+    images: Images, labels: Tensor, batch: int, mean: Sequence[float], std: Sequence[float], device: torch.device
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """All images (N, C, H, W) in order, normalised and otherwise unchanged, `batch` at a time.
 

@@ -106,9 +106,13 @@ class Recordings:
         self._news: list[str] = []
 
     def work(
-        self, name: str, run: Callable[..., Values], begin: Callable[[], None] = lambda: None,
-        leaves: Sequence[Tensor] = (), state: Sequence[Tensor] = (),
-    ) -> Work:  # fmt: skip
+        self,
+        name: str,
+        run: Callable[..., Values],
+        begin: Callable[[], None] = lambda: None,
+        leaves: Sequence[Tensor] = (),
+        state: Sequence[Tensor] = (),
+    ) -> Work:
         """A piece of work of this run; see `Work`."""
         self._works.append(Work(self, name, run, begin, leaves, state))
         return self._works[-1]
@@ -158,9 +162,14 @@ class Work:
     """
 
     def __init__(
-        self, home: Recordings, name: str, run: Callable[..., Values], begin: Callable[[], None],
-        leaves: Sequence[Tensor], state: Sequence[Tensor],
-    ) -> None:  # fmt: skip
+        self,
+        home: Recordings,
+        name: str,
+        run: Callable[..., Values],
+        begin: Callable[[], None],
+        leaves: Sequence[Tensor],
+        state: Sequence[Tensor],
+    ) -> None:
         self._home, self._name, self._run, self._begin = home, name, run, begin
         self._leaves, self._state = leaves, state
         self._kinds: dict[Hashable, _Kind] = {}

@@ -40,9 +40,7 @@ class _DamagedError(Exception):
     """Which file is damaged, and how."""
 
 
-def save_checkpoint(
-    folder: Path, name: str, tensors: Mapping[str, torch.Tensor], meta: Mapping[str, object]
-) -> Path:
+def save_checkpoint(folder: Path, name: str, tensors: Mapping[str, torch.Tensor], meta: Mapping[str, object]) -> Path:
     """Writes the next checkpoint and removes all but the last two; the path of its JSON.
 
     The tensors are contiguous and share no memory. Raises G709 where the folder cannot be written.
@@ -86,7 +84,9 @@ def load_checkpoint(folder: Path, name: str) -> Checkpoint:
     if not existing:
         raise fail("G705", f"there is no checkpoint `{name}` in `{folder}`")
     raise fail(
-        "G705", reasons[0], notes=reasons[1:],
+        "G705",
+        reasons[0],
+        notes=reasons[1:],
         help="no earlier checkpoint is whole: start a new run, or restore the file from a copy",
     )
 

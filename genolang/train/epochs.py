@@ -62,8 +62,10 @@ def run_epochs(work: Epochs, interrupt: Interrupt) -> None:
     try:
         told = sitting.resume(work)
         if told is not None and not work.over():
-            told.append(f"going on in epoch {work.progress.epoch + 1} of {work.epochs} "
-                        f"after step {work.progress.step} of {work.steps}")  # fmt: skip
+            told.append(
+                f"going on in epoch {work.progress.epoch + 1} of {work.epochs} "
+                f"after step {work.progress.step} of {work.steps}"
+            )
         interrupt.tell(reporter, told or ())
         while not work.over():
             with interrupt.deferred():
@@ -109,8 +111,7 @@ def in_memory(batch: int) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise fail(
-            "G711", f"a batch of {batch} images does not fit into the GPU's memory",
-            help="set a smaller `batch`",
+            "G711", f"a batch of {batch} images does not fit into the GPU's memory", help="set a smaller `batch`"
         ) from error
 
 
@@ -118,9 +119,10 @@ def lost(work: Epochs, code: str, what: str, help: str, of: str = "") -> GenoErr
     """The end of what is no longer good, with where it stood."""
     progress = work.progress
     return work.sitting.phase.lost(
-        code, f"{what} in epoch {progress.epoch + 1} of {work.epochs}{of}, by step {progress.step}"
-        f" of {work.steps}", help,
-    )  # fmt: skip
+        code,
+        f"{what} in epoch {progress.epoch + 1} of {work.epochs}{of}, by step {progress.step} of {work.steps}",
+        help,
+    )
 
 
 def fault(loss: float, limit: float) -> tuple[str, str] | None:

@@ -29,7 +29,9 @@ class Evaluation:
 
 
 def evaluate(
-    module: TrainableNetwork, batches: Iterable[tuple[Tensor, Tensor]], task: Task = CLASSIFICATION,
+    module: TrainableNetwork,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    task: Task = CLASSIFICATION,
     answer: Callable[[Tensor], tuple[Tensor, ...]] | None = None,
 ) -> Evaluation:
     """Runs the network in float32 over images (B, C, H, W) and their labels, without gradients.

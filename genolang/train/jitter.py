@@ -55,10 +55,14 @@ def turn_hue(images: Tensor, by: Tensor) -> Tensor:
     red, green, blue = images.unbind(1)
     value, chroma = images.amax(1), images.amax(1) - images.amin(1)
     safe = torch.where(chroma > 0, chroma, 1)
-    sixths = torch.where(
-        value == red, (green - blue) / safe,
-        torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
-    ) + 6 * by  # fmt: skip
+    sixths = (
+        torch.where(
+            value == red,
+            (green - blue) / safe,
+            torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
+        )
+        + 6 * by
+    )
     turned = []
     for start in (5, 3, 1):
         place = (start + sixths) % 6

@@ -55,7 +55,8 @@ class Journal:
         self.count = len(lines) if kept is None else kept
         if len(lines) < self.count:
             raise fail(
-                "G705", f"`{self._path}` has {len(lines)} of the {kept} lines that were written to it",
+                "G705",
+                f"`{self._path}` has {len(lines)} of the {kept} lines that were written to it",
                 help="restore the file from a copy",
             )
         last = lines[self.count - 1] if self.count else _Line({}, _BEFORE_ALL, 0)
@@ -118,6 +119,7 @@ def _content(path: Path) -> bytes:
 
 def _damaged(path: Path, number: int) -> GenoError:
     return fail(
-        "G705", f"line {number} of `{path}` does not match its checksum",
+        "G705",
+        f"line {number} of `{path}` does not match its checksum",
         help="restore the file from a copy, or start a new run",
     )

@@ -26,8 +26,14 @@ class LazyImages:
     """
 
     def __init__(
-        self, read: Callable[[int], Tensor], indices: Tensor, shape: tuple[int, int, int],
-        dtype: torch.dtype = torch.uint8, *, cut: bool, source: Tensor | Sequence[str],
+        self,
+        read: Callable[[int], Tensor],
+        indices: Tensor,
+        shape: tuple[int, int, int],
+        dtype: torch.dtype = torch.uint8,
+        *,
+        cut: bool,
+        source: Tensor | Sequence[str],
     ) -> None:
         assert not cut or shape[1] == shape[2], "images are cut to squares"
         self._read, self.indices, self.cut = read, indices, cut
@@ -38,15 +44,20 @@ class LazyImages:
     @classmethod
     def of(cls, images: Tensor, size: int) -> LazyImages:
         """Images (N, C, H, W) in memory, to be cut to `size`."""
-        return cls(images.__getitem__, torch.arange(len(images)), (images.shape[1], size, size),
-                   images.dtype, cut=True, source=images)  # fmt: skip
+        return cls(
+            images.__getitem__,
+            torch.arange(len(images)),
+            (images.shape[1], size, size),
+            images.dtype,
+            cut=True,
+            source=images,
+        )
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, part: Tensor | slice) -> LazyImages:
-        return LazyImages(self._read, self.indices[part], self.shape[1:], self.dtype, cut=self.cut,
-                          source=self.source)  # fmt: skip
+        return LazyImages(self._read, self.indices[part], self.shape[1:], self.dtype, cut=self.cut, source=self.source)
 
     def image(self, position: int, draws: Tensor | None = None) -> Tensor:
         """One image of the common shape: a random window by `draws` (10, 4), or without, the middle.

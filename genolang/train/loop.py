@@ -14,16 +14,7 @@ from torch.optim import Optimizer
 from genolang.diagnostics import GenoError
 from genolang.semantics.settings import TrainSettings
 from genolang.train.captured import Recordings, Work
-from genolang.train.epochs import (
-    EXPLODED,
-    GPU_LOOK_STEPS,
-    all_finite,
-    fault,
-    in_memory,
-    lost,
-    run_epochs,
-    seed_step,
-)
+from genolang.train.epochs import EXPLODED, GPU_LOOK_STEPS, all_finite, fault, in_memory, lost, run_epochs, seed_step
 from genolang.train.evaluate import answer_of, evaluate
 from genolang.train.network import TrainableNetwork, logits_of
 from genolang.train.optimizers import build_optimizer, clip_gradients, set_lr
@@ -76,8 +67,11 @@ class _Progress:
 
 
 def fit(
-    module: TrainableNetwork, settings: TrainSettings, batches: TrainingBatches,
-    held_out: EvaluationBatches | None, phase: Phase,
+    module: TrainableNetwork,
+    settings: TrainSettings,
+    batches: TrainingBatches,
+    held_out: EvaluationBatches | None,
+    phase: Phase,
 ) -> Fitted:
     """Trains a module that is on the phase's device.
 
@@ -212,8 +206,7 @@ class _Loop:
             # A validation loss may overflow where training did not; JSON has no infinity.
             val_loss=held_out.loss if held_out and math.isfinite(held_out.loss) else None,
             val_accuracy=val.pop("accuracy", None),
-            lr=step_value(settings.optimizer.lr, progress.epoch, settings.epochs,
-                          self.steps - 1, self.steps),
+            lr=step_value(settings.optimizer.lr, progress.epoch, settings.epochs, self.steps - 1, self.steps),
             seconds=self.sitting.seconds - sum(done.seconds for done in progress.history),
             metrics=named("train", train) | named("val", val),
         )

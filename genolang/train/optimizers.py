@@ -34,8 +34,11 @@ def build_optimizer(settings: OptimizerSettings, parameters: Iterable[Tensor]) -
 
 def no_weights(network: str) -> GenoError:
     """G509, for a network that is told to learn and cannot."""
-    return fail("G509", f"{network} has no weights, so there is nothing to train",
-                help="give it some: `linear(classes)` as the last layer of its head")
+    return fail(
+        "G509",
+        f"{network} has no weights, so there is nothing to train",
+        help="give it some: `linear(classes)` as the last layer of its head",
+    )
 
 
 def set_lr(optimizer: Optimizer, lr: float) -> None:

@@ -71,8 +71,8 @@ class Phase:
         """G706: what the folder keeps was made from something else."""
         assert self.run is not None, "nothing is kept without a folder"
         return fail(
-            "G706", f"the run in `{self.run.path}` was made with other settings, another seed, "
-            f"other data or another {what}",
+            "G706",
+            f"the run in `{self.run.path}` was made with other settings, another seed, other data or another {what}",
             help="undo the change, or start a new run in another folder",
         )
 
@@ -128,10 +128,16 @@ class Sitting:
         if self.phase.run is None:
             return
         tensors, facts = work.state()
-        self.phase.run.save(self.phase.name, tensors, {
-            "fingerprint": self._fingerprint, "seed": self.phase.seed,
-            "progress": {**asdict(work.progress), "seconds": self.seconds}, **facts,
-        })  # fmt: skip
+        self.phase.run.save(
+            self.phase.name,
+            tensors,
+            {
+                "fingerprint": self._fingerprint,
+                "seed": self.phase.seed,
+                "progress": {**asdict(work.progress), "seconds": self.seconds},
+                **facts,
+            },
+        )
         self._saved = time.monotonic()
 
     def resume(self, work: Resumable) -> list[str] | None:

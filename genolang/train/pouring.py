@@ -27,9 +27,7 @@ _KINDS = frozenset(("weight", "bias", "running_mean", "running_var"))
 _ADVICE = "are `channels`, `depth`, `classes` and `auxiliary` those that the weights belong to?"
 
 
-def pour(
-    module: nn.Module, weights: Weights, *, deal: Sequence[str] = ATT_DARTS_LISTS
-) -> dict[str, Tensor]:
+def pour(module: nn.Module, weights: Weights, *, deal: Sequence[str] = ATT_DARTS_LISTS) -> dict[str, Tensor]:
     """Copies published weights into a network's module by position; the tensors that it left out.
 
     `weights` is a state dict, or a torch file that holds one (alone or under `state_dict`), read with
@@ -66,19 +64,29 @@ def pour(
 def _converted(name: str, source: Tensor, target: Tensor) -> Tensor:
     """A tensor as the network keeps it. Error: G714 for one that is none of plain, finite numbers."""
     floating = source.is_floating_point() or not target.is_floating_point()
-    kinds = ((source.layout is not torch.strided, "sparse"), (source.is_quantized, "quantized"),
-             (source.is_nested, "nested"), (source.is_meta and not target.is_meta, "without values"),
-             (source.is_complex(), "complex"),
-             (not floating, f"of {source.dtype}"))  # fmt: skip
+    kinds = (
+        (source.layout is not torch.strided, "sparse"),
+        (source.is_quantized, "quantized"),
+        (source.is_nested, "nested"),
+        (source.is_meta and not target.is_meta, "without values"),
+        (source.is_complex(), "complex"),
+        (not floating, f"of {source.dtype}"),
+    )
     for wrong, kind in kinds:
         if wrong:
-            raise fail("G714", f"`{name}` is {kind}, and a network takes plain tensors of numbers",
-                       help="save it dense and in floating point" if kind != "without values" else None)
+            raise fail(
+                "G714",
+                f"`{name}` is {kind}, and a network takes plain tensors of numbers",
+                help="save it dense and in floating point" if kind != "without values" else None,
+            )
     found = source.detach().to(target.dtype)
     if found.is_floating_point() and not found.is_meta and not bool(torch.isfinite(found).all()):
         what = "NaN" if bool(torch.isnan(found).any()) else "infinity"
-        raise fail("G714", f"`{name}` holds {what}: no network computes anything with that",
-                   help="take the weights of an earlier epoch")  # fmt: skip
+        raise fail(
+            "G714",
+            f"`{name}` holds {what}: no network computes anything with that",
+            help="take the weights of an earlier epoch",
+        )
     return found
 
 
@@ -89,8 +97,11 @@ def _read(path: Path) -> dict[str, Any]:
             if path.suffix == ".safetensors":
                 return opened(path, file.read())
             if _is_compressed(file):
-                raise fail("G714", f"`{path}` is compressed, and torch saves no tensors so",
-                           help="unpack it, and give the file inside")
+                raise fail(
+                    "G714",
+                    f"`{path}` is compressed, and torch saves no tensors so",
+                    help="unpack it, and give the file inside",
+                )
             file.seek(0)
             # What torch warns of, such as old forms of storage, is no concern of who gives the file.
             with warnings.catch_warnings():
@@ -123,9 +134,12 @@ def _unreadable(path: Path, said: str) -> GenoError:
         return fail("G714", f"`{path}` is not a file of tensors that torch can read: {reason}")
     called = re.search(r"GLOBAL ([\w.]{1,80})", said)
     calls = f": it calls `{called[1]}`" if called else ""
-    return fail("G714", f"`{path}` holds more than tensors, and nothing else is read{calls}",
-                notes=["nothing in it was run"],
-                help="ask whoever made it for the state dict alone, best as `.safetensors`")  # fmt: skip
+    return fail(
+        "G714",
+        f"`{path}` holds more than tensors, and nothing else is read{calls}",
+        notes=["nothing in it was run"],
+        help="ask whoever made it for the state dict alone, best as `.safetensors`",
+    )
 
 
 def _require_tensors(entries: Mapping[str, Any]) -> None:
@@ -136,9 +150,10 @@ def _require_tensors(entries: Mapping[str, Any]) -> None:
 
 def _without_order(path: Path) -> GenoError:
     return fail(
-        "G714", f"the names in `{path}` are not the network's own, and a safetensors file has no order"
-        " by which to pour", help="give the torch file that the weights were published as",
-    )  # fmt: skip
+        "G714",
+        f"the names in `{path}` are not the network's own, and a safetensors file has no order by which to pour",
+        help="give the torch file that the weights were published as",
+    )
 
 
 def _without_counters(entries: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -168,22 +183,24 @@ def _dealt(names: Mapping[str, Tensor], lists: Sequence[str]) -> list[str]:
 
 def _require_fit(targets: Mapping[str, Tensor], sources: Mapping[str, Tensor]) -> None:
     counts = (
-        [] if len(targets) == len(sources)
-        else [f"{len(targets)} tensors are needed, and {len(sources)} are given"]
-    )  # fmt: skip
+        [] if len(targets) == len(sources) else [f"{len(targets)} tensors are needed, and {len(sources)} are given"]
+    )
     pairs = zip(targets.items(), sources.items(), strict=False)
     for number, ((here, target), (there, source)) in enumerate(pairs, start=1):
         kinds = {here.rpartition(".")[2], there.rpartition(".")[2]}
         if target.shape != source.shape or (len(kinds) == 2 and kinds <= _KINDS):
             raise fail(
-                "G714", f"tensor {number} does not fit: `{here}` is {_shape(target)}, but `{there}`"
-                f" is {_shape(source)}", notes=counts, help=_ADVICE,
-            )  # fmt: skip
+                "G714",
+                f"tensor {number} does not fit: `{here}` is {_shape(target)}, but `{there}` is {_shape(source)}",
+                notes=counts,
+                help=_ADVICE,
+            )
     if counts:
         longer, said = (
-            (targets, "nothing is given for") if len(targets) > len(sources)
+            (targets, "nothing is given for")
+            if len(targets) > len(sources)
             else (sources, "the network has no place for")
-        )  # fmt: skip
+        )
         name, tensor = list(longer.items())[min(len(targets), len(sources))]
         raise fail("G714", f"{said} `{name}` ({_shape(tensor)})", notes=counts, help=_ADVICE)
 

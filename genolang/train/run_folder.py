@@ -1,11 +1,11 @@
 """A run's folder: its spec, journal, metrics and checkpoints, written by one process at a time.
 
-    run.json            what makes the folder a run, see `genolang.train.about`; written first
-    spec.geno           a copy of the program; beside it, under their own names, the files it imports
-    journal/            see `genolang.train.journal`
-    metrics.json        the result
-    weights.safetensors see `genolang.train.weights`
-    checkpoints/        see `genolang.train.checkpoint`
+run.json            what makes the folder a run, see `genolang.train.about`; written first
+spec.geno           a copy of the program; beside it, under their own names, the files it imports
+journal/            see `genolang.train.journal`
+metrics.json        the result
+weights.safetensors see `genolang.train.weights`
+checkpoints/        see `genolang.train.checkpoint`
 """
 
 from __future__ import annotations
@@ -24,22 +24,10 @@ from typing import Self
 from torch import Tensor
 
 from genolang.diagnostics import fail
-from genolang.files import (
-    cannot_write,
-    read_regular,
-    remove_temporary_files,
-    write_atomically,
-    write_json,
-    write_text,
-)
+from genolang.files import cannot_write, read_regular, remove_temporary_files, write_atomically, write_json, write_text
 from genolang.train import about
 from genolang.train.about import About, Facts
-from genolang.train.checkpoint import (
-    Checkpoint,
-    latest_checkpoint,
-    load_checkpoint,
-    save_checkpoint,
-)
+from genolang.train.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
 from genolang.train.interrupt import interrupted
 from genolang.train.journal import NAME as JOURNAL
 from genolang.train.journal import Journal, read_journal
@@ -72,8 +60,7 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, path: Path, spec: str, command: Sequence[str], *, facts: Facts = _NONE,
-        imports: Mapping[str, str] = _NONE,
+        cls, path: Path, spec: str, command: Sequence[str], *, facts: Facts = _NONE, imports: Mapping[str, str] = _NONE
     ) -> Self:
         """A new run of the program `spec`; `command` is what the user typed, without `--resume`.
 
@@ -84,8 +71,12 @@ class RunFolder:
         """
         taken = sorted(OWN & imports.keys())
         if taken:
-            raise fail("G707", f"the imported file `{taken[0]}` would be overwritten in the run's folder,"
-                       " where the run has one of that name", help="give the file another name")  # fmt: skip
+            raise fail(
+                "G707",
+                f"the imported file `{taken[0]}` would be overwritten in the run's folder,"
+                " where the run has one of that name",
+                help="give the file another name",
+            )
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -104,8 +95,7 @@ class RunFolder:
 
     @classmethod
     def resume(
-        cls, path: Path, *, facts: Facts | None = None, spec: str | None = None,
-        imports: Mapping[str, str] = _NONE,
+        cls, path: Path, *, facts: Facts | None = None, spec: str | None = None, imports: Mapping[str, str] = _NONE
     ) -> Self:
         """An existing run; `facts` are those of now, and what is to say about them is in `told`.
 
@@ -132,8 +122,7 @@ class RunFolder:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
         if isinstance(error, KeyboardInterrupt):
@@ -163,13 +152,10 @@ class RunFolder:
         """Adds a line to the phase's journal and waits until it is on the disk."""
         self._journal(phase).append(entry)
 
-    def save(
-        self, phase: str, tensors: Mapping[str, Tensor], meta: Mapping[str, object]
-    ) -> Path:
+    def save(self, phase: str, tensors: Mapping[str, Tensor], meta: Mapping[str, object]) -> Path:
         """Writes the phase's next checkpoint, which also knows how long its journal is by now."""
         return save_checkpoint(
-            self.path / "checkpoints", phase, tensors,
-            {**meta, "journal_lines": self._journal(phase).count},
+            self.path / "checkpoints", phase, tensors, {**meta, "journal_lines": self._journal(phase).count}
         )
 
     def restore(self, phase: str) -> Checkpoint | None:
@@ -211,7 +197,8 @@ def _require_empty(path: Path) -> None:
     if held:
         again = "; to go on with the run in it, give `--resume` instead of `--out`"
         raise fail(
-            "G703", f"the run folder `{path}` is not empty: it holds `{held[0]}`",
+            "G703",
+            f"the run folder `{path}` is not empty: it holds `{held[0]}`",
             help=f"choose a new folder{again if (path / about.NAME).exists() else ''}",
         )
 
@@ -255,7 +242,8 @@ def _lock(folder: Path, patience_s: float = 0.0) -> BufferedWriter:
                 if time.monotonic() >= given_up:
                     file.close()
                     raise fail(
-                        "G712", f"another process is writing to the run folder `{folder}`",
+                        "G712",
+                        f"another process is writing to the run folder `{folder}`",
                         help="wait for it to end, or give another folder",
                     ) from error
                 time.sleep(0.02)

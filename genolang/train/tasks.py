@@ -92,8 +92,7 @@ class Segmentation:
     metric = "miou"
 
     def loss(self, output: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-        total = cross_entropy(output, labels.long(), ignore_index=IGNORED, reduction="sum",
-                              label_smoothing=smoothing)  # fmt: skip
+        total = cross_entropy(output, labels.long(), ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing)
         # A batch may be all void: its loss is 0, not 0 / 0.
         return total / (labels != IGNORED).sum().clamp_min(1)
 
@@ -108,11 +107,13 @@ class Segmentation:
         """Per class the pixels that are rightly, truly and supposedly of it: (3 * classes,)."""
         guess, truth = output.argmax(1), labels.long()
         counted = truth != IGNORED
-        return torch.cat([
-            _histogram(truth, counted & (guess == truth), output.shape[1]),
-            _histogram(truth, counted, output.shape[1]),
-            _histogram(guess, counted, output.shape[1]),
-        ])  # fmt: skip
+        return torch.cat(
+            [
+                _histogram(truth, counted & (guess == truth), output.shape[1]),
+                _histogram(truth, counted, output.shape[1]),
+                _histogram(guess, counted, output.shape[1]),
+            ]
+        )
 
     def metrics(self, tally: Sequence[float]) -> dict[str, float]:
         classes = len(tally) // 3
@@ -167,9 +168,7 @@ class Counting:
 
 
 CLASSIFICATION = Classification()
-TASKS: dict[TaskKind, Task] = {
-    task.name: task for task in (CLASSIFICATION, Segmentation(), Counting())
-}
+TASKS: dict[TaskKind, Task] = {task.name: task for task in (CLASSIFICATION, Segmentation(), Counting())}
 
 
 def correct_answers(logits: Tensor, labels: Tensor) -> Tensor:

@@ -65,17 +65,14 @@ def split_indices(count: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
     return order[held_out:], order[:held_out]
 
 
-def train_network(
-    module: TrainableNetwork, settings: TrainSettings, data: Dataset, phase: Phase
-) -> TrainResult:
+def train_network(module: TrainableNetwork, settings: TrainSettings, data: Dataset, phase: Phase) -> TrainResult:
     """Trains from the module's present weights and leaves it with the best ones, on the phase's device.
 
     With a run folder it writes `weights.safetensors` (best), `last.safetensors` and `metrics.json`.
     Raises G503 for settings that the task has no use for, and what `genolang.train.loop.fit` raises.
     """
     if settings.task == "counting" and settings.label_smoothing:
-        raise fail("G503", "`label_smoothing` is for classes, and counting has none",
-                   help="leave it out")  # fmt: skip
+        raise fail("G503", "`label_smoothing` is for classes, and counting has none", help="leave it out")
     assert data.task == settings.task, f"the data is made for {data.task}"
     seed, device = phase.seed, phase.device
     module.to(device)
@@ -92,9 +89,20 @@ def train_network(
         return batches_of(data.train_images[indices], data.train_labels[indices])
 
     fitted = fit(
-        module, settings,
-        Batches(data.train_images, data.train_labels, trained_on, settings.batch, seed, data.mean,
-                data.std, settings.augment, device, "train"),
+        module,
+        settings,
+        Batches(
+            data.train_images,
+            data.train_labels,
+            trained_on,
+            settings.batch,
+            seed,
+            data.mean,
+            data.std,
+            settings.augment,
+            device,
+            "train",
+        ),
         (lambda: part(held_out)) if len(held_out) else None,
         phase,
     )

@@ -31,8 +31,11 @@ def opened(path: Path, content: bytes) -> dict[str, Tensor]:
     tensors = load(content)
     found, stated = _checksum(content)
     if stated is not None and stated != found:
-        raise fail("G705", f"the weights `{path}` do not match their checksum",
-                   help="restore the file from a copy, or train again")  # fmt: skip
+        raise fail(
+            "G705",
+            f"the weights `{path}` do not match their checksum",
+            help="restore the file from a copy, or train again",
+        )
     return tensors
 
 

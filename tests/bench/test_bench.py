@@ -31,8 +31,13 @@ def test_kernels_are_timed_forward_backward_and_both(tmp_path: Path) -> None:
     out, plot = tmp_path / "new" / "rows.json", tmp_path / "rows.svg"
     found = rows("kernels", "--small", "--captured", "-o", str(out), "--plot", str(plot))
     assert {row["name"] for row in found} == {
-        "mixed_sum", "relative_attention", "mixed mask", "spatial mask", "channel mask", "recalibration",
-    }  # fmt: skip
+        "mixed_sum",
+        "relative_attention",
+        "mixed mask",
+        "spatial mask",
+        "channel mask",
+        "recalibration",
+    }
     for row in found:
         assert set(row) >= KEYS and not row["refused"] and not row["failed"]
         assert row["eager_ms"] > 0 and row["fused_ms"] > 0 and row["ratio"] > 0  # type: ignore[operator]
@@ -60,7 +65,9 @@ def test_only_kernels_with_the_words_asked_for_are_timed() -> None:
 
 def test_a_network_is_timed_in_inference_and_in_training(tmp_path: Path) -> None:
     spec = tmp_path / "n.geno"
-    spec.write_text("geno 1\nnetwork n {\n input image(3, 9, 7)\n body conv(3, 4) -> batch_norm -> relu\n head global_avg_pool -> linear(3)\n}\n")
+    spec.write_text(
+        "geno 1\nnetwork n {\n input image(3, 9, 7)\n body conv(3, 4) -> batch_norm -> relu\n head global_avg_pool -> linear(3)\n}\n"
+    )
     found = rows(str(spec), "--batch", "2")
     assert [row["pass"] for row in found] == ["inference", "forward", "backward", "both"]
     assert {row["shape"] for row in found} == {"2x3x9x7"}
@@ -86,9 +93,15 @@ def subject(factor: float, exact: float = 3.0) -> Subject:
         return Form(lambda leaves: leaves[0] * by, [[leaf]])
 
     return Subject(
-        "triple", "64", torch.float32, CPU, {"eager": lambda: form(3.0), "fused": lambda: form(factor)}, 1e-6,
-        work=Work((500, 1000), (0, 4000)), exact={"eager": lambda: form(3.0, wide), "fused": lambda: form(exact, wide)},
-    )  # fmt: skip
+        "triple",
+        "64",
+        torch.float32,
+        CPU,
+        {"eager": lambda: form(3.0), "fused": lambda: form(factor)},
+        1e-6,
+        work=Work((500, 1000), (0, 4000)),
+        exact={"eager": lambda: form(3.0, wide), "fused": lambda: form(exact, wide)},
+    )
 
 
 def test_what_computes_something_else_is_refused_and_not_timed() -> None:

@@ -53,9 +53,14 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         yield
 
     for name, value in {
-        "Stream": Stream, "CUDAGraph": Graph, "graph": recording, "stream": on, "graph_pool_handle": object,
-        "synchronize": lambda device: None, "current_stream": lambda device: main,
-    }.items():  # fmt: skip
+        "Stream": Stream,
+        "CUDAGraph": Graph,
+        "graph": recording,
+        "stream": on,
+        "graph_pool_handle": object,
+        "synchronize": lambda device: None,
+        "current_stream": lambda device: main,
+    }.items():
         monkeypatch.setattr(torch.cuda, name, value)
     return found
 
@@ -128,5 +133,3 @@ def test_flex_attention_as_it_is_called_computes_relative_attention() -> None:
     with torch.no_grad():
         found = flex_attention(leaves, 2)
     assert torch.allclose(found, reference.relative_attention(*leaves, 2), atol=1e-5)
-
-

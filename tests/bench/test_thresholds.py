@@ -32,12 +32,16 @@ def test_a_constant_has_another_value_only_while_something_runs() -> None:
 
 @pytest.mark.parametrize(
     ("name", "threshold"),
-    [("recalibration: plain, cpu", masking.FEW), ("mixed mask: plain, cpu", masking.FEW),
-     ("mixed sum: one pass, two passes", cpu.LARGE), ("attention: all weights, tiles", small.LARGEST + 1),
-     ("1x1 convolution: product, oneDNN", inference.FEW_PRODUCTS),
-     ("convolution: ATen, oneDNN", inference.FEW_POSITIONS),
-     ("convolution of few positions: ATen, oneDNN", inference.FEW_WEIGHTS)],
-)  # fmt: skip
+    [
+        ("recalibration: plain, cpu", masking.FEW),
+        ("mixed mask: plain, cpu", masking.FEW),
+        ("mixed sum: one pass, two passes", cpu.LARGE),
+        ("attention: all weights, tiles", small.LARGEST + 1),
+        ("1x1 convolution: product, oneDNN", inference.FEW_PRODUCTS),
+        ("convolution: ATen, oneDNN", inference.FEW_POSITIONS),
+        ("convolution of few positions: ATen, oneDNN", inference.FEW_WEIGHTS),
+    ],
+)
 def test_no_choice_loses_by_a_tenth_where_it_was_measured(name: str, threshold: int) -> None:
     """By the processor's time, which other programs hurt least; the spread of these is about a tenth."""
     rows = json.loads(RESULTS.read_text())["rows"]

@@ -9,8 +9,12 @@ def test_the_comparison_of_learning_mechanisms_writes_every_seed_of_every_depth(
     small = ["--modules", "1", "--seeds", "1", "--epochs", "1", "--batch", "2000"]
     done = subprocess.run(
         [sys.executable, "-m", "benches.arl_nal", *small, "--json", str(out)],
-        cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(out.read_text(encoding="utf-8"))
     assert [(row["trunk_depth"], row["learn"]) for row in found["rows"]] == [(32, "residual"), (32, "naive")]

@@ -33,10 +33,26 @@ def timed(folder: Path, *arguments: str, code: int = 0) -> tuple[list[dict[str, 
     about = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     out = folder / "found.json"
     made = subprocess.run(
-        [sys.executable, "-m", "pytest", "benches", "-p", "no:cacheprovider", *QUICK, "--benchmark-json", str(out),
-         "--benchmark-storage", str(folder / "storage"), *arguments],
-        cwd=ROOT, env=about, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "benches",
+            "-p",
+            "no:cacheprovider",
+            *QUICK,
+            "--benchmark-json",
+            str(out),
+            "--benchmark-storage",
+            str(folder / "storage"),
+            *arguments,
+        ],
+        cwd=ROOT,
+        env=about,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert made.returncode == code, made.stdout + made.stderr
     return (json.loads(out.read_text("utf-8"))["benchmarks"] if code == 0 else []), made.stdout + made.stderr
 
@@ -47,10 +63,14 @@ def test_a_network_is_timed_in_the_forms_that_were_asked_for_saved_and_compared(
     found, _ = timed(tmp_path, *spec, "--forms", "plain,fused", "--benchmark-save", "before")
     names = {(one["name"].split("[")[0], one["group"].rpartition(", ")[2], one["extra_info"]["form"]) for one in found}
     assert names == {
-        (test, how, form) for form in ("plain", "fused")
-        for test, how in (("test_forward", "inference"), ("test_forward", "forward"),
-                          ("test_forward_and_backward", "forward and backward"))
-    }  # fmt: skip
+        (test, how, form)
+        for form in ("plain", "fused")
+        for test, how in (
+            ("test_forward", "inference"),
+            ("test_forward", "forward"),
+            ("test_forward_and_backward", "forward and backward"),
+        )
+    }
     assert all(one["stats"]["median"] > 0 and one["extra_info"]["distance"] < 1e-2 for one in found)
     again, said = timed(tmp_path, *spec, "--forms", "fused", "--benchmark-compare")
     assert {one["extra_info"]["form"] for one in again} == {"fused"}
@@ -65,7 +85,10 @@ def test_a_spec_that_is_not_there_is_told_as_everywhere(tmp_path: Path) -> None:
 def test_nothing_is_timed_of_a_form_that_computes_something_else() -> None:
     def ready(factor: float) -> Ready:
         leaves = [torch.ones(3, requires_grad=True)]
-        forms = {"eager": lambda: Form(lambda own: 2 * own[0], [leaves]), "fused": lambda: Form(lambda own: factor * own[0], [leaves])}
+        forms = {
+            "eager": lambda: Form(lambda own: 2 * own[0], [leaves]),
+            "fused": lambda: Form(lambda own: factor * own[0], [leaves]),
+        }
         subject = Subject("double", "3", torch.float32, CPU, forms, 1e-6)
         return Ready(subject, subject.checked())
 

@@ -6,16 +6,30 @@ import pytest
 
 from benches.table import BEGIN, END, block, documents, kernel_block, written
 
-ENVIRONMENT = {"device": "cpu", "device_name": "Chip, 2 cores", "threads": 1, "torch": "2.13.0",
-               "date": "2026-11-21", "commit": "abc", "load_average": [1.5, 2.0, 2.0]}  # fmt: skip
+ENVIRONMENT = {
+    "device": "cpu",
+    "device_name": "Chip, 2 cores",
+    "threads": 1,
+    "torch": "2.13.0",
+    "date": "2026-11-21",
+    "commit": "abc",
+    "load_average": [1.5, 2.0, 2.0],
+}
 
 
 def row(name: str, shape: str, ratio: float, peaks: tuple[int, int], pass_: str = "both") -> dict[str, Any]:
     times = {"median": ratio, "q1": ratio - 0.1, "q3": ratio + 0.1}
     busy = {"median": ratio + 0.25}
     fused = {"peak_bytes": peaks[0], "ratio": times, "processor_ratio": busy}
-    return {"name": name, "shape": shape, "dtype": "float32", "pass": pass_, "ratio": ratio, "refused": "",
-            "forms": {"eager": {"peak_bytes": peaks[1]}, "fused": fused}}  # fmt: skip
+    return {
+        "name": name,
+        "shape": shape,
+        "dtype": "float32",
+        "pass": pass_,
+        "ratio": ratio,
+        "refused": "",
+        "forms": {"eager": {"peak_bytes": peaks[1]}, "fused": fused},
+    }
 
 
 def keep(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -44,9 +58,10 @@ def test_a_kernel_has_a_line_for_every_shape(tmp_path: Path) -> None:
     lines = kernel_block(["mixed mask", "spatial mask"], tmp_path).splitlines()
     assert lines[0].endswith("2026-11-21, commit abc, a load of 1.5:")
     assert lines[2:] == [
-        "| | time, plain over ours (quartiles) | processor's time, plain over ours | peak memory, ours over plain |", "|---|---|---|---|",
+        "| | time, plain over ours (quartiles) | processor's time, plain over ours | peak memory, ours over plain |",
+        "|---|---|---|---|",
         "| mixed mask 1x2x3x4 | 2.00 (1.90 to 2.10) | 2.25 | 0.50 |",
-    ]  # fmt: skip
+    ]
 
 
 def test_what_was_refused_and_what_was_never_measured_is_not_in_the_table(tmp_path: Path) -> None:

@@ -30,7 +30,10 @@ network small(channels=4) {
 
 search { epochs 3 }
 """
-FOUND = SPEC.replace("edges earlier -> each : operation\n  keep  1 edges per node by operation", "edges prev -> n1 : sep_conv(3)\n  edges prev -> n2 : skip")
+FOUND = SPEC.replace(
+    "edges earlier -> each : operation\n  keep  1 edges per node by operation",
+    "edges prev -> n1 : sep_conv(3)\n  edges prev -> n2 : skip",
+)
 VOID = {"meta", "path", "circle", "rect", "polygon", "br"}
 
 
@@ -71,8 +74,17 @@ class Page(HTMLParser):
 def epoch(number: int, **values: Any) -> dict[str, Any]:
     """A line of a search's journal."""
     weights = (("skip", 0.5 - 0.1 * number), ("sep_conv(3)", 0.5 + 0.1 * number))
-    record = SearchEpoch(number, 2.0 / (number + 1), 0.3 * (number + 1), 1.5, 0.25, 0.05, 1.0, None,
-                         (ChoiceSummary("normal.operation", 0.6, weights),))  # fmt: skip
+    record = SearchEpoch(
+        number,
+        2.0 / (number + 1),
+        0.3 * (number + 1),
+        1.5,
+        0.25,
+        0.05,
+        1.0,
+        None,
+        (ChoiceSummary("normal.operation", 0.6, weights),),
+    )
     return {**record.to_json(), "logits": {"normal.operation": [[0.0, 1.0]]}, **values}
 
 
@@ -89,6 +101,14 @@ def finish(run: RunFolder) -> None:
     (run.path / "found.geno").write_text(FOUND)
     run.append("score-reference-dearest", {"epoch": 0, "val_accuracy": 0.6, "val_loss": 1.0})
     run.append("results", {"of": "score-reference-dearest", "score": 0.6})
-    run.write_metrics({"score": 0.81, "baseline_random": 0.45, "seconds": 1234.5, "seed": 4, "run": "x",
-                       "references": [{"name": "dearest", "text": "every slot <connected>", "score": 0.6}],
-                       "verdicts": [{"name": "dearest", "sentence": "The answer beats <it>."}]})
+    run.write_metrics(
+        {
+            "score": 0.81,
+            "baseline_random": 0.45,
+            "seconds": 1234.5,
+            "seed": 4,
+            "run": "x",
+            "references": [{"name": "dearest", "text": "every slot <connected>", "score": 0.6}],
+            "verdicts": [{"name": "dearest", "sentence": "The answer beats <it>."}],
+        }
+    )

@@ -47,7 +47,9 @@ def files(tmp_path: Path) -> dict[str, str]:
         (["wrong", "missing", "fine"], 2, ["error", "error"]),
     ],
 )
-def test_the_answer_and_the_exit_code_agree(files: dict[str, str], names: list[str], code: int, severities: list[str]) -> None:
+def test_the_answer_and_the_exit_code_agree(
+    files: dict[str, str], names: list[str], code: int, severities: list[str]
+) -> None:
     given = [files[name] for name in names]
     said = check("--json", *given)
     answer = json.loads(said.stdout)
@@ -56,7 +58,9 @@ def test_the_answer_and_the_exit_code_agree(files: dict[str, str], names: list[s
     shown = check(*given)
     assert (shown.exit_code, shown.stdout) == (code, "")
     counted = " and ".join(
-        f"{severities.count(kind)} {kind}{'s' * (severities.count(kind) > 1)}" for kind in ("error", "warning") if kind in severities
+        f"{severities.count(kind)} {kind}{'s' * (severities.count(kind) > 1)}"
+        for kind in ("error", "warning")
+        if kind in severities
     )
     assert shown.stderr.splitlines()[-1] == f"{counted or 'no problems'} in {len(names)} file{'s' * (len(names) > 1)}"
     assert all(d["code"] in shown.stderr for d in answer["diagnostics"])
@@ -73,7 +77,23 @@ def test_a_check_imports_neither_torch_nor_numpy_nor_what_draws() -> None:
     assert found.stdout == "set()\n"
 
 
-CALLS = {"G001", "G408", "G409", "G601", "G602", "G607", "G608", "G703", "G704", "G706", "G707", "G708", "G712", "G713", "G714"}
+CALLS = {
+    "G001",
+    "G408",
+    "G409",
+    "G601",
+    "G602",
+    "G607",
+    "G608",
+    "G703",
+    "G704",
+    "G706",
+    "G707",
+    "G708",
+    "G712",
+    "G713",
+    "G714",
+}
 
 
 @pytest.mark.parametrize("code", sorted(CODES))

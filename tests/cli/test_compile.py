@@ -57,7 +57,15 @@ def test_a_folder_alone_asks_for_weights_and_spec() -> None:
 
 def test_every_form_is_written_where_the_answer_says() -> None:
     found = answer("darts/v2", "--network", "cifar", *SMALL, "--emit", ",".join(ALL))
-    names = ["weights.safetensors", "spec.geno", "network.py", "network.pt2", "network.ir", "network.json", "network.graphml"]
+    names = [
+        "weights.safetensors",
+        "spec.geno",
+        "network.py",
+        "network.pt2",
+        "network.ir",
+        "network.json",
+        "network.graphml",
+    ]
     assert found["artifacts"] == [str(Path("build/cifar") / name) for name in names]
     assert sorted(p.name for p in Path("build/cifar").iterdir()) == sorted(names)
     assert Path("build/cifar/network.ir").read_text("utf-8").startswith("graph ")
@@ -124,8 +132,12 @@ def test_compiling_leaves_the_random_state_alone() -> None:
 def test_explain_names_each_pass_and_the_lines_it_changed() -> None:
     found = run("compile", "quickstart", *SMALL, "--explain")
     assert found.exit_code == 0
-    for line in ("inline: puts definitions in the place of their calls", "zeros: leaves zeros out",
-                 "share: computes once", "prune: drops what no output reads"):  # fmt: skip
+    for line in (
+        "inline: puts definitions in the place of their calls",
+        "zeros: leaves zeros out",
+        "share: computes once",
+        "prune: drops what no output reads",
+    ):
         assert f"\n{line}" in found.stdout
     assert re.search(r"^  left out \d+ zeros  std/ops\.geno:\d+$", found.stdout, re.M)
     assert re.search(r"^  merged \d+ relu  std/ops\.geno:\d+$", found.stdout, re.M)
@@ -170,14 +182,10 @@ def test_explain_says_which_lines_became_which_kernel_and_why_others_did_not() -
     Path("n.geno").write_text(MASKED, "utf-8")
     found = run("compile", "n.geno", "--explain").stdout
     kernels, plain = found.split("\nkernels: ")[1].split("\nplain operations: ")
-    assert kernels.splitlines()[1:] == [
-        "  n.geno:7  residual_mask  x 3  op masked_by(m: map) = x * (1 + sigmoid(m))"
-    ]
+    assert kernels.splitlines()[1:] == ["  n.geno:7  residual_mask  x 3  op masked_by(m: map) = x * (1 + sigmoid(m))"]
     reason, title, *_ = plain.splitlines()[1:]
     assert title.startswith("left to the library: ")
-    assert re.fullmatch(
-        r"  std/attention\.geno:\d+  naive_mask  x 1  the mask has another shape than its map", reason
-    )
+    assert re.fullmatch(r"  std/attention\.geno:\d+  naive_mask  x 1  the mask has another shape than its map", reason)
     rows = answer("n.geno", "--explain")["plain"]
     assert [(row["kernel"], row["count"]) for row in rows] == [("naive_mask", 1)]
 
@@ -186,9 +194,12 @@ def test_explain_says_what_the_device_runs_instead() -> None:
     text = MASKED.replace("x * (1 + sigmoid(m))", "x * sigmoid(m)")
     Path("n.geno").write_text(text, "utf-8")
     rows = answer("n.geno", "--explain")["plain"]
-    assert {"kernel": "naive_mask", "count": 3, "line": "n.geno:7",
-            "reason": "on a CPU, for 2 images: naive_mask runs as reference: plain operations do the same"
-            " passes on a CPU."} in rows  # fmt: skip
+    assert {
+        "kernel": "naive_mask",
+        "count": 3,
+        "line": "n.geno:7",
+        "reason": "on a CPU, for 2 images: naive_mask runs as reference: plain operations do the same passes on a CPU.",
+    } in rows
 
 
 def test_explain_says_where_there_is_no_kernel() -> None:
@@ -203,8 +214,10 @@ def test_explain_gives_every_kind_of_layers_that_no_kernel_computes_a_reason() -
     left = found.split("\nleft to the library: layers that no kernel computes, and why\n")[1].splitlines()
     # Three units, the stem and the two products of the SE module.
     assert left[:4] == [
-        "  convolution x 4: the library's (cuDNN, oneDNN) is the fastest form known", "    n.geno:4, 10",
-        "  1x1 convolution x 3: a product of matrices, and the library's is the fastest form known", "    n.geno:5",
+        "  convolution x 4: the library's (cuDNN, oneDNN) is the fastest form known",
+        "    n.geno:4, 10",
+        "  1x1 convolution x 3: a product of matrices, and the library's is the fastest form known",
+        "    n.geno:5",
     ]
     rows = {row["kind"]: row for row in answer("n.geno", "--explain")["library"]}
     assert list(rows) == ["convolution", "1x1 convolution", "product", "pooling", "element by element"]
@@ -286,9 +299,7 @@ def test_a_spec_that_is_wrong_is_said() -> None:
 @pytest.mark.parametrize(
     "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried ...")]
 )
-def test_a_network_that_does_not_fit_into_memory_is_said(
-    error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_that_does_not_fit_into_memory_is_said(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def module(network: Network) -> None:
         raise error
 

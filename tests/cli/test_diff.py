@@ -148,7 +148,9 @@ def test_each_change_is_said_once_and_where(edit: tuple[str, str], expected: tup
 
 
 def test_the_order_of_what_runs_in_order_is_a_change() -> None:
-    (found,) = after(("  stem  conv(3, channels)\n", ""), ("  head  global", "  stem  conv(3, channels)\n  head  global"))
+    (found,) = after(
+        ("  stem  conv(3, channels)\n", ""), ("  head  global", "  stem  conv(3, channels)\n  head  global")
+    )
     assert (found.kind, found.where) == ("statements-reordered", "network n")
     assert (found.before, found.after) == ("input, stem, cells, head", "input, cells, stem, head")
 

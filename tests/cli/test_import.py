@@ -58,11 +58,13 @@ def test_a_file_may_be_called_anything() -> None:
 @pytest.mark.parametrize(
     ("words", "code", "exit_code"),
     [
-        (("import", "darts", "nowhere.py"), "G001", 2), (("import", "ean", "001,100"), "G610", 1),
-        (("export", "darts", "darts/search"), "G609", 1), (("export", "darts", "nowhere"), "G001", 2),
+        (("import", "darts", "nowhere.py"), "G001", 2),
+        (("import", "ean", "001,100"), "G610", 1),
+        (("export", "darts", "darts/search"), "G609", 1),
+        (("export", "darts", "nowhere"), "G001", 2),
         (("export", "nasbench201", "darts/v2"), "G609", 1),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_a_diagnostic(words: tuple[str, ...], code: str, exit_code: int) -> None:
     found = run(*words, "--json")
     assert found.exit_code == exit_code
@@ -73,7 +75,14 @@ def test_another_format_is_a_wrong_call() -> None:
     assert run("import", "keras", "x").exit_code == 2
 
 
-@pytest.mark.parametrize("words", [["import", "darts", GENOTYPE], ["export", "darts", "darts/v2"], ["export", "ean", "ean/resnet164", "--name", "se_ean_a"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["import", "darts", GENOTYPE],
+        ["export", "darts", "darts/v2"],
+        ["export", "ean", "ean/resnet164", "--name", "se_ean_a"],
+    ],
+)
 def test_neither_direction_imports_torch(words: list[str]) -> None:
     code = (
         "import sys\nfrom genolang.cli.main import main\n"

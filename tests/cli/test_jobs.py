@@ -18,20 +18,26 @@ from genolang.cli.main import main
 from genolang.search import comparison, timing
 from genolang.train.run_folder import read_journal
 
-SPEC = TEXT.replace("search { method darts }", """search {
+SPEC = TEXT.replace(
+    "search { method darts }",
+    """search {
   method darts
   epochs 3
   batch 8
   random 2
   score_epochs 2
-}""")
-SLOT_SPEC = SLOTS.replace("search { method ean }", """search {
+}""",
+)
+SLOT_SPEC = SLOTS.replace(
+    "search { method ean }",
+    """search {
   method ean(steps=2)
   epochs 1
   batch 8
   random 0
   score_epochs 1
-}""")
+}""",
+)
 
 
 @pytest.fixture
@@ -39,8 +45,13 @@ def files(tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "BATCH", 2)
     monkeypatch.setattr(timing, "SHORTEST_S", 0.0)
     data = small_digits()
-    np.savez(tmp_path / "data.npz", x_train=data.train_images.numpy(), y_train=data.train_labels.numpy(),
-             x_test=data.test_images.numpy(), y_test=data.test_labels.numpy())
+    np.savez(
+        tmp_path / "data.npz",
+        x_train=data.train_images.numpy(),
+        y_train=data.train_labels.numpy(),
+        x_test=data.test_images.numpy(),
+        y_test=data.test_labels.numpy(),
+    )
     (tmp_path / "tiny.geno").write_text(SPEC)
     (tmp_path / "slots.geno").write_text(SLOT_SPEC)
     return tmp_path
@@ -57,15 +68,21 @@ def genoc(files, *more):
 
 
 def same(files, name):
-    found = [timeless(json.loads((files / folder / name).read_text().replace(str(files / folder), "")))
-             for folder in ("a", "b")]  # fmt: skip
+    found = [
+        timeless(json.loads((files / folder / name).read_text().replace(str(files / folder), "")))
+        for folder in ("a", "b")
+    ]
     assert found[0] == found[1]
 
 
 def test_ctrl_c_in_a_terminal_saves_and_the_command_it_names_goes_on_to_the_same_answer(files):
     genoc(files, "search", files / "tiny.geno", "--out", files / "a")
-    call = [sys.executable, "-m", "genolang.cli.main",
-            *words(files, "search", files / "tiny.geno", "--jobs", 2, "--out", files / "b")]
+    call = [
+        sys.executable,
+        "-m",
+        "genolang.cli.main",
+        *words(files, "search", files / "tiny.geno", "--jobs", 2, "--out", files / "b"),
+    ]
     # As on a terminal, the signal goes to all processes of the group.
     with subprocess.Popen(call, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         while process.poll() is None and not (files / "b" / "run.json").exists():
@@ -89,11 +106,14 @@ def test_lines_of_other_processes_name_their_phase(files):
     assert sum(line.startswith("search-0 epoch") for line in lines) == 30
 
 
-@pytest.mark.parametrize(("verb", "name"), [
-    (("search", "--method", "all(evaluations=4, methods=[random, darts])"), "metrics.json"),
-    (("study", "schemes", "--count", "2", "--random", "3"), "study.json"),
-    (("study", "correlation", "--count", "3"), "study.json"),
-])
+@pytest.mark.parametrize(
+    ("verb", "name"),
+    [
+        (("search", "--method", "all(evaluations=4, methods=[random, darts])"), "metrics.json"),
+        (("study", "schemes", "--count", "2", "--random", "3"), "study.json"),
+        (("study", "correlation", "--count", "3"), "study.json"),
+    ],
+)
 def test_comparisons_and_studies_are_the_same_with_other_processes(files, verb, name):
     for folder, jobs in (("a", 1), ("b", 2)):
         genoc(files, *verb, files / "slots.geno", "--network", "slots", "--jobs", jobs, "--out", files / folder)

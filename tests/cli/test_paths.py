@@ -30,8 +30,24 @@ def ends_in(result: Result, code: str, exit_code: int) -> bool:
     return result.exit_code == exit_code and code in result.stderr
 
 
-@pytest.mark.parametrize("path", ["fifo", "/dev/zero", "/dev/full", "/dev/null", "folder", "", ".", "//", "a" * 300,
-                                  "b/" * 3000, "file/x.geno", "loop", "\udcff"])  # fmt: skip
+@pytest.mark.parametrize(
+    "path",
+    [
+        "fifo",
+        "/dev/zero",
+        "/dev/full",
+        "/dev/null",
+        "folder",
+        "",
+        ".",
+        "//",
+        "a" * 300,
+        "b/" * 3000,
+        "file/x.geno",
+        "loop",
+        "\udcff",
+    ],
+)
 @pytest.mark.parametrize("command", ["check", "plan", "show", "fmt", "train", "compile"])
 def test_what_is_no_plain_file_is_not_read(command: str, path: str) -> None:
     assert ends_in(run(command, path), "G001", 2)
@@ -56,7 +72,9 @@ def test_no_more_is_read_than_the_limit() -> None:
     assert run("check", "full.geno").exit_code == 0
 
 
-@pytest.mark.parametrize("target", ["file/x.svg", "a" * 300 + ".svg", "not/there.svg", "folder.svg", "x\0.svg", "null.svg"])
+@pytest.mark.parametrize(
+    "target", ["file/x.svg", "a" * 300 + ".svg", "not/there.svg", "folder.svg", "x\0.svg", "null.svg"]
+)
 def test_what_cannot_be_written_is_said(target: str) -> None:
     Path("folder.svg").mkdir()
     Path("null.svg").symlink_to("/dev/null")
@@ -66,8 +84,13 @@ def test_what_cannot_be_written_is_said(target: str) -> None:
     assert Path("null.svg").is_symlink() and not list(Path().glob(".*tmp"))
 
 
-@pytest.mark.parametrize("words", [["compile", "spec.geno", "-o", "file/x"],
-                                   ["bench", "plain.geno", "--network", "n", "--small", "--rounds", "2", "-o", "file/x.json"]])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["compile", "spec.geno", "-o", "file/x"],
+        ["bench", "plain.geno", "--network", "n", "--small", "--rounds", "2", "-o", "file/x.json"],
+    ],
+)
 def test_a_folder_that_cannot_be_made_is_said(words: list[str]) -> None:
     assert ends_in(run(*words), "G709", 1)
 
@@ -100,8 +123,12 @@ def test_half_a_character_is_printed_as_its_escape() -> None:
 def test_results_are_utf_8_where_the_locale_is_not(words: list[str]) -> None:
     text = "geno 1\n# Übung →\n"
     Path("ü.geno").write_text(SPEC)
-    done = subprocess.run([sys.executable, "-m", "genolang.cli.main", *words], input=text.encode(),
-                          capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "genolang.cli.main", *words],
+        input=text.encode(),
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
     assert b"Traceback" not in done.stderr
     assert words[0] != "fmt" or done.stdout.decode() == text
 

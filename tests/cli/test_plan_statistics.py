@@ -16,8 +16,13 @@ def plan(*words):
 def test_the_images_of_every_scheme_are_counted():
     found = json.loads(plan("ean/clutter", "--network", "se_search", "--json"))
     # Sixty steps of three schemes, four batches of 64 each.
-    assert found["statistics"] == {"batches": 4, "images": 256, "schemes": 180, "all_images": 46_080,
-                                   "macs": 46_080 * found["macs"]}
+    assert found["statistics"] == {
+        "batches": 4,
+        "images": 256,
+        "schemes": 180,
+        "all_images": 46_080,
+        "macs": 46_080 * found["macs"],
+    }
     assert "46,080 images (256 for each of up to 180)" in plan("ean/clutter", "--network", "se_search")
 
 

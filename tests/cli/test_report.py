@@ -38,10 +38,19 @@ def test_the_page_of_a_search_says_what_came_of_it(run: RunFolder) -> None:
     finish(run)
     text = page(run).text
     assert "search, finished" in text
-    assert ("The answer scored 0.81. Random answers, trained as long, scored 0.45 on average;"
-            " it beats 2 of 3.") in text  # fmt: skip
-    for part in ("every slot <connected>", "The answer beats <it>.", "score of the answer 0.8100", "seconds of training 1,234.5", "cell normal", "sep_conv(3)",
-                 "weights of normal.operation", "searched, seed 5", "3 at random", "What was found: found.geno"):  # fmt: skip
+    assert ("The answer scored 0.81. Random answers, trained as long, scored 0.45 on average; it beats 2 of 3.") in text
+    for part in (
+        "every slot <connected>",
+        "The answer beats <it>.",
+        "score of the answer 0.8100",
+        "seconds of training 1,234.5",
+        "cell normal",
+        "sep_conv(3)",
+        "weights of normal.operation",
+        "searched, seed 5",
+        "3 at random",
+        "What was found: found.geno",
+    ):
         assert part in text, part
 
 
@@ -49,8 +58,16 @@ def test_the_order_in_which_phases_were_trained_does_not_change_the_page(run: Ru
     finish(run)
     entries = read_journal(run.path)
     expected = [phase.name for phase in read_run(run.path).phases]
-    assert expected == ["search-4", "search-5", "score-4", "score-5",
-                        "score-random-0", "score-random-1", "score-random-2", "score-reference-dearest"]  # fmt: skip
+    assert expected == [
+        "search-4",
+        "search-5",
+        "score-4",
+        "score-5",
+        "score-random-0",
+        "score-random-1",
+        "score-random-2",
+        "score-reference-dearest",
+    ]
     with RunFolder.create(tmp_path / "other", SPEC, COMMAND) as other:
         for entry in reversed(entries):
             other.append(entry.pop("phase"), entry)
@@ -69,12 +86,25 @@ def test_the_page_loads_and_runs_nothing(run: RunFolder) -> None:
 
 def test_every_word_of_a_run_is_escaped(run: RunFolder) -> None:
     finish(run)
-    run.append("<i>phase", {"epoch": 0, "<u>loss</u>": 1.0, "choices": [
-        {"key": "<s>key</s>", "weights": [['<em>"option"</em>', 1.0]], "entropy": 0.0}]})  # fmt: skip
+    run.append(
+        "<i>phase",
+        {
+            "epoch": 0,
+            "<u>loss</u>": 1.0,
+            "choices": [{"key": "<s>key</s>", "weights": [['<em>"option"</em>', 1.0]], "entropy": 0.0}],
+        },
+    )
     found = page(run)
     assert not {"b", "i", "u", "s", "em", "script"} & set(found.tags)
-    for words in ('<script>alert("in a comment")</script>', "<b>small</b>.geno", "a <b>run", "<i>phase",
-                  "<u>loss</u>", "<s>key</s>", '<em>"option"</em>'):  # fmt: skip
+    for words in (
+        '<script>alert("in a comment")</script>',
+        "<b>small</b>.geno",
+        "a <b>run",
+        "<i>phase",
+        "<u>loss</u>",
+        "<s>key</s>",
+        '<em>"option"</em>',
+    ):
         assert words in found.text
 
 
@@ -90,8 +120,18 @@ def test_a_run_that_is_not_finished_has_a_page_too(run: RunFolder) -> None:
 
 def test_steps_of_a_sampler_are_drawn_as_their_means(run: RunFolder) -> None:
     for step in range(3):
-        run.append("search-0", {"step": step, "schemes": ["01", "10"], "accuracy": [0.1 * step, 0.3 * step],
-                                "reward": [0.2, 0.6], "p_bar": 0.5, "note": "words", "flag": True})  # fmt: skip
+        run.append(
+            "search-0",
+            {
+                "step": step,
+                "schemes": ["01", "10"],
+                "accuracy": [0.1 * step, 0.3 * step],
+                "reward": [0.2, 0.6],
+                "p_bar": 0.5,
+                "note": "words",
+                "flag": True,
+            },
+        )
     text = page(run).text
     assert "accuracy 0.4" in text and "reward 0.4" in text and "step" in text
     assert "words" not in text and "flag" not in text
@@ -153,7 +193,9 @@ def test_scores_are_drawn_to_scale_and_the_answer_stands_out() -> None:
     assert len(re.findall(r'<circle [^>]*fill="#1d5fa8"', chart)) == 1
 
 
-@pytest.mark.parametrize(("low", "high"), [(0, 1), (0.1234, 0.1235), (-3, 7e5), (5, 5), (0, 0), (-2, -2), (1e-9, 3e-9), (0.07, 0.93)])
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 1), (0.1234, 0.1235), (-3, 7e5), (5, 5), (0, 0), (-2, -2), (1e-9, 3e-9), (0.07, 0.93)]
+)
 def test_ticks_are_few_even_and_around_the_values(low: float, high: float) -> None:
     ticks = nice_ticks(low, high)
     steps = [b - a for a, b in pairwise(ticks)]

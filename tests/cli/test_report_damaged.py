@@ -20,9 +20,27 @@ from genolang.train.run_folder import RunFolder, read_journal
 
 COMMAND = ["genoc", "search", "small.geno"]
 VALUES: list[Any] = [
-    None, True, -1, 0, 10**400, 1e308, -1e-320, float("nan"), float("inf"), "", "word\ud800\0", "<b>", [], [[]], [1, "a"],
-    [["a"]], [None, 3], {}, {"key": 1}, {"weights": [[1]], "key": []},
-]  # fmt: skip
+    None,
+    True,
+    -1,
+    0,
+    10**400,
+    1e308,
+    -1e-320,
+    float("nan"),
+    float("inf"),
+    "",
+    "word\ud800\0",
+    "<b>",
+    [],
+    [[]],
+    [1, "a"],
+    [["a"]],
+    [None, 3],
+    {},
+    {"key": 1},
+    {"weights": [[1]], "key": []},
+]
 FINITE = [value for value in VALUES if json.dumps(value) not in ("NaN", "Infinity")]
 
 
@@ -73,10 +91,17 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def cases(whole: Path) -> list[tuple[str, tuple[Any, ...], Any]]:
     """All changes of one value in one file."""
-    held = {"run": {"command": list(read_about(whole).command), "facts": {"seed": "3"}},
-            "metrics": json.loads((whole / "metrics.json").read_bytes()), "journal": journals(whole)}  # fmt: skip
-    return [(name, at, new) for name, value in held.items() for at in places(value)
-            for new in [*(VALUES if name == "metrics" else FINITE), ...]]  # fmt: skip
+    held = {
+        "run": {"command": list(read_about(whole).command), "facts": {"seed": "3"}},
+        "metrics": json.loads((whole / "metrics.json").read_bytes()),
+        "journal": journals(whole),
+    }
+    return [
+        (name, at, new)
+        for name, value in held.items()
+        for at in places(value)
+        for new in [*(VALUES if name == "metrics" else FINITE), ...]
+    ]
 
 
 def check(whole: Path, folder: Path, case: tuple[str, tuple[Any, ...], Any]) -> None:

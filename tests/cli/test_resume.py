@@ -41,19 +41,30 @@ train {
   split 0.25
 }
 """
-SEARCH = TEXT.replace("import std.ops", "import std.ops\nimport mine.deep.leaf").replace("search { method darts }", """search {
+SEARCH = (
+    TEXT.replace("import std.ops", "import std.ops\nimport mine.deep.leaf")
+    .replace(
+        "search { method darts }",
+        """search {
   method random(evaluations=2)
   epochs 1
   batch 8
   random 0
   score_epochs 1
-}""").replace("stem   conv(3, channels) -> batch_norm", "stem   conv(3, channels) -> leaf")
+}""",
+    )
+    .replace("stem   conv(3, channels) -> batch_norm", "stem   conv(3, channels) -> leaf")
+)
 
 
 def images(**changes):
     draw = np.random.default_rng(3)
-    arrays = {"x_train": draw.integers(0, 256, (32, 1, 8, 8), dtype=np.uint8), "y_train": np.arange(32) % 3,
-              "x_test": draw.integers(0, 256, (9, 1, 8, 8), dtype=np.uint8), "y_test": np.arange(9) % 3}
+    arrays = {
+        "x_train": draw.integers(0, 256, (32, 1, 8, 8), dtype=np.uint8),
+        "y_train": np.arange(32) % 3,
+        "x_test": draw.integers(0, 256, (9, 1, 8, 8), dtype=np.uint8),
+        "y_test": np.arange(9) % 3,
+    }
     for name, place in changes.items():
         arrays[name][place] = (arrays[name][place] + 1) % 3
     return arrays
@@ -105,17 +116,20 @@ def swapped(words, old, new):
     return [new if word == old else word for word in words]
 
 
-@pytest.mark.parametrize(("change", "said"), [
-    (("npz:data.npz", "npz:images.npz"), "training images"),
-    (("npz:data.npz", "npz:labels.npz"), "training labels"),
-    (("npz:data.npz", "npz:tested.npz"), "test images"),
-    (("a", "b"), "network"),
-    (("1", "2"), "threads"),
-    ("--set width=5", "parameter width"),
-    ("--set epochs=2", "setting epochs"),
-    ("--seed 1", "seed"),
-    ("--without fuse", "passes left out"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("npz:data.npz", "npz:images.npz"), "training images"),
+        (("npz:data.npz", "npz:labels.npz"), "training labels"),
+        (("npz:data.npz", "npz:tested.npz"), "test images"),
+        (("a", "b"), "network"),
+        (("1", "2"), "threads"),
+        ("--set width=5", "parameter width"),
+        ("--set epochs=2", "setting epochs"),
+        ("--seed 1", "seed"),
+        ("--without fuse", "passes left out"),
+    ],
+)
 def test_a_training_of_something_else_is_refused_by_the_name_of_what_differs(files, change, said):
     words = [*TRAIN, *change.split()] if isinstance(change, str) else swapped(TRAIN, *change)
     before = {path: path.read_bytes() for path in Path("T").rglob("*") if path.is_file()}

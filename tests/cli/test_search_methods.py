@@ -11,13 +11,16 @@ from genolang.api import load
 from genolang.cli.main import main
 from genolang.search import comparison, timing
 
-SPEC = SLOTS.replace("search { method ean }", """search {
+SPEC = SLOTS.replace(
+    "search { method ean }",
+    """search {
   method ean(steps=2)
   epochs 1
   batch 8
   random 0
   score_epochs 1
-}""")
+}""",
+)
 
 
 @pytest.fixture
@@ -25,15 +28,29 @@ def files(tmp_path, monkeypatch):
     monkeypatch.setattr(comparison, "BATCH", 2)
     monkeypatch.setattr(timing, "SHORTEST_S", 0.0)
     data = small_digits()
-    np.savez(tmp_path / "data.npz", x_train=data.train_images.numpy(), y_train=data.train_labels.numpy(),
-             x_test=data.test_images.numpy(), y_test=data.test_labels.numpy())
+    np.savez(
+        tmp_path / "data.npz",
+        x_train=data.train_images.numpy(),
+        y_train=data.train_labels.numpy(),
+        x_test=data.test_images.numpy(),
+        y_test=data.test_labels.numpy(),
+    )
     (tmp_path / "slots.geno").write_text(SPEC)
     return tmp_path
 
 
 def search(files, *more, code=0):
-    call = ["search", str(files / "slots.geno"), "--network", "slots", "--data", f"npz:{files / 'data.npz'}",
-            "--threads", "1", *more]
+    call = [
+        "search",
+        str(files / "slots.geno"),
+        "--network",
+        "slots",
+        "--data",
+        f"npz:{files / 'data.npz'}",
+        "--threads",
+        "1",
+        *more,
+    ]
     result = CliRunner().invoke(main, call)
     assert result.exit_code == code, result.output
     return result.stdout
@@ -61,7 +78,9 @@ def test_the_answer_is_compared_and_warned_of_alike_on_the_console_and_in_the_me
     assert [line for line in shown if line.startswith("The answer")] == [one["sentence"] for one in found["verdicts"]]
     # One epoch on two dozen images is no training.
     assert {"chance"} <= {one["kind"] for one in found["warnings"]}
-    assert [line for line in shown if line.startswith("warning: ")] == [f"warning: {one['text']}" for one in found["warnings"]]
+    assert [line for line in shown if line.startswith("warning: ")] == [
+        f"warning: {one['text']}" for one in found["warnings"]
+    ]
 
 
 def test_all_methods_print_a_table_and_write_a_spec_each(files):
@@ -70,14 +89,21 @@ def test_all_methods_print_a_table_and_write_a_spec_each(files):
     shown = search(files, "--method", several, "--resume", str(files / "a"))
     lines = shown.splitlines()
     assert [line.split()[0] for line in lines[:6]] == [
-        "method", "random", "heuristic(every=3)", "darts(order=1)", "no", "every"]
+        "method",
+        "random",
+        "heuristic(every=3)",
+        "darts(order=1)",
+        "no",
+        "every",
+    ]
     assert "accuracy" in lines[0] and "time increment" in lines[0] and "2/6" in lines[2]
     again = json.loads(search(files, "--method", several, "--resume", str(files / "a"), "--json"))
     assert [one["name"] for one in again["verdicts"]] == ["none", "full"]
     assert any(one["text"].startswith("darts(order=1): ") for one in again["warnings"])
     assert [row["label"] for row in again["methods"]] == ["random", "heuristic-every-3", "darts", "none", "full"]
     assert again["methods"][0]["evaluations"] == 4 and again["score"] == max(
-        row["score"] for row in again["methods"][:3])
+        row["score"] for row in again["methods"][:3]
+    )
     for row in again["methods"][:3]:
         found = load(row["found"]).network("slots").program
         assert not found.choices and found.params == row["params"]
@@ -93,8 +119,21 @@ def test_a_method_needs_no_section_in_the_spec(files):
     text = SPEC[: SPEC.index("search {")]
     (files / "slots.geno").write_text(text)
     assert "G508" in search(files, "--json", code=1)
-    search(files, "--method", "random(evaluations=2)", "--set", "epochs=1", "--set", "batch=8",
-           "--set", "score_epochs=1", "--set", "random=0", "--out", str(files / "a"))
+    search(
+        files,
+        "--method",
+        "random(evaluations=2)",
+        "--set",
+        "epochs=1",
+        "--set",
+        "batch=8",
+        "--set",
+        "score_epochs=1",
+        "--set",
+        "random=0",
+        "--out",
+        str(files / "a"),
+    )
 
 
 def test_a_search_says_how_its_answer_is_trained(files):

@@ -54,8 +54,15 @@ def test_an_svg_is_well_formed_self_contained_and_has_its_own_background() -> No
 
 def test_every_operation_and_attention_module_of_a_found_cell_is_drawn() -> None:
     texts = texts_of(run("att_darts/found", "--only", "reduction").stdout)
-    wanted = {"max_pool(3, stride=2)": 1, "dil_conv(3, stride=2)": 1, "avg_pool(3, stride=2)": 3,
-              "skip": 3, "bam_code": 4, "double_attention": 1, "cbam_code": 3}  # fmt: skip
+    wanted = {
+        "max_pool(3, stride=2)": 1,
+        "dil_conv(3, stride=2)": 1,
+        "avg_pool(3, stride=2)": 3,
+        "skip": 3,
+        "bam_code": 4,
+        "double_attention": 1,
+        "cbam_code": 3,
+    }
     assert {word: texts.count(word) for word in wanted} == wanted
     assert {"s0", "s1", "n1", "n2", "n3", "n4", "concat"} <= set(texts)
     assert "drop_path" not in " ".join(texts)
@@ -103,8 +110,10 @@ def test_the_files_suffix_says_the_format(form: str, tmp_path: Path) -> None:
     target.write_text("old")
     done = run("darts/v2", "-o", target, "--json")
     assert json.loads(done.stdout) == {
-        "file": str(target), "pictures": ["normal", "reduction", "cifar", "imagenet"], "format": form,
-    }  # fmt: skip
+        "file": str(target),
+        "pictures": ["normal", "reduction", "cifar", "imagenet"],
+        "format": form,
+    }
     begins = {"svg": "<svg", "html": "<!DOCTYPE html>", "mmd": "flowchart", "dot": "digraph"}
     assert target.read_text("utf-8").startswith(begins[form])
     assert [p.name for p in tmp_path.iterdir()] == [target.name]
@@ -175,9 +184,18 @@ def test_a_folder_is_not_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "args", [("-o", "a.png"), ("-o", "a"), ("-o", "a.svg", "--format", "dot"), ("--format", "png"),
-             ("--set", "depth"), ("--on", "8x8"), ("--on", "0x8x8"), ("--on", "8x8x9999999")],
-)  # fmt: skip
+    "args",
+    [
+        ("-o", "a.png"),
+        ("-o", "a"),
+        ("-o", "a.svg", "--format", "dot"),
+        ("--format", "png"),
+        ("--set", "depth"),
+        ("--on", "8x8"),
+        ("--on", "0x8x8"),
+        ("--on", "8x8x9999999"),
+    ],
+)
 def test_a_wrong_call_ends_with_2(args: tuple[str, ...]) -> None:
     assert run("darts/v2", *args).exit_code == 2
 

@@ -14,7 +14,9 @@ from genolang.cli.reporting.studies import scatter_chart
 from genolang.drawing.pixels import heat, png
 
 SVG = "{http://www.w3.org/2000/svg}"
-SPEC = SLOTS.replace("search { method ean }", """search {
+SPEC = SLOTS.replace(
+    "search { method ean }",
+    """search {
   method ean(steps=2)
   epochs 1
   batch 8
@@ -24,15 +26,21 @@ SPEC = SLOTS.replace("search { method ean }", """search {
 train {
   epochs 1
   batch 8
-}""")
+}""",
+)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
     path = tmp_path_factory.mktemp("study")
     data = small_digits()
-    np.savez(path / "data.npz", x_train=data.train_images.numpy(), y_train=data.train_labels.numpy(),
-             x_test=data.test_images.numpy(), y_test=data.test_labels.numpy())
+    np.savez(
+        path / "data.npz",
+        x_train=data.train_images.numpy(),
+        y_train=data.train_labels.numpy(),
+        x_test=data.test_images.numpy(),
+        y_test=data.test_labels.numpy(),
+    )
     (path / "slots.geno").write_text(SPEC)
     return path
 
@@ -52,8 +60,20 @@ def picture(path):
 
 
 def test_schemes_prints_the_test_and_draws_every_score(files):
-    out = genoc(files, "study", "schemes", files / "slots.geno", "--network", "slots", "--count", 2, "--random", 3,
-                "--out", files / "a")
+    out = genoc(
+        files,
+        "study",
+        "schemes",
+        files / "slots.geno",
+        "--network",
+        "slots",
+        "--count",
+        2,
+        "--random",
+        3,
+        "--out",
+        files / "a",
+    )
     assert out.startswith("searched  0.") and "n 3), with as many connections" in out
     kept = json.loads((files / "a" / "study.json").read_text())
     assert len(kept["searched"]) == 2 and kept["test"]["second"] == 3
@@ -79,8 +99,19 @@ def test_a_study_is_of_one_method(files):
 
 def test_convergence_reads_the_journals_of_runs(files):
     for name in ("ean(steps=3)", "enas(steps=2)"):
-        genoc(files, "search", files / "slots.geno", "--network", "slots", "--method", name, "--set", "random=0",
-              "--out", files / name[:4])
+        genoc(
+            files,
+            "search",
+            files / "slots.geno",
+            "--network",
+            "slots",
+            "--method",
+            name,
+            "--set",
+            "random=0",
+            "--out",
+            files / name[:4],
+        )
     runs = (files / "ean(", files / "enas")
     found = json.loads(genoc(files, "study", "convergence", *runs, "-o", files / "c.svg", "--json"))
     assert {name: row["steps"] for name, row in found["curves"].items()} == {"ean(: 0": 3, "enas: 0": 2}
@@ -93,14 +124,27 @@ def test_convergence_reads_the_journals_of_runs(files):
 
 
 def test_convergence_needs_a_controller(files):
-    genoc(files, "search", files / "slots.geno", "--network", "slots", "--method", "random(evaluations=1)",
-          "--set", "random=0", "--out", files / "r")
+    genoc(
+        files,
+        "search",
+        files / "slots.geno",
+        "--network",
+        "slots",
+        "--method",
+        "random(evaluations=1)",
+        "--set",
+        "random=0",
+        "--out",
+        files / "r",
+    )
     result = json.loads(genoc(files, "study", "convergence", files / "r", "--json", code=2))
     assert [d["code"] for d in result["diagnostics"]] == ["G704"]
 
 
 def test_gradcam_shows_two_trained_runs_side_by_side(files):
-    (files / "two.geno").write_text(SPEC.replace("where search", 'where ["110", "010"]').replace("method ean(steps=2)", ""))
+    (files / "two.geno").write_text(
+        SPEC.replace("where search", 'where ["110", "010"]').replace("method ean(steps=2)", "")
+    )
     for network in ("plain", "slots"):
         genoc(files, "train", files / "two.geno", "--network", network, "--out", files / network)
     call = ("study", "gradcam", files / "plain", files / "slots", "--images", 3, "-o", files / "g.svg")

@@ -106,12 +106,8 @@ def test_an_unknown_task_is_refused() -> None:
     assert code == "G503" and "counting" in said
 
 
-@pytest.mark.parametrize("spec, output", [
-    ("transfer/segmentation", (11, 40, 40)), ("transfer/counting", (1, 40, 40)),
-])
-def test_shipped_examples_answer_for_every_pixel_of_images_of_any_size(
-    spec: str, output: tuple[int, ...]
-) -> None:
+@pytest.mark.parametrize("spec, output", [("transfer/segmentation", (11, 40, 40)), ("transfer/counting", (1, 40, 40))])
+def test_shipped_examples_answer_for_every_pixel_of_images_of_any_size(spec: str, output: tuple[int, ...]) -> None:
     network = load(spec).network()
     assert network.plan().output == output
     module = network.module().eval()

@@ -60,8 +60,12 @@ def run(*words: str) -> dict[str, Any]:
     return answered
 
 
-@pytest.mark.parametrize("words", [("train", "n.geno", "--network", "discrete"), ("search", "n.geno", "--network", "n")])
-def test_trainings_and_searches_do_without_capture_when_told_to(built: list[NetworkModule], words: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    "words", [("train", "n.geno", "--network", "discrete"), ("search", "n.geno", "--network", "n")]
+)
+def test_trainings_and_searches_do_without_capture_when_told_to(
+    built: list[NetworkModule], words: tuple[str, ...]
+) -> None:
     run(*words)
     assert built and all(module.captured for module in built)
     built.clear()

@@ -43,8 +43,7 @@ def step(network: Network, dtype: torch.dtype, *, fused: bool, batch: int) -> di
 def errors(network: Network, batch: int) -> list[dict[str, float]]:
     """Of the fused form and of the plain one."""
     return [
-        off_by(lambda dtype, fused=fused: step(network, dtype, fused=fused, batch=batch))
-        for fused in (True, False)
+        off_by(lambda dtype, fused=fused: step(network, dtype, fused=fused, batch=batch)) for fused in (True, False)
     ]
 
 

@@ -22,9 +22,7 @@ MAX_BYTES = 120_000_000
 
 def assert_planned(network: Network, batch: int, *, fused: bool = True) -> None:
     planned = (
-        network.plan(batch).activation_bytes
-        if fused
-        else driver.activation_bytes(network.program, batch, fused=False)
+        network.plan(batch).activation_bytes if fused else driver.activation_bytes(network.program, batch, fused=False)
     )
     module = network.module(fused=fused)
     real = saved(module, torch.randn(batch, *network.program.input))
@@ -172,11 +170,19 @@ network n {{
         assert network.plan(batch).activation_bytes == saved(network.module(), torch.randn(batch, 3, *size))
 
 
-@pytest.mark.parametrize("words", [
-    "batch_norm -> conv(3)", "conv(3, groups=3) -> batch_norm", "gate -> conv(3)", "operation -> conv(3)",
-    "conv(3, groups=3) -> conv(1, 4) -> batch_norm -> relu", "global_avg_pool -> linear(3)",
-    "conv(3) -> of_itself -> of_itself", "conv(3) -> twice_read",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "words",
+    [
+        "batch_norm -> conv(3)",
+        "conv(3, groups=3) -> batch_norm",
+        "gate -> conv(3)",
+        "operation -> conv(3)",
+        "conv(3, groups=3) -> conv(1, 4) -> batch_norm -> relu",
+        "global_avg_pool -> linear(3)",
+        "conv(3) -> of_itself -> of_itself",
+        "conv(3) -> twice_read",
+    ],
+)
 def test_a_plan_counts_layers_that_read_the_image_which_has_no_gradient(words: str) -> None:
     network = compiled(f"""geno 1
 choice gate = sigmoid | (conv(1) -> sigmoid) | (relu -> sigmoid) combine product
@@ -194,9 +200,9 @@ network tiny() {{
         assert_planned(network, 2, fused=fused)
 
 
-@pytest.mark.parametrize(("spec", "name"), [
-    ("att_darts/search", "supernet"), ("ean/clutter", "dia_search"), ("aacn/resnet", "aa_resnet34"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spec", "name"), [("att_darts/search", "supernet"), ("ean/clutter", "dia_search"), ("aacn/resnet", "aa_resnet34")]
+)
 def test_one_layer_in_the_place_of_all_that_are_alike_saves_as_much(spec: str, name: str) -> None:
     program = small(spec, name).program
     graph, shape = driver.build(program), (3, *program.input)

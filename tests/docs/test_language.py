@@ -91,7 +91,5 @@ def test_weights_of_the_example_have_the_names_that_the_page_says(tmp_path: Path
 
 def test_every_primitive_is_in_the_table_with_its_sentence() -> None:
     for primitive in PRIMITIVES.values():
-        assert re.search(rf"^\| `{primitive.name}[(`].*\| {re.escape(primitive.doc)} \|$", TEXT, re.M), (
-            primitive.name
-        )
+        assert re.search(rf"^\| `{primitive.name}[(`].*\| {re.escape(primitive.doc)} \|$", TEXT, re.M), primitive.name
         assert f"| `{primitive_signature(primitive)}` |" in TEXT

@@ -15,9 +15,7 @@ TEXT = (Path(__file__).parents[2] / "docs" / "tutorial.md").read_text("utf-8")
 STEPS = re.findall(r"```(geno coordinate\.geno|sh)\n(.*?)```", TEXT, re.S)
 
 
-def test_the_tutorial_runs_from_its_first_line_to_its_last(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_tutorial_runs_from_its_first_line_to_its_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     spec = tmp_path / "coordinate.geno"
     ran = []
@@ -34,7 +32,10 @@ def test_the_tutorial_runs_from_its_first_line_to_its_last(
     assert ran == ["check", "plan", "compile", "show", "search"]
     assert (tmp_path / "build").is_dir() and (tmp_path / "coordinate.svg").read_text().startswith("<svg")
     found = (tmp_path / "run" / "found.geno").read_text()
-    assert re.search(r"network where_to = digits with coordinate at residual shared per stage where \[\"[01]{2}\", \"[01]{2}\"\]", found)
+    assert re.search(
+        r"network where_to = digits with coordinate at residual shared per stage where \[\"[01]{2}\", \"[01]{2}\"\]",
+        found,
+    )
     assert CliRunner().invoke(main, ["check", "run/found.geno"]).exit_code == 0
 
 

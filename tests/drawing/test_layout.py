@@ -33,16 +33,19 @@ def random_picture(seed: int) -> Picture:
     choose = random.Random(seed)
     count = choose.randint(2, 14)
     nodes = tuple(
-        Node(f"n{i}", "n" * choose.randint(1, 12), choose.choice(("node", "join", "layer")),
-             ("detail",) * choose.randint(0, 3))
+        Node(
+            f"n{i}",
+            "n" * choose.randint(1, 12),
+            choose.choice(("node", "join", "layer")),
+            ("detail",) * choose.randint(0, 3),
+        )
         for i in range(count)
-    )  # fmt: skip
+    )
     edges = []
     for end in range(1, count):
         for start in range(end):
             for _ in range(choose.choice((0, 0, 1, 1, 2))):
-                lines = tuple(Line("o" * choose.randint(1, 20), "operation")
-                              for _ in range(choose.randint(0, 3)))  # fmt: skip
+                lines = tuple(Line("o" * choose.randint(1, 20), "operation") for _ in range(choose.randint(0, 3)))
                 edges.append(Edge(f"n{start}", f"n{end}", lines))
     direction = choose.choice(("right", "down"))
     return Picture("random", f"random {seed}", direction, nodes, tuple(edges))
@@ -69,8 +72,9 @@ def samples(route: Route, down: bool) -> list[tuple[float, float]]:
         for i in range(1, 12):
             t = i / 12
             w = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
-            points.append((w[0] * x1 + w[1] * a[0] + w[2] * b[0] + w[3] * x2,
-                           w[0] * y1 + w[1] * a[1] + w[2] * b[1] + w[3] * y2))  # fmt: skip
+            points.append(
+                (w[0] * x1 + w[1] * a[0] + w[2] * b[0] + w[3] * x2, w[0] * y1 + w[1] * a[1] + w[2] * b[1] + w[3] * y2)
+            )
     return points
 
 

@@ -117,7 +117,9 @@ def _leaves(module: Any, image: Tensor) -> Iterator[tuple[str, Tensor]]:
 def differences(found: Results, expected: Results, tolerance: float) -> list[str]:
     """Where two forms differ by more than a share of the largest number there, or of all gradients."""
     assert list(found) == list(expected)
-    largest = max((float(t.abs().max()) for n, t in expected.items() if n.startswith("gradient") and t.numel()), default=0.0)
+    largest = max(
+        (float(t.abs().max()) for n, t in expected.items() if n.startswith("gradient") and t.numel()), default=0.0
+    )
     wrong = []
     for name, tensor in expected.items():
         there = found[name]
@@ -188,9 +190,11 @@ class Case:
         if any(line.split(":")[0].endswith(RUNNING) for line in wrong):
             read, before = self.read(), dict(self.plain.named_buffers())
             wrong = [
-                line for line in wrong
+                line
+                for line in wrong
                 if not (name := line.split(":")[0]).endswith(RUNNING)
-                or name.rpartition(".")[0] in read or not torch.equal(found[name], before[name])
+                or name.rpartition(".")[0] in read
+                or not torch.equal(found[name], before[name])
             ]
         assert not wrong, "\n".join(wrong)
 

@@ -85,7 +85,9 @@ def too_far(found: Results, exact: Results, rough: Results, names: tuple[str, ..
         gap = float((found[name].double() - true).abs().max())
         allowed = TIMES * max(usual, torch.finfo(rough["output 0"].dtype).eps * scale)
         if not gap <= allowed:
-            wrong.append(f"{name}: off by {gap:.3g} where the plain form is by {usual:.3g}, the largest number {scale:.3g}")
+            wrong.append(
+                f"{name}: off by {gap:.3g} where the plain form is by {usual:.3g}, the largest number {scale:.3g}"
+            )
     return wrong
 
 

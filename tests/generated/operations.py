@@ -64,7 +64,15 @@ def stretched(w: Writing, x: MapType, out: MapType) -> str:
 
 def masked(w: Writing, x: MapType) -> Drawn:
     left, out = ("identity", x) if w.whether() else pipeline(w, x, 2)
-    ends = ["sigmoid", "tanh", "standardize(space) -> sigmoid", "batch_norm -> sigmoid", "softmax(space)", "relu", "l2_norm(channels)"]
+    ends = [
+        "sigmoid",
+        "tanh",
+        "standardize(space) -> sigmoid",
+        "batch_norm -> sigmoid",
+        "softmax(space)",
+        "relu",
+        "l2_norm(channels)",
+    ]
     mask = f"({stretched(w, x, out)} -> {w.one(ends)})"
     shown = w.one([mask, f"(1 + {mask})", f"(0.5 * {mask} + 1/3)"])
     return f"(({left}) * {shown})", out
@@ -103,7 +111,9 @@ def chosen(w: Writing, x: MapType) -> Drawn:
         first, out = pipeline(w, x, 2)
         texts = [first]
         for _ in range(w.number(1, 3)):
-            plain = w.one(["identity", "skip", "none", "relu", "zeros"]) if x == out and w.whether() and not product else ""
+            plain = (
+                w.one(["identity", "skip", "none", "relu", "zeros"]) if x == out and w.whether() and not product else ""
+            )
             if plain in ("skip", "none"):
                 w.use("ops", plain)
             texts.append(plain or brought(w, x, out))
@@ -177,15 +187,20 @@ def product_of_matrices(w: Writing, x: MapType) -> Drawn:
     """Positions by positions, as attention has it."""
     first = "(x -> transpose)" if w.whether() else "(x -> conv(1, 2) -> transpose)"
     second = "x" if first == "(x -> transpose)" else "(x -> conv(1, 2, bias=true))"
-    return (f" {{\n  a = matmul({first}, {second}) -> {w.one(['softmax(channels)', 'tanh', 'single_precision -> sigmoid -> precision(like=x)'])}"
-            f"\n  return x + matmul(x, a)\n}}"), x  # fmt: skip
+    return (
+        f" {{\n  a = matmul({first}, {second}) -> {w.one(['softmax(channels)', 'tanh', 'single_precision -> sigmoid -> precision(like=x)'])}"
+        f"\n  return x + matmul(x, a)\n}}"
+    ), x
 
 
 def repeated(w: Writing, x: MapType) -> Drawn:
     text = brought(w, x, x)
     if w.whether():
         return f" = repeat({w.number(1, 3)}, {text})", x
-    return f" = for k in [1, {w.one([3, 5])}] : {text} -> conv(k, groups={w.one([1, x.C])}) -> resize(size=({x.H}, {x.W}))", x
+    return (
+        f" = for k in [1, {w.one([3, 5])}] : {text} -> conv(k, groups={w.one([1, x.C])}) -> resize(size=({x.H}, {x.W}))",
+        x,
+    )
 
 
 def stateful(w: Writing, x: MapType) -> Drawn:
@@ -193,8 +208,10 @@ def stateful(w: Writing, x: MapType) -> Drawn:
     name = w.name("state_")
     seen = w.one(["global_avg_pool", "global_max_pool", "global_avg_pool -> linear(C) -> tanh"])
     mask = w.one(["sigmoid", "linear(C) -> sigmoid", "tanh"])
-    w.define(f"attention {name}(keep=0.75) state m {{\n  m = keep * m + (1 - keep) * (x -> {seen})\n"
-             f"  return x * (m -> {mask})\n}}")  # fmt: skip
+    w.define(
+        f"attention {name}(keep=0.75) state m {{\n  m = keep * m + (1 - keep) * (x -> {seen})\n"
+        f"  return x * (m -> {mask})\n}}"
+    )
     between = brought(w, x, x, 1)
     return f" {{\n  again = {name}\n  return x -> again -> {between} -> again -> {name}(keep=0.5)\n}}", x
 
@@ -237,8 +254,21 @@ def slotted(w: Writing, x: MapType) -> Drawn:
     """A unit with a place for a plug-in."""
     name = f"slot_{len(w.slots)}"
     w.slots[name] = False
-    return f" = ({brought(w, x, x)} -> slot {name}) + {w.one(['identity', 'conv(1)'])} -> {w.one(['relu', 'identity'])}", x
+    return (
+        f" = ({brought(w, x, x)} -> slot {name}) + {w.one(['identity', 'conv(1)'])} -> {w.one(['relu', 'identity'])}",
+        x,
+    )
 
 
-BODIES: tuple[Writer, ...] = (expression, statements, shared, of_a_map, repeated, graph, stateful, product_of_matrices, slotted)
+BODIES: tuple[Writer, ...] = (
+    expression,
+    statements,
+    shared,
+    of_a_map,
+    repeated,
+    graph,
+    stateful,
+    product_of_matrices,
+    slotted,
+)
 PARTS: tuple[Writer, ...] = (added, masked, joined, defined, chosen, subtracted, divided, summed_masks, defined, chosen)

@@ -70,7 +70,7 @@ class Answer:
         self.complete = all(
             cell.keep is None or any(option.zero for option in program.choices[cell.rank_by].options)
             for cell in program.cells
-        )  # fmt: skip
+        )
 
     def check(self, *, fused: bool = True, size: tuple[int, int] | None = None, seed: int = 0) -> None:
         supernet = Network(self.program).module(fused).double().eval()
@@ -79,7 +79,9 @@ class Answer:
         neutral(supernet, set(self.names.values()))
         written.load_state_dict(weights_of_answer(self.names, supernet.state_dict(), written.state_dict()))
         C, H, W = self.program.input
-        images = torch.randn(2, C, *(size or (H, W)), dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        images = torch.randn(
+            2, C, *(size or (H, W)), dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+        )
         with torch.no_grad():
             expected = written(images)
             if self.complete:
@@ -158,11 +160,13 @@ def count_by_hand(checked: Checked, program: Program, most: int = 400) -> int | 
 
 def _without_order(text: str) -> str:
     """The text as a tree, with the edges of a cell in one order: theirs tells only how strong they are."""
+
     def sorted_edges(item: s.Item) -> s.Item:
         if not isinstance(item, s.Definition) or not isinstance(item.body, tuple):
             return item
-        body = tuple(replace(st, edges=tuple(sorted(st.edges, key=repr))) if isinstance(st, s.Edges) else st
-                     for st in item.body)  # fmt: skip
+        body = tuple(
+            replace(st, edges=tuple(sorted(st.edges, key=repr))) if isinstance(st, s.Edges) else st for st in item.body
+        )
         return replace(item, body=body)
 
     return repr(tuple(map(sorted_edges, parse(Source("answer.geno", text))[0].items)))
@@ -174,8 +178,10 @@ def undecided_where_dropped(space: SchemeSpace, scheme: Sequence[int]) -> tuple[
     places = [space.program.choices[row.key].rows[row.row] for row in space.rows]
     dropped = {
         (places[row].definition, places[row].edge): kept.zero
-        for kept in space.kept for row in kept.rows if scheme[row] == kept.zero
-    }  # fmt: skip
+        for kept in space.kept
+        for row in kept.rows
+        if scheme[row] == kept.zero
+    }
     ranks = {row for kept in space.kept for row in kept.rows}
     return tuple(
         0 if number not in ranks and (place.definition, place.edge) in dropped else option

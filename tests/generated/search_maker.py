@@ -15,8 +15,19 @@ T = TypeVar("T")
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 # Shape-preserving operations without a decision; those in PLAIN need no import.
-PLAIN = ("relu", "conv(3)", "identity", "conv(1)", "batch_norm", "tanh", "conv(3, groups=2)", "conv(3, bias=true)",
-         "relu -> conv(3) -> batch_norm", "0.5 * conv(3)", "conv(3) + identity")  # fmt: skip
+PLAIN = (
+    "relu",
+    "conv(3)",
+    "identity",
+    "conv(1)",
+    "batch_norm",
+    "tanh",
+    "conv(3, groups=2)",
+    "conv(3, bias=true)",
+    "relu -> conv(3) -> batch_norm",
+    "0.5 * conv(3)",
+    "conv(3) + identity",
+)
 LIBRARY = ("sep_conv(3)", "skip", "dil_conv(3)", "max_pool(3)", "avg_pool(3)", "conv_7x1_1x7", "relu_conv_bn(4)")
 # A decision of zeros reaches the end of its edge as zeros behind these.
 QUIET = ("relu", "conv(1)", "conv(3)", "0.5 * conv(3)", "tanh")
@@ -138,9 +149,11 @@ class Maker:
             lines = [f"  edges inputs -> each : {self.around(self.use())}"]
             return lines + ([f"  edges nodes -> later : {self.around(self.use())}"] if len(nodes) > 1 else [])
         if form == 2:
-            return [f"  edges p -> each : {self.around(self.use())}",
-                    f"  edges {{\n    earlier -> {nodes[-1]} : {self.around(self.use())}\n"
-                    f"    q -> {nodes[0]} : {self.plain()}\n  }}"]  # fmt: skip
+            return [
+                f"  edges p -> each : {self.around(self.use())}",
+                f"  edges {{\n    earlier -> {nodes[-1]} : {self.around(self.use())}\n"
+                f"    q -> {nodes[0]} : {self.plain()}\n  }}",
+            ]
         lines = []
         for number, node in enumerate(nodes):
             for start in self.some(["p", "q", *nodes[:number]], 1, 3):
@@ -160,8 +173,10 @@ class Maker:
 
     def wrapper(self, quiet: bool = False) -> str:
         name = self.name("wrap")
-        body = self.one(["f -> relu", "relu -> f", "f", "conv(1) -> f -> conv(3)"]
-                        + ([] if quiet else ["f -> f", "identity + f", "concat(f, f) -> conv(1, 4)", "x * f"]))
+        body = self.one(
+            ["f -> relu", "relu -> f", "f", "conv(1) -> f -> conv(3)"]
+            + ([] if quiet else ["f -> f", "identity + f", "concat(f, f) -> conv(1, 4)", "x * f"])
+        )
         if body == "x * f":
             return self.named(name, "attention", "(f)", "x * sigmoid(x -> f)")
         return self.named(name, "op", "(f)", body)
@@ -180,9 +195,19 @@ class Maker:
         body = ["  inputs s = p -> relu, t = q -> conv(1)"] if inputs else []
         if inputs:
             lines = [line.replace("p ->", "s ->").replace("q ->", "t ->") for line in lines]
-        self.definitions.append("\n".join(
-            [f"cell {name}({args}) {{", *body, f"  nodes {', '.join(nodes)}", *lines, *keep,
-             f"  return {gathered}", "}"]))  # fmt: skip
+        self.definitions.append(
+            "\n".join(
+                [
+                    f"cell {name}({args}) {{",
+                    *body,
+                    f"  nodes {', '.join(nodes)}",
+                    *lines,
+                    *keep,
+                    f"  return {gathered}",
+                    "}",
+                ]
+            )
+        )
 
     def network(self) -> str:
         cells = f"{self.number(1, 2)} of a"
@@ -198,8 +223,16 @@ class Maker:
         params = "(" + ", ".join(self.network_args) + ")" if (self.network_args) else ""
         head = "  head global_avg_pool -> linear(3)"
         base = "base" if self.plugs else "net"
-        text = "\n".join([f"network {base}{params} {{", "  input image(1, 8, 8)",
-                          "  stem conv(3, 4) -> batch_norm", *lines, head, "}"])  # fmt: skip
+        text = "\n".join(
+            [
+                f"network {base}{params} {{",
+                "  input image(1, 8, 8)",
+                "  stem conv(3, 4) -> batch_norm",
+                *lines,
+                head,
+                "}",
+            ]
+        )
         if self.plugs:
             text += f"\nnetwork net = base\n  {' '.join(self.plugs)}"
         if self.has("two_networks"):
@@ -213,8 +246,10 @@ class Maker:
         if form == 0:
             return f"network other = {base}"
         body = self.in_place() if form == 1 else self.operation
-        return ("network other {\n  input image(1, 8, 8)\n  stem conv(3, 4)\n"
-                f"  body {body} -> relu\n  cells 1 of a\n  head global_avg_pool -> linear(2)\n}}")
+        return (
+            "network other {\n  input image(1, 8, 8)\n  stem conv(3, 4)\n"
+            f"  body {body} -> relu\n  cells 1 of a\n  head global_avg_pool -> linear(2)\n}}"
+        )
 
 
 def bracketed(text: str) -> str:

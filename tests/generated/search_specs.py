@@ -64,7 +64,9 @@ def inside_with_argument(m: Maker) -> None:
     unit = m.named(m.name("unit"), "op", "(f)", f"{m.operation} -> f -> {m.in_place()}")
     m.uses += [f"{unit}(relu)", f"{unit}({m.operation})", f"{unit}(f={m.in_place()})"]
     shared = m.name("sharing")
-    m.definitions.append(f"op {shared} {{\n  mlp = {m.one(['conv(3)', m.operation])}\n  return x -> {unit}(mlp) -> mlp\n}}")
+    m.definitions.append(
+        f"op {shared} {{\n  mlp = {m.one(['conv(3)', m.operation])}\n  return x -> {unit}(mlp) -> mlp\n}}"
+    )
     m.uses.append(shared)
 
 
@@ -138,7 +140,9 @@ def parameters(m: Maker) -> None:
     options = m.some(("conv(k)", "conv(k) -> relu", "sep_conv(k)", "identity", "conv(3, groups=g)"), 2, 4)
     name = m.choice("sized", options, params="(k=3, g=2)")
     m.uses += [name, f"relu -> {name}", f"{name}(k=5)", f"{name}(g=1, k=1) -> {name}"]
-    gate = m.choice("layered", ["layer(k) -> relu", "layer(3)", "act"], params="(layer=conv, k=2 + 1, act=relu -> tanh)")
+    gate = m.choice(
+        "layered", ["layer(k) -> relu", "layer(3)", "act"], params="(layer=conv, k=2 + 1, act=relu -> tanh)"
+    )
     m.uses += [gate, f"{gate}(act=identity)", f"{gate}(k=5) -> {name}(k=5)"]
 
 
@@ -158,7 +162,9 @@ def slots(m: Maker) -> None:
     """Slots whose module is left to the search, and modules that hold choices or are graphs themselves."""
     m.imports += ["std.attention", "std.plugins"]
     block = m.name("block")
-    m.definitions.append(f"op {block}(k=3) {{\n  y = x -> conv(k) -> batch_norm\n  return relu((y -> slot place) + x)\n}}")
+    m.definitions.append(
+        f"op {block}(k=3) {{\n  y = x -> conv(k) -> batch_norm\n  return relu((y -> slot place) + x)\n}}"
+    )
     m.parts += [f"stages {block} -> {block}(1)", f"stages repeat(2, {block})"]
     module = m.one(["se(r=2)", "dia(r=2)", "eca", "(identity | se(r=2))", "se(r=2) -> conv(1)"])
     shared = m.one(["", " shared per stage", " shared per network"])
@@ -172,7 +178,12 @@ def plugged_graph(m: Maker) -> None:
     keep = m.flag()
     options = [*m.alternatives(2, 3), *(["none"] if keep else [])]
     candidate = m.choice("candidate", options)
-    lines = [f"attention {name} {{", "  inputs a = x, b = x", "  nodes n1, n2", f"  edges earlier -> each : {candidate}"]
+    lines = [
+        f"attention {name} {{",
+        "  inputs a = x, b = x",
+        "  nodes n1, n2",
+        f"  edges earlier -> each : {candidate}",
+    ]
     lines += ["  keep 1 edges per node by " + candidate] if keep else []
     m.definitions.append("\n".join([*lines, "  return x * sigmoid(n1 + n2)", "}"]))
     m.parts.append(f"body {name}")
@@ -184,7 +195,9 @@ def within(m: Maker) -> None:
     gate = m.choice("gate", m.alternatives())
     wrap = m.wrapper()
     unit = m.op(m.name("unit"), "", f"relu -> {gate}")
-    name = m.choice("nest", [m.one(["relu", "conv(3)"]), f"{wrap}({gate})", f"{wrap}({m.in_place()})", unit][: m.number(2, 4)])
+    name = m.choice(
+        "nest", [m.one(["relu", "conv(3)"]), f"{wrap}({gate})", f"{wrap}({m.in_place()})", unit][: m.number(2, 4)]
+    )
     m.uses += [name, f"{name} -> {name}", f"{wrap}({name})", f"({wrap}({gate}) | identity | {gate} -> relu)"]
 
 
@@ -208,7 +221,9 @@ def imported(m: Maker) -> None:
 def imported_as(m: Maker) -> None:
     """A choice behind an alias."""
     m.imports += ["own.others as more"]
-    m.files["own/others.geno"] = "geno 1\nimport std.ops\nop far = conv(3) -> relu\nchoice distant = far | skip | relu\n"
+    m.files["own/others.geno"] = (
+        "geno 1\nimport std.ops\nop far = conv(3) -> relu\nchoice distant = far | skip | relu\n"
+    )
     m.uses += ["more.distant", "relu -> more.distant"]
 
 

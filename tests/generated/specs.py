@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 
 from genolang.primitives import MapType
 
-CHOICES = "none | skip | max_pool(3) | sep_conv(3)", "skip | avg_pool(3) | dil_conv(3)", "max_pool(3) | none | sep_conv(5) -> se(r=2)"
+CHOICES = (
+    "none | skip | max_pool(3) | sep_conv(3)",
+    "skip | avg_pool(3) | dil_conv(3)",
+    "max_pool(3) | none | sep_conv(5) -> se(r=2)",
+)
 
 
 @st.composite
@@ -61,8 +65,10 @@ def in_one_cell(w: Writing, x: MapType, parts: list[str]) -> MapType:
         starts = ["s", *nodes[:number]]
         edges += [f"{s} -> {node} : {edge(w, inner, inner)}" for s in starts if s == starts[-1] or w.whether()]
     end = w.one([f"concat({', '.join(nodes)})", " + ".join(nodes)])
-    w.define(f"cell {name}(prev, channels={inner.C}) {{\n  inputs s = prev -> conv(1, channels)\n  nodes {', '.join(nodes)}\n"
-             f"  edges {{\n    " + "\n    ".join(edges) + f"\n  }}\n  return {end}\n}}")  # fmt: skip
+    w.define(
+        f"cell {name}(prev, channels={inner.C}) {{\n  inputs s = prev -> conv(1, channels)\n  nodes {', '.join(nodes)}\n"
+        f"  edges {{\n    " + "\n    ".join(edges) + f"\n  }}\n  return {end}\n}}"
+    )
     parts.append(f"cells {w.number(1, 3)} of {name}")
     return inner._replace(C=inner.C * (len(nodes) if end.startswith("concat") else 1))
 
@@ -80,12 +86,16 @@ def in_cells(w: Writing, x: MapType, parts: list[str]) -> MapType:
         w.define(f"choice {operation} = {alternatives.replace(' -> se(r=2)', '')}")
         w.chosen = True
     else:
-        w.define(f"op {operation}(stride=1) = {w.one(['sep_conv(3, stride)', 'skip(stride)', 'max_pool(3, stride)', 'dil_conv(3, stride)'])}")
+        w.define(
+            f"op {operation}(stride=1) = {w.one(['sep_conv(3, stride)', 'skip(stride)', 'max_pool(3, stride)', 'dil_conv(3, stride)'])}"
+        )
     gate = f" -> {anywhere(w)}" if w.whether() else ""
     names = [w.name("normal_")]
     last = w.one(["concat(n1, n2)", "n1 + n2"])
-    frame = ("inputs s0 = prev2 -> fit(channels, like=prev1), s1 = prev1 -> relu_conv_bn(channels)\n  nodes n1, n2\n  {}"
-             f"\n  return {last}")  # fmt: skip
+    frame = (
+        "inputs s0 = prev2 -> fit(channels, like=prev1), s1 = prev1 -> relu_conv_bn(channels)\n  nodes n1, n2\n  {}"
+        f"\n  return {last}"
+    )
     pattern = f"earlier -> each : {operation}{gate} -> drop_path"
     w.define(f"cell {names[0]}(prev2, prev1, channels={channels}) {{\n  " + frame.format(f"edges {pattern}") + "\n}")
     placed, halved = names[0], w.whether()
@@ -109,7 +119,9 @@ def in_stages(w: Writing, x: MapType, parts: list[str], staged: list[str]) -> Ma
         unit, slot = w.name("unit_"), f"slot_{len(w.slots)}"
         w.slots[slot] = True
         staged.append(slot)
-        w.define(f"op {unit} = ({brought(w, x, x)} -> slot {slot}) + {w.one(['identity', 'conv(1)'])} -> {w.one(['relu', 'identity'])}")
+        w.define(
+            f"op {unit} = ({brought(w, x, x)} -> slot {slot}) + {w.one(['identity', 'conv(1)'])} -> {w.one(['relu', 'identity'])}"
+        )
         steps.append(f"{text} -> repeat({w.number(1, 3)}, {unit})")
     parts.extend(f"stages {step}" for step in steps)
     return x
@@ -134,11 +146,31 @@ def plugged(w: Writing, staged: list[str], used: set[str]) -> str:
     for slot in w.slots:
         if slot not in used or not w.whether():
             continue
-        module = w.one(["se(r=2)", "eca", "dia(r=2)", "sge(groups=1)", "bam(r=2, d=1)", "conv(1)", "cbam(r=2, k=3)", "relu -> batch_norm"])
-        for name, part in (("se", "attention"), ("eca", "plugins"), ("dia", "plugins"), ("sge", "plugins"), ("bam", "attention"), ("cbam", "attention")):
+        module = w.one(
+            [
+                "se(r=2)",
+                "eca",
+                "dia(r=2)",
+                "sge(groups=1)",
+                "bam(r=2, d=1)",
+                "conv(1)",
+                "cbam(r=2, k=3)",
+                "relu -> batch_norm",
+            ]
+        )
+        for name, part in (
+            ("se", "attention"),
+            ("eca", "plugins"),
+            ("dia", "plugins"),
+            ("sge", "plugins"),
+            ("bam", "attention"),
+            ("cbam", "attention"),
+        ):
             if module.startswith(f"{name}(") or module == name:
                 w.use(part, module)
-        sharing = w.one(["", " shared per stage", " shared per network"] if slot in staged else ["", " shared per network"])
+        sharing = w.one(
+            ["", " shared per stage", " shared per network"] if slot in staged else ["", " shared per network"]
+        )
         where = w.one(["", " where every 2", " where search"] if slot in staged else [""])
         plugs.append(f"with {module} at {slot}{sharing}{where}")
     return " ".join(plugs)

@@ -48,8 +48,10 @@ def selected(text: str, batch: int, training: bool) -> None:
         return
     sets = case.network.program.choices
     drawn = random.Random(text)
-    chosen = {key: [drawn.choice([n for n, o in enumerate(s.options) if not o.zero] or [0]) for _ in s.rows]
-              for key, s in sets.items()}  # fmt: skip
+    chosen = {
+        key: [drawn.choice([n for n, o in enumerate(s.options) if not o.zero] or [0]) for _ in s.rows]
+        for key, s in sets.items()
+    }
     module = poured(case.network.module(), case.plain)
     case.plain.select(chosen)
     module.select(chosen)
@@ -154,9 +156,17 @@ class Effort:
 
 
 FORMS: dict[Form, Effort] = {
-    fused: Effort(), selected: Effort(), inference: Effort(), source: Effort(), plan: Effort(), drawn: Effort(),
-    interchanged: Effort(), traced: Effort(4, 6), fused_in_half: Effort(8), inference_in_half: Effort(8),
-}  # fmt: skip
+    fused: Effort(),
+    selected: Effort(),
+    inference: Effort(),
+    source: Effort(),
+    plan: Effort(),
+    drawn: Effort(),
+    interchanged: Effort(),
+    traced: Effort(4, 6),
+    fused_in_half: Effort(8),
+    inference_in_half: Effort(8),
+}
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -46,10 +46,13 @@ def hold(data: st.DataObject, features: Iterable[str]) -> Spec:
 
 def each() -> list[object]:
     return [
-        pytest.param(name.split("+"), id=name, marks=[pytest.mark.xfail(strict=True, reason=WAITING[name])]
-                     if name in WAITING else [])
+        pytest.param(
+            name.split("+"),
+            id=name,
+            marks=[pytest.mark.xfail(strict=True, reason=WAITING[name])] if name in WAITING else [],
+        )
         for name in [*FEATURES, *(name for name in WAITING if "+" in name)]
-    ]  # fmt: skip
+    ]
 
 
 def mixture(data: st.DataObject) -> list[str]:
@@ -61,8 +64,15 @@ def mixture(data: st.DataObject) -> list[str]:
 
 @pytest.mark.parametrize("features", each())
 def test_an_answer_is_what_was_decided(features: list[str]) -> None:
-    @settings(max_examples=12, deadline=None, derandomize=True, database=None, suppress_health_check=CALM,
-              phases=[Phase.generate], report_multiple_bugs=False)  # fmt: skip
+    @settings(
+        max_examples=12,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=CALM,
+        phases=[Phase.generate],
+        report_multiple_bugs=False,
+    )
     @given(st.data())
     def run(data: st.DataObject) -> None:
         hold(data, features)

@@ -118,7 +118,8 @@ def test_flex_attention_computes_the_same() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "params"), [("darts/search", {"channels": 4, "depth": 3}), ("att_darts/search", {"channels": 4, "depth": 2})]
+    ("spec", "params"),
+    [("darts/search", {"channels": 4, "depth": 3}), ("att_darts/search", {"channels": 4, "depth": 2})],
 )
 def test_a_supernet_step_agrees_with_the_plain_reference(spec: str, params: dict[str, int]) -> None:
     for subject in network_subjects(load(spec).network(**params), [4], CUDA):

@@ -39,15 +39,24 @@ def last_alone(function, grad: Tensor, *leaves: Tensor) -> None:  # type: ignore
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_masks_reach_the_last_image(gate: str, memory_format: torch.memory_format) -> None:
     t, m = (half(129, 256, 256, 256).detach().contiguous(memory_format=memory_format) for _ in range(2))
-    last_alone(lambda *xs: masked(*xs, gate=gate, use="fused"), half(1, 256, 256, 256).detach(),
-               t.requires_grad_(), m.requires_grad_())  # fmt: skip
+    last_alone(
+        lambda *xs: masked(*xs, gate=gate, use="fused"),
+        half(1, 256, 256, 256).detach(),
+        t.requires_grad_(),
+        m.requires_grad_(),
+    )
 
 
 @pytest.mark.parametrize("mask", [(1, 1, 1), (1, 256, 256)])
 def test_recalibration_reaches_the_last_image(mask: tuple[int, int, int]) -> None:
     shape = (129, 256, 1, 1) if mask == (1, 1, 1) else (129, *mask)
-    last_alone(lambda *xs: recalibrated(*xs, relu=True, use="fused"), half(1, 256, 256, 256).detach(),
-               half(129, 256, 256, 256), half(129, 256, 256, 256), half(*shape))  # fmt: skip
+    last_alone(
+        lambda *xs: recalibrated(*xs, relu=True, use="fused"),
+        half(1, 256, 256, 256).detach(),
+        half(129, 256, 256, 256),
+        half(129, 256, 256, 256),
+        half(*shape),
+    )
 
 
 def test_the_mixed_sum_reaches_the_last_candidate() -> None:
@@ -68,8 +77,11 @@ def test_the_mixed_sum_reaches_the_last_candidate() -> None:
 
 def test_attention_reaches_the_last_image() -> None:
     tables = [torch.randn(63, 20, device=CUDA, dtype=torch.float16) for _ in range(2)]
-    last_alone(lambda qkv: relative_attention(qkv, *tables, 8, use="fused"), half(1, 160, 32, 32).detach(),
-               half(4400, 480, 32, 32))  # fmt: skip
+    last_alone(
+        lambda qkv: relative_attention(qkv, *tables, 8, use="fused"),
+        half(1, 160, 32, 32).detach(),
+        half(4400, 480, 32, 32),
+    )
 
 
 def test_attention_on_the_largest_map_agrees_with_the_augmented_form() -> None:

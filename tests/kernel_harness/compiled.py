@@ -98,7 +98,9 @@ class Family:
     def compare(self, golden: Path) -> None:
         """Compare with the kept figures, or keep these where REFRESH is set; skips under another Triton."""
         if os.environ.get("REFRESH"):
-            rows = [f"  {json.dumps(name)}: {json.dumps(row, sort_keys=True)}" for name, row in sorted(self.found.items())]
+            rows = [
+                f"  {json.dumps(name)}: {json.dumps(row, sort_keys=True)}" for name, row in sorted(self.found.items())
+            ]
             golden.write_text(
                 f'{{\n "triton": "{self.triton}",\n "kernels": {{\n' + ",\n".join(rows) + "\n }\n}\n", encoding="utf-8"
             )
@@ -118,7 +120,12 @@ def compile_families(files: Mapping[Path, Path | None]) -> list[Family]:
     pairs = [str(part) for file, golden in files.items() for part in (file, golden or "")]
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("ahead.py")), *pairs],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800, check=False,
-    )  # fmt: skip
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=1800,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-6000:]
     return [Family(**answer) for answer in json.loads(done.stdout.splitlines()[-1])]

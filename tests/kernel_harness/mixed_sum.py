@@ -64,7 +64,10 @@ def build(case: Case, seed: int = 0) -> Inputs:
         norm.running_mean.normal_(generator=draw)
         norm.running_var.uniform_(0.5, 2, generator=draw)
         norms.append(norm.train(case.training) if flag else None)
-    xs = [case.scale * torch.randn(case.shape, generator=draw, dtype=torch.float64) + case.shift for _ in range(case.count)]
+    xs = [
+        case.scale * torch.randn(case.shape, generator=draw, dtype=torch.float64) + case.shift
+        for _ in range(case.count)
+    ]
     grad = torch.randn(case.shape, generator=draw, dtype=torch.float64).to(case.dtype)
     return Inputs(
         [laid_out(x.to(case.dtype), case.layout).requires_grad_() for x in xs],

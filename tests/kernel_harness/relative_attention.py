@@ -124,7 +124,11 @@ def agrees(case: Case, use: str | None, tolerance: float) -> None:
 def agrees_as_well(case: Case, use: str | None, factor: float = 10.0) -> None:
     """Errors are at most `factor` times those of the plain form in the same dtype."""
     inputs = build(case)
-    found, plain, exact = results(ours(use), inputs), results(ours("reference"), inputs), results(written_out, exactly(inputs))
+    found, plain, exact = (
+        results(ours(use), inputs),
+        results(ours("reference"), inputs),
+        results(written_out, exactly(inputs)),
+    )
     as_exact(*(by_part(result, case) for result in (found, plain, exact)), factor)
 
 

@@ -35,7 +35,9 @@ def test_recalibrations_come_out_as_they_are_announced(mask: str, layout: str) -
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_sums_come_out_as_they_are_announced(layout: str) -> None:
-    inputs = mixed_sum.build(mixed_sum.Case(shape=(2, 3, 2, 5), layout=layout, count=2, normed="yn", dtype=torch.float16))
+    inputs = mixed_sum.build(
+        mixed_sum.Case(shape=(2, 3, 2, 5), layout=layout, count=2, normed="yn", dtype=torch.float16)
+    )
     xs, weights, norm = [x.detach() for x in inputs.xs], inputs.weights.detach(), inputs.norms[0]
     kept = [norm.running_mean], [norm.running_var]
     how = [True, False], True, 0.1, 1e-5, "fused"

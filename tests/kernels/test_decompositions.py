@@ -42,11 +42,14 @@ def attended(qkv: Tensor, height: Tensor, width: Tensor) -> Sequence[Tensor]:
 
 
 CASES: dict[str, tuple[Callable[..., Any], tuple[Tensor, ...]]] = {
-    "sum": (summed(True), (X, Y, KEPT)), "kept sum": (summed(False), (X, Y, KEPT)),
-    "mixed": (masked("mixed", True), (X, Y)), "spatial": (masked("spatial", True), (X, Y)),
-    "channel": (masked("channel", False), (X, Y)), "recalibration": (recalibrated, (X, Y, Z[:, :, :1, :1])),
+    "sum": (summed(True), (X, Y, KEPT)),
+    "kept sum": (summed(False), (X, Y, KEPT)),
+    "mixed": (masked("mixed", True), (X, Y)),
+    "spatial": (masked("spatial", True), (X, Y)),
+    "channel": (masked("channel", False), (X, Y)),
+    "recalibration": (recalibrated, (X, Y, Z[:, :, :1, :1])),
     "attention": (attended, (X, Y[0, :1].reshape(5, 3)[:, :1], Z[0, 0].reshape(15)[:9, None])),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -61,9 +64,10 @@ def test_decomposed_operators_compute_the_same_in_plain_operations(name: str) ->
 def test_on_a_gpu_forward_operators_have_plain_forms_too() -> None:
     for kind, sigmoid in (("mixed", True), ("spatial", True), ("channel", False)):
         out, extra = table()[OPS.masked.default](X, Y, kind, True, 1e-5, sigmoid, "fused")
-        wanted, shapes = OPS.masked(X, Y, kind, True, 1e-5, sigmoid, "cpu")[0], OPS.masked(
-            X.to("meta"), Y.to("meta"), kind, True, 1e-5, sigmoid, "fused"
-        )[1]
+        wanted, shapes = (
+            OPS.masked(X, Y, kind, True, 1e-5, sigmoid, "cpu")[0],
+            OPS.masked(X.to("meta"), Y.to("meta"), kind, True, 1e-5, sigmoid, "fused")[1],
+        )
         torch.testing.assert_close(out, wanted)
         assert [t.shape for t in extra] == [t.shape for t in shapes]
 

@@ -7,9 +7,16 @@ import pytest
 from kernel_harness.compiled import LIMITS, Family, Variant
 
 ROW: dict[str, Any] = {
-    "registers": 128, "spills": 0, "exps": 32, "atomics": 0, "matrix": {"mma": 0, "wgmma": 4}, "loads": {"4": 2, "16": 4},
-    "copies": {"4": 2, "16": 6}, "shared": 65536, "plain_products": 0,
-}  # fmt: skip
+    "registers": 128,
+    "spills": 0,
+    "exps": 32,
+    "atomics": 0,
+    "matrix": {"mma": 0, "wgmma": 4},
+    "loads": {"4": 2, "16": 4},
+    "copies": {"4": 2, "16": 6},
+    "shared": 65536,
+    "plain_products": 0,
+}
 DEMANDING = Variant(
     "kernel", None, {}, {}, narrowest=4, widest=16, exps=32, products="wgmma", copies=2, copied=("cuda:90",)
 )

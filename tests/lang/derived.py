@@ -12,12 +12,27 @@ from genolang.lang.tokens import KEYWORDS
 
 NAMES = ("x", "n1", "relu", "conv", "stage", "a_long_name_of_an_operation", *sorted(KEYWORDS))
 WORDS = {
-    "NUMBER": ("0", "1", "16", "0.5", ".5", "3E-4", "20k", "3.5M"), "STRING": ('"0"', '"a # b"', '""'),
-    "COMPARE": ("==", "!=", "<", "<=", ">", ">="), "SLASH": ("/", "//", "%"), "COMMA": (",",), "DOT": (".",),
-    "COLON": (":",), "ASSIGN": ("=",), "ARROW": ("->",), "BAR": ("|",), "PLUS": ("+",), "MINUS": ("-",),
-    "STAR": ("*",), "LPAR": ("(",), "RPAR": (")",), "LBRACKET": ("[",), "RBRACKET": ("]",),
-    "LBRACE": ("{",), "RBRACE": ("}",), "NEWLINE": ("\n",),
-}  # fmt: skip
+    "NUMBER": ("0", "1", "16", "0.5", ".5", "3E-4", "20k", "3.5M"),
+    "STRING": ('"0"', '"a # b"', '""'),
+    "COMPARE": ("==", "!=", "<", "<=", ">", ">="),
+    "SLASH": ("/", "//", "%"),
+    "COMMA": (",",),
+    "DOT": (".",),
+    "COLON": (":",),
+    "ASSIGN": ("=",),
+    "ARROW": ("->",),
+    "BAR": ("|",),
+    "PLUS": ("+",),
+    "MINUS": ("-",),
+    "STAR": ("*",),
+    "LPAR": ("(",),
+    "RPAR": (")",),
+    "LBRACKET": ("[",),
+    "RBRACKET": ("]",),
+    "LBRACE": ("{",),
+    "RBRACE": ("}",),
+    "NEWLINE": ("\n",),
+}
 BREAKS = (" # c{}\n", "\n  #c{}\n", "\n\n", "\n", "\n\n# c{}\n\n")
 Rules = dict[str, list[list[str]]]
 

@@ -46,8 +46,14 @@ CALLBACKS = Callbacks()
 
 @cache
 def reference() -> Lark:
-    return Lark(GRAMMAR.read_text("utf-8"), parser="lalr", lexer="basic", start=list(STARTS), maybe_placeholders=False,
-                transformer=CALLBACKS)
+    return Lark(
+        GRAMMAR.read_text("utf-8"),
+        parser="lalr",
+        lexer="basic",
+        start=list(STARTS),
+        maybe_placeholders=False,
+        transformer=CALLBACKS,
+    )
 
 
 def by_lark(source: Source, start: str = "file") -> Outcome:

@@ -26,9 +26,11 @@ SPECS = Path(__file__).parents[2] / "genolang" / "specs"
 CASES = sorted((Path(__file__).parent / "format_cases").glob("*.geno"))
 SEPARATOR = "# output\n"
 SLOW = settings(
-    max_examples=60, deadline=None, derandomize=True,
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)  # fmt: skip
+)
 
 
 def formatted(text: str) -> str:
@@ -141,10 +143,20 @@ def test_any_text_keeps_its_tree_and_its_comments_for_long(maker: str) -> None:
     print(f"{maker}: {made:,} texts, of which {parsed:,} parsed and were formatted")
 
 
-@pytest.mark.parametrize("where", [
-    '(if true then ["111"] else ["000"])', '("0" | "1")', "(all)", "(search)", "(every + 1)", '(search("a"))',
-    "every (1 | 2) from (1 -> 2)", "(-search)", "x + 1",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "where",
+    [
+        '(if true then ["111"] else ["000"])',
+        '("0" | "1")',
+        "(all)",
+        "(search)",
+        "(every + 1)",
+        '(search("a"))',
+        "every (1 | 2) from (1 -> 2)",
+        "(-search)",
+        "x + 1",
+    ],
+)
 def test_a_place_for_modules_keeps_the_brackets_that_it_needs(where: str) -> None:
     text = f"network n = x with (a | b) at residual where {where}\n"
     assert formatted(text) == text.replace("(-search)", "-search")

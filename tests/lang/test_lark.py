@@ -51,8 +51,12 @@ def test_of_every_shipped_spec(path: Path) -> None:
 
 
 def test_of_every_page() -> None:
-    whole = [held_together(block.text) for page in PAGES for block in blocks(page.read_text("utf-8"))
-             if block.info.startswith("geno")]  # fmt: skip
+    whole = [
+        held_together(block.text)
+        for page in PAGES
+        for block in blocks(page.read_text("utf-8"))
+        if block.info.startswith("geno")
+    ]
     assert len(whole) > 150 and 0 < whole.count(False) < whole.count(True)
 
 

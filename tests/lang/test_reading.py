@@ -33,8 +33,12 @@ def test_what_is_no_plain_file_is_refused_without_waiting_and_left_closed(tmp_pa
     os.mkfifo(tmp_path / "pipe")
     handles = "/proc/self/fd" if os.path.exists("/proc/self/fd") else "/dev/fd"
     before = len(os.listdir(handles))
-    for path, code in ((tmp_path, errno.EISDIR), (tmp_path / "pipe", errno.EINVAL), (Path("/dev/zero"), errno.EINVAL),
-                       (tmp_path / "missing", errno.ENOENT)):  # fmt: skip
+    for path, code in (
+        (tmp_path, errno.EISDIR),
+        (tmp_path / "pipe", errno.EINVAL),
+        (Path("/dev/zero"), errno.EINVAL),
+        (tmp_path / "missing", errno.ENOENT),
+    ):
         with pytest.raises(OSError) as caught:
             read_plain(path, 10)
         assert caught.value.errno == code and caught.value.filename == str(path)

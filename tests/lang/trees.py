@@ -119,17 +119,22 @@ def _items() -> st.SearchStrategy[s.Item]:
         st.builds(s.Version, at, st.integers(0, 99)),
         st.builds(s.Import, at, several(imported, 1)),
         st.builds(s.Section, at, st.sampled_from(("search", "train")), several(lines)),
+        st.builds(s.Definition, at, kinds, name_nodes, several(params), expressions, st.none() | name_nodes),
         st.builds(
-            s.Definition, at, kinds, name_nodes, several(params), expressions, st.none() | name_nodes
-        ),
-        st.builds(
-            s.Definition, at, kinds, name_nodes, several(params), several(_statements(), 0, 6),
-            st.none(), st.just(()), several(name_nodes, 0, 2),
+            s.Definition,
+            at,
+            kinds,
+            name_nodes,
+            several(params),
+            several(_statements(), 0, 6),
+            st.none(),
+            st.just(()),
+            several(name_nodes, 0, 2),
         ),
         st.builds(
             s.Definition, at, kinds, name_nodes, several(params), expressions, st.none(), several(_plugs(), 1, 3)
         ),
-    )  # fmt: skip
+    )
 
 
 files = several(_items()).map(lambda items: s.File(NOWHERE.source, items, ()))
@@ -137,9 +142,7 @@ files = several(_items()).map(lambda items: s.File(NOWHERE.source, items, ()))
 
 def gaps(text: str) -> list[int]:
     """The places between tokens where a line may end without a change of meaning."""
-    joins = frozenset(
-        "ARROW BAR PLUS MINUS STAR SLASH COMPARE THEN ELSE AND OR ASSIGN COMMA COLON NOT OF IN".split()
-    )
+    joins = frozenset("ARROW BAR PLUS MINUS STAR SLASH COMPARE THEN ELSE AND OR ASSIGN COMMA COLON NOT OF IN".split())
     found, opened = [], [""]
     tokens = tokenize(Source("text", text)).tokens
     for before, after in pairwise(tokens):

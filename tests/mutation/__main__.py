@@ -1,8 +1,8 @@
 """`make mutants`: how many small faults in a module do its tests notice?
 
-    python -m tests.mutation record [TESTS]     which tests call what; the named ones are recorded anew
-    python -m tests.mutation run MODULES        plants faults, and says which ones live
-    python -m tests.mutation table              the figures so far, by module, and the faults that live
+python -m tests.mutation record [TESTS]     which tests call what; the named ones are recorded anew
+python -m tests.mutation run MODULES        plants faults, and says which ones live
+python -m tests.mutation table              the figures so far, by module, and the faults that live
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ def record(tests: list[str], folder: Path) -> int:
 
 
 def main() -> int:
-    about = argparse.ArgumentParser(prog="python -m tests.mutation", description=__doc__,
-                                    formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    about = argparse.ArgumentParser(
+        prog="python -m tests.mutation", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     about.add_argument("what", choices=("record", "run", "table"))
     about.add_argument("names", nargs="*", help="modules or folders of them; tests where calls are recorded")
     about.add_argument("--per-module", type=int, default=20, help="how many mutants of each module")
@@ -74,10 +75,10 @@ def main() -> int:
         known = results(given.folder)
         every = [
             task(name, mutant, recording, given.seconds)
-            for name in names for mutant in sample(name, given.per_module, given.seed)
-        ]  # fmt: skip
-        done = {key for key, result in known.items()
-                if not given.again or result.end in ("killed", "timed out")}  # fmt: skip
+            for name in names
+            for mutant in sample(name, given.per_module, given.seed)
+        ]
+        done = {key for key, result in known.items() if not given.again or result.end in ("killed", "timed out")}
         run([task for task in every if task.key not in done], given.folder / "results.jsonl", given.jobs)
     found = [result for result in results(given.folder).values() if result.module in names]
     if given.what == "table":

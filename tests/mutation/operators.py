@@ -13,17 +13,40 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 COMPARISONS: dict[type[ast.cmpop], type[ast.cmpop]] = {
-    ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
-    ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
-}  # fmt: skip
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
 ARITHMETIC: dict[type[ast.operator], type[ast.operator]] = {
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult, ast.Div: ast.Mult,
-    ast.Mod: ast.FloorDiv, ast.Pow: ast.Mult, ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr,
-}  # fmt: skip
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.FloorDiv,
+    ast.FloorDiv: ast.Mult,
+    ast.Div: ast.Mult,
+    ast.Mod: ast.FloorDiv,
+    ast.Pow: ast.Mult,
+    ast.BitOr: ast.BitAnd,
+    ast.BitAnd: ast.BitOr,
+}
 CALLS = {
-    "min": "max", "max": "min", "any": "all", "all": "any", "sorted": "list", "startswith": "endswith",
-    "endswith": "startswith", "first": "last", "append": "extend", "add": "discard",
-}  # fmt: skip
+    "min": "max",
+    "max": "min",
+    "any": "all",
+    "all": "any",
+    "sorted": "list",
+    "startswith": "endswith",
+    "endswith": "startswith",
+    "first": "last",
+    "append": "extend",
+    "add": "discard",
+}
 # Keywords whose absence changes the wording of a message, or nothing for the values that are there.
 WORDING = {"help", "notes", "strict", "encoding"}
 UNREACHABLE = {"AssertionError", "NotImplementedError"}
@@ -246,9 +269,10 @@ def _key(node: ast.AST) -> tuple[str, ast.AST, str]:
 def _swapped(test: ast.expr) -> bool:
     """Whether swapping the comparison negates the condition already."""
     return (
-        isinstance(test, ast.Compare) and len(test.ops) == 1
+        isinstance(test, ast.Compare)
+        and len(test.ops) == 1
         and isinstance(test.ops[0], ast.Eq | ast.NotEq | ast.Is | ast.IsNot | ast.In | ast.NotIn)
-    )  # fmt: skip
+    )
 
 
 def _text(node: ast.AST) -> bool:

@@ -44,10 +44,13 @@ class Recording:
         kept = json.loads(path.read_text("utf-8"))
         names = kept["functions"]
         files = {file for file in {test.partition("::")[0] for test in kept["tests"]} if (ROOT / file).exists()}
-        return Recording({
-            test: Test(seconds, [names[i] for i in calls])
-            for test, (seconds, calls) in kept["tests"].items() if test.partition("::")[0] in files
-        })  # fmt: skip
+        return Recording(
+            {
+                test: Test(seconds, [names[i] for i in calls])
+                for test, (seconds, calls) in kept["tests"].items()
+                if test.partition("::")[0] in files
+            }
+        )
 
     def write(self, path: Path) -> None:
         names = sorted({name for test in self.tests.values() for name in test.calls})
@@ -66,10 +69,14 @@ class Recording:
         """
         wanted = f"{module}:{scope}"
         mirrored = "tests/" + module.partition("/")[2].partition("/")[0] + "/"
-        return self._sorted(mirrored, {
-            name for name, test in self.tests.items()
-            if wanted in test.calls or any(call.startswith(wanted + ".") for call in test.calls)
-        })  # fmt: skip
+        return self._sorted(
+            mirrored,
+            {
+                name
+                for name, test in self.tests.items()
+                if wanted in test.calls or any(call.startswith(wanted + ".") for call in test.calls)
+            },
+        )
 
     def for_import(self, module: str) -> list[str]:
         """The tests to ask about what runs on import: the folder's own, and those that call or name the module."""
@@ -77,11 +84,16 @@ class Recording:
         files = {name.partition("::")[0] for name in self.tests}
         naming = {file for file in files if dotted in (ROOT / file).read_text("utf-8")}
         mirrored = "tests/" + module.partition("/")[2].partition("/")[0] + "/"
-        return self._sorted(mirrored, {
-            name for name, test in self.tests.items()
-            if name.startswith(mirrored) or name.partition("::")[0] in naming
-            or any(call.startswith(f"{module}:") for call in test.calls)
-        })  # fmt: skip
+        return self._sorted(
+            mirrored,
+            {
+                name
+                for name, test in self.tests.items()
+                if name.startswith(mirrored)
+                or name.partition("::")[0] in naming
+                or any(call.startswith(f"{module}:") for call in test.calls)
+            },
+        )
 
     def _sorted(self, mirrored: str, callers: set[str]) -> list[str]:
         """Of every file its quickest test, then of every file the next: many kinds of tests in a short time."""
@@ -129,8 +141,9 @@ class _Recorder:
         if not self.failed:
             calls = {
                 f"{Path(code.co_filename).relative_to(ROOT)}:{scope_of(code)}"
-                for code in seen.values() if code.co_filename.startswith(f"{PACKAGE}{os.sep}")
-            }  # fmt: skip
+                for code in seen.values()
+                if code.co_filename.startswith(f"{PACKAGE}{os.sep}")
+            }
             self.recording.tests[item.nodeid] = Test(round(time.perf_counter() - begun, 4), sorted(calls))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

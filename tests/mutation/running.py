@@ -171,10 +171,26 @@ def _pytest(arguments: list[str], *plugins: object) -> int:
     phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
     hypothesis.settings.register_profile("mutation", phases=phases, database=None)
     hypothesis.settings.load_profile("mutation")
-    return int(pytest.main([
-        "-o", "addopts=-q --import-mode=importlib", "--tb=no", "-p", "no:cacheprovider", "-p", "no:xdist", "-s",
-        "-W", "ignore::pytest.PytestAssertRewriteWarning", "-m", "not soak", *arguments,
-    ], plugins=[*plugins]))  # fmt: skip
+    return int(
+        pytest.main(
+            [
+                "-o",
+                "addopts=-q --import-mode=importlib",
+                "--tb=no",
+                "-p",
+                "no:cacheprovider",
+                "-p",
+                "no:xdist",
+                "-s",
+                "-W",
+                "ignore::pytest.PytestAssertRewriteWarning",
+                "-m",
+                "not soak",
+                *arguments,
+            ],
+            plugins=[*plugins],
+        )
+    )
 
 
 # Faults inside functions

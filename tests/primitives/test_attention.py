@@ -18,7 +18,10 @@ RULE = PRIMITIVES["relative_attention"]
 @settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 5), SIZES, SIZES)
 def test_it_has_the_shape_weights_and_cost_of_its_definition(heads: int, d: int, e: int, H: int, W: int) -> None:
-    x, attrs = MapType(heads * (2 * d + e), H, W), attributes("relative_attention", key=heads * d, value=heads * e, heads=heads)
+    x, attrs = (
+        MapType(heads * (2 * d + e), H, W),
+        attributes("relative_attention", key=heads * d, value=heads * e, heads=heads),
+    )
     result = run("relative_attention", attrs, x)
     made = layer("relative_attention", attrs, x)
     weights = RULE.weights(attrs, [x])
@@ -44,9 +47,7 @@ def test_it_has_the_shape_weights_and_cost_of_its_definition(heads: int, d: int,
         (8, 4, 4, 21, "G301", r"2 \* 8 \+ 4 channels, not 21x3x5"),
     ],
 )
-def test_channels_that_do_not_fit_are_refused(
-    key: int, value: int, heads: int, C: int, code: str, said: str
-) -> None:
+def test_channels_that_do_not_fit_are_refused(key: int, value: int, heads: int, C: int, code: str, said: str) -> None:
     attrs = attributes("relative_attention", key=key, value=value, heads=heads)
     with pytest.raises(ShapeProblem, match=said) as caught:
         shape("relative_attention", attrs, MapType(C, 3, 5))

@@ -23,8 +23,9 @@ def test_layer_norm_is_torch_s_over_the_channels_of_each_position(x: MapType, ep
         nn.init.normal_(parameter)
     made = layer("layer_norm", attrs, x)
     assert {name: bool((p == int(name == "weight")).all()) for name, p in made.named_parameters()} == {
-        "weight": True, "bias": True,
-    }  # fmt: skip
+        "weight": True,
+        "bias": True,
+    }
     made.load_state_dict(plain.state_dict())
     weights = PRIMITIVES["layer_norm"].weights(attrs, [x])
     assert (weights.params, weights.buffers) == (sum(p.numel() for p in plain.parameters()), 0)

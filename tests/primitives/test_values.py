@@ -71,9 +71,12 @@ def test_a_batch_norm_of_torch_loads_with_its_counter() -> None:
 
 
 ELEMENTWISE: dict[str, Callable[[Tensor], Tensor]] = {
-    "relu": nn.ReLU(), "sigmoid": nn.Sigmoid(), "tanh": nn.Tanh(), "silu": nn.SiLU(),
+    "relu": nn.ReLU(),
+    "sigmoid": nn.Sigmoid(),
+    "tanh": nn.Tanh(),
+    "silu": nn.SiLU(),
     "identity": nn.Identity(),
-}  # fmt: skip
+}
 
 
 @QUICK

@@ -25,19 +25,14 @@ def padding(k: Any, pad: Any, dilation: int = 1) -> tuple[int, int]:
 
 
 @QUICK
-@given(
-    MAPS, sizes(1, 5), sizes(1, 3), PADS, st.integers(1, 4), st.integers(1, 3), st.integers(1, 3),
-    st.booleans(),
-)  # fmt: skip
+@given(MAPS, sizes(1, 5), sizes(1, 3), PADS, st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.booleans())
 @example(MapType(3, 9, 7), (1, 7), (1, 2), None, 1, 1, 3, False)
 def test_conv_has_torch_s_shape_weights_and_cost(
     x: MapType, k: Any, stride: Any, pad: Any, dilation: int, groups: int, width: int, bias: bool
 ) -> None:
     x = x._replace(C=x.C * groups)
     out = width * groups
-    attrs = attributes(
-        "conv", k=k, out=out, stride=stride, pad=pad, dilation=dilation, groups=groups, bias=bias
-    )
+    attrs = attributes("conv", k=k, out=out, stride=stride, pad=pad, dilation=dilation, groups=groups, bias=bias)
     plain = nn.Conv2d(x.C, out, k, stride, padding(k, pad, dilation), dilation, groups, bias)
     try:
         expected = shape("conv", attrs, x)
@@ -59,9 +54,7 @@ def test_conv_has_torch_s_shape_weights_and_cost(
 
 @QUICK
 @given(MAPS, st.sampled_from([1, 3, 5, 7]), st.integers(1, 4))
-def test_an_odd_conv_keeps_the_size_without_a_stride_and_halves_it_with_two(
-    x: MapType, k: int, dilation: int
-) -> None:
+def test_an_odd_conv_keeps_the_size_without_a_stride_and_halves_it_with_two(x: MapType, k: int, dilation: int) -> None:
     attrs = attributes("conv", k=k, dilation=dilation)
     assert shape("conv", attrs, x) == x
     assert shape("conv", attrs | {"stride": 2}, x) == (x.C, -(-x.H // 2), -(-x.W // 2))
@@ -77,9 +70,7 @@ def test_groups_that_do_not_divide_the_channels_are_refused() -> None:
 @QUICK
 @given(st.sampled_from(["max_pool", "avg_pool"]), MAPS, sizes(1, 5), sizes(1, 3), PADS, st.booleans())
 @example("max_pool", MapType(2, 5, 5), 2, 3, 1, True)
-def test_a_pool_has_torch_s_shape_and_values(
-    name: str, x: MapType, k: Any, stride: Any, pad: Any, ceil: bool
-) -> None:
+def test_a_pool_has_torch_s_shape_and_values(name: str, x: MapType, k: Any, stride: Any, pad: Any, ceil: bool) -> None:
     attrs = attributes(name, k=k, stride=stride, pad=pad, ceil=ceil)
     window, around = (k if isinstance(k, tuple) else (k, k)), padding(k, pad)
     if name == "max_pool":

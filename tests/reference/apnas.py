@@ -11,9 +11,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 CANDIDATES = (
-    "sep_conv_3x3", "dil_conv_3x3", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "none",
-    "relu_conv_bn", "channel_score", "spatial_score", "bottom_up_top_down",
-)  # fmt: skip
+    "sep_conv_3x3",
+    "dil_conv_3x3",
+    "max_pool_3x3",
+    "avg_pool_3x3",
+    "skip_connect",
+    "none",
+    "relu_conv_bn",
+    "channel_score",
+    "spatial_score",
+    "bottom_up_top_down",
+)
 EDGES = tuple((start, end) for end in range(2, 5) for start in range(end))
 
 
@@ -85,9 +93,7 @@ class Unit(nn.Module):
     def __init__(self, C: int, residual: bool) -> None:
         super().__init__()
         self.residual = residual
-        self.edges = nn.ModuleList(
-            nn.ModuleList(candidate(name, C) for name in CANDIDATES) for _ in EDGES
-        )
+        self.edges = nn.ModuleList(nn.ModuleList(candidate(name, C) for name in CANDIDATES) for _ in EDGES)
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         states = [x, x]

@@ -27,9 +27,7 @@ def _column(x: Tensor) -> Tensor:
 class SE(nn.Module):
     def __init__(self, C: int) -> None:
         super().__init__()
-        self.mlp = nn.Sequential(
-            nn.Linear(C, hidden(C), bias=False), nn.ReLU(), nn.Linear(hidden(C), C, bias=False)
-        )
+        self.mlp = nn.Sequential(nn.Linear(C, hidden(C), bias=False), nn.ReLU(), nn.Linear(hidden(C), C, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         return x * _column(torch.sigmoid(self.mlp(x.mean((2, 3)))))
@@ -45,9 +43,7 @@ class BAMCode(nn.Module):
             for _ in range(2)
             for layer in (nn.Conv2d(h, h, 3, padding=4, dilation=4), nn.BatchNorm2d(h), nn.ReLU())
         ]
-        self.spatial = nn.Sequential(
-            nn.Conv2d(C, h, 1), nn.BatchNorm2d(h), nn.ReLU(), *dilated, nn.Conv2d(h, 1, 1)
-        )
+        self.spatial = nn.Sequential(nn.Conv2d(C, h, 1), nn.BatchNorm2d(h), nn.ReLU(), *dilated, nn.Conv2d(h, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return x * (1 + torch.sigmoid(_column(self.channel(x.mean((2, 3)))) * self.spatial(x)))
@@ -61,9 +57,12 @@ class BAMPaper(nn.Module):
         h = hidden(C)
         self.channel = nn.Sequential(nn.Linear(C, h), nn.ReLU(), nn.Linear(h, C), nn.BatchNorm1d(C))
         self.spatial = nn.Sequential(
-            nn.Conv2d(C, h, 1), nn.Conv2d(h, h, 3, padding=4, dilation=4),
-            nn.Conv2d(h, h, 3, padding=4, dilation=4), nn.Conv2d(h, 1, 1), nn.BatchNorm2d(1),
-        )  # fmt: skip
+            nn.Conv2d(C, h, 1),
+            nn.Conv2d(h, h, 3, padding=4, dilation=4),
+            nn.Conv2d(h, h, 3, padding=4, dilation=4),
+            nn.Conv2d(h, 1, 1),
+            nn.BatchNorm2d(1),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x * (1 + torch.sigmoid(_column(self.channel(x.mean((2, 3)))) + self.spatial(x)))

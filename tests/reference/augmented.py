@@ -70,9 +70,19 @@ class AugmentedConv(nn.Module):
     """`upsilon` of the output channels are attention, behind those of the convolution."""
 
     def __init__(
-        self, C: int, out: int, size: tuple[int, int], stride: int = 1, *, kappa: float, upsilon: float,
-        heads: int = 8, least: int = 20, k: int = 3, pool: int = 1,
-    ) -> None:  # fmt: skip
+        self,
+        C: int,
+        out: int,
+        size: tuple[int, int],
+        stride: int = 1,
+        *,
+        kappa: float,
+        upsilon: float,
+        heads: int = 8,
+        least: int = 20,
+        k: int = 3,
+        pool: int = 1,
+    ) -> None:
         super().__init__()
         key = max(whole_heads(kappa, out, heads), least * heads)
         value = whole_heads(upsilon, out, heads)
@@ -103,8 +113,9 @@ class Block(nn.Module):
             m for conv, width in zip(convs, widths, strict=True) for m in (conv, nn.BatchNorm2d(width))
         )
         same = (stride, out) == (1, C)
-        self.shortcut = nn.Sequential() if same else nn.Sequential(
-            nn.Conv2d(C, out, 1, stride, bias=False), nn.BatchNorm2d(out))  # fmt: skip
+        self.shortcut = (
+            nn.Sequential() if same else nn.Sequential(nn.Conv2d(C, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         y = x
@@ -117,8 +128,17 @@ class Block(nn.Module):
 class AugmentedResNet(nn.Module):
     """ResNet for 224x224 images; 3x3 convolutions are augmented from the second stage on."""
 
-    def __init__(self, blocks: Sequence[int], width: int, classes: int, *, bottleneck: bool, upsilon: float,
-                 heads: int, least: int) -> None:  # fmt: skip
+    def __init__(
+        self,
+        blocks: Sequence[int],
+        width: int,
+        classes: int,
+        *,
+        bottleneck: bool,
+        upsilon: float,
+        heads: int,
+        least: int,
+    ) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width))
         layers, C, side = [], width, 56
@@ -128,11 +148,14 @@ class AugmentedResNet(nn.Module):
             for number in range(count):
                 stride = 2 if stage and not number else 1
 
-                def spatial(C: int, w: int = w, stride: int = stride, stage: int = stage, side: int = side) -> nn.Module:
+                def spatial(
+                    C: int, w: int = w, stride: int = stride, stage: int = stage, side: int = side
+                ) -> nn.Module:
                     if stage == 0:
                         return nn.Conv2d(C, w, 3, stride, 1, bias=False)
-                    return AugmentedConv(C, w, (side, side), stride, kappa=kappa, upsilon=upsilon, heads=heads,
-                                         least=least)  # fmt: skip
+                    return AugmentedConv(
+                        C, w, (side, side), stride, kappa=kappa, upsilon=upsilon, heads=heads, least=least
+                    )
 
                 if bottleneck:
                     convs = [nn.Conv2d(C, w, 1, bias=False), spatial(w), nn.Conv2d(w, 4 * w, 1, bias=False)]
@@ -171,8 +194,9 @@ class AugmentedWideResNet(nn.Module):
         for stage, w in enumerate((16 * widen, 32 * widen, 64 * widen)):
             for number in range((depth - 4) // 6):
                 stride = 2 if stage and not number else 1
-                first = AugmentedConv(C, w, (side, side), stride, kappa=2 * upsilon, upsilon=upsilon, heads=heads,
-                                      least=least)  # fmt: skip
+                first = AugmentedConv(
+                    C, w, (side, side), stride, kappa=2 * upsilon, upsilon=upsilon, heads=heads, least=least
+                )
                 blocks.append(WideBlock(C, w, stride, first))
                 C, side = w, side // stride
         self.blocks = nn.Sequential(*blocks)

@@ -24,15 +24,19 @@ class Genotype:
 
 class Cell(nn.Module):
     def __init__(
-        self, genes: tuple[Edge, ...], C_before: int, C_last: int, C: int, reduction: bool,
-        after_reduction: bool, size: Size,
-    ) -> None:  # fmt: skip
+        self,
+        genes: tuple[Edge, ...],
+        C_before: int,
+        C_last: int,
+        C: int,
+        reduction: bool,
+        after_reduction: bool,
+        size: Size,
+    ) -> None:
         super().__init__()
         self.genes = genes
         self.drop_path = 0.0
-        self.preprocess0 = (
-            FactorizedReduce(C_before, C, True) if after_reduction else relu_conv_bn(C_before, C, True)
-        )
+        self.preprocess0 = FactorizedReduce(C_before, C, True) if after_reduction else relu_conv_bn(C_before, C, True)
         self.preprocess1 = relu_conv_bn(C_last, C, True)
         self.operations = nn.ModuleList(
             OPERATIONS[gene[0]](C, 2 if reduction and gene[1] < 2 else 1, True) for gene in genes
@@ -63,20 +67,33 @@ def tower(C: int, classes: int, *, imagenet: bool) -> nn.Module:
     """The auxiliary head; its ReLU leaves the cell's output as it is, as all published depths do."""
     norm = [] if imagenet else [nn.BatchNorm2d(768)]
     return nn.Sequential(
-        nn.ReLU(), nn.AvgPool2d(5, 2 if imagenet else 3, 0, count_include_pad=False),
-        nn.Conv2d(C, 128, 1, bias=False), nn.BatchNorm2d(128), nn.ReLU(),
-        nn.Conv2d(128, 768, 2, bias=False), *norm, nn.ReLU(),
-        nn.Flatten(), nn.Linear(768, classes),
-    )  # fmt: skip
+        nn.ReLU(),
+        nn.AvgPool2d(5, 2 if imagenet else 3, 0, count_include_pad=False),
+        nn.Conv2d(C, 128, 1, bias=False),
+        nn.BatchNorm2d(128),
+        nn.ReLU(),
+        nn.Conv2d(128, 768, 2, bias=False),
+        *norm,
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(768, classes),
+    )
 
 
 class Network(nn.Module):
     """(B, 3, H, W) to (B, classes), in training with an auxiliary head to a pair of such."""
 
     def __init__(
-        self, genotype: Genotype, C: int, depth: int, classes: int, *, imagenet: bool = False,
-        auxiliary: bool = False, size: Size = (32, 32),
-    ) -> None:  # fmt: skip
+        self,
+        genotype: Genotype,
+        C: int,
+        depth: int,
+        classes: int,
+        *,
+        imagenet: bool = False,
+        auxiliary: bool = False,
+        size: Size = (32, 32),
+    ) -> None:
         super().__init__()
         self.stems = nn.ModuleList(imagenet_stems(C) if imagenet else cifar_stem(C))
         before = last = C if imagenet else 3 * C
@@ -122,8 +139,11 @@ def cifar_stem(C: int) -> list[nn.Module]:
 def imagenet_stems(C: int) -> list[nn.Module]:
     return [
         nn.Sequential(
-            nn.Conv2d(3, C // 2, 3, 2, 1, bias=False), nn.BatchNorm2d(C // 2), nn.ReLU(),
-            nn.Conv2d(C // 2, C, 3, 2, 1, bias=False), nn.BatchNorm2d(C),
+            nn.Conv2d(3, C // 2, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(C // 2),
+            nn.ReLU(),
+            nn.Conv2d(C // 2, C, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(C),
         ),
         nn.Sequential(nn.ReLU(), nn.Conv2d(C, C, 3, 2, 1, bias=False), nn.BatchNorm2d(C)),
-    ]  # fmt: skip
+    ]

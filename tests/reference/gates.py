@@ -51,11 +51,11 @@ class GatherExciteAverage(nn.Module):
         if e == 0:
             return x * torch.sigmoid(x.flatten(2).mean(2)[:, :, None, None])
         rows = [
-            torch.stack([
-                x[:, :, max(0, u - e + 1) : u + e, max(0, v - e + 1) : v + e].mean((2, 3))
-                for v in range(0, W, e)
-            ], -1) for u in range(0, H, e)
-        ]  # fmt: skip
+            torch.stack(
+                [x[:, :, max(0, u - e + 1) : u + e, max(0, v - e + 1) : v + e].mean((2, 3)) for v in range(0, W, e)], -1
+            )
+            for u in range(0, H, e)
+        ]
         return x * torch.sigmoid(F.interpolate(torch.stack(rows, -2), size=(H, W)))
 
 
@@ -111,9 +111,7 @@ class DIA(nn.Module):
     def __init__(self, C: int, r: int, uses: int) -> None:
         super().__init__()
         h = max(1, C // r)
-        self.input, self.recurrent = (
-            nn.Sequential(nn.Linear(C, h), nn.ReLU(), nn.Linear(h, 4 * C)) for _ in range(2)
-        )
+        self.input, self.recurrent = (nn.Sequential(nn.Linear(C, h), nn.ReLU(), nn.Linear(h, 4 * C)) for _ in range(2))
         self.convs = nn.ModuleList(nn.Conv2d(C, C, 1, bias=False) for _ in range(uses))
 
     def forward(self, x: Tensor) -> Tensor:

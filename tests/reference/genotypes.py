@@ -5,9 +5,12 @@ from __future__ import annotations
 from reference.discrete import Edge, Genotype
 
 _SHORT = {
-    "max": "max_pool_3x3", "avg": "avg_pool_3x3", "skip": "skip_connect", "sep": "sep_conv_3x3",
+    "max": "max_pool_3x3",
+    "avg": "avg_pool_3x3",
+    "skip": "skip_connect",
+    "sep": "sep_conv_3x3",
     "dil": "dil_conv_3x3",
-}  # fmt: skip
+}
 
 
 def _genes(text: str) -> tuple[Edge, ...]:
@@ -27,11 +30,6 @@ DARTS_V2 = Genotype(
     _genes("max:0 max:1 skip:2 max:1 max:0 skip:2 skip:2 max:1"),
 )
 ATT_DARTS = Genotype(
-    _genes(
-        "sep:0:DoubleAttention sep:1:CBAM sep:0:CBAM skip:2:CBAM"
-        " skip:0:CBAM sep:1:CBAM skip:0:CBAM skip:2:CBAM"
-    ),
-    _genes(
-        "max:0:BAM dil:1:DoubleAttention avg:0:BAM skip:2:CBAM skip:2:CBAM avg:0:BAM skip:2:CBAM avg:0:BAM"
-    ),
+    _genes("sep:0:DoubleAttention sep:1:CBAM sep:0:CBAM skip:2:CBAM skip:0:CBAM sep:1:CBAM skip:0:CBAM skip:2:CBAM"),
+    _genes("max:0:BAM dil:1:DoubleAttention avg:0:BAM skip:2:CBAM skip:2:CBAM avg:0:BAM skip:2:CBAM avg:0:BAM"),
 )

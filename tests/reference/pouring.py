@@ -27,9 +27,10 @@ def by_edge(module: nn.Module) -> Iterator[nn.Module]:
     operation, where the published code lists all operations first."""
     if isinstance(module, Cell) and len(module.attentions):
         parts: Iterable[nn.Module] = [
-            module.preprocess0, module.preprocess1,
+            module.preprocess0,
+            module.preprocess1,
             *(part for pair in zip(module.operations, module.attentions, strict=True) for part in pair),
-        ]  # fmt: skip
+        ]
     else:
         parts = list(module.children())
     if not parts:
@@ -96,9 +97,7 @@ class Outcome:
     state: list[Tensor]
 
 
-def run(
-    module: nn.Module, weights: list[nn.Parameter], tensors: Callable[[], list[Tensor]], image: Tensor
-) -> Outcome:
+def run(module: nn.Module, weights: list[nn.Parameter], tensors: Callable[[], list[Tensor]], image: Tensor) -> Outcome:
     """One step; the loss weighs every output by a fixed random number."""
     image = image.clone().requires_grad_()
     choices = dict(getattr(module, "choices", {}))
@@ -113,9 +112,12 @@ def run(
         loss = loss + (output * torch.randn(output.shape, generator=generator, dtype=image.dtype)).sum()
     loss.backward()
     return Outcome(
-        [o.detach() for o in outputs], [_gradient(image)], [_gradient(w) for w in weights],
-        [_gradient(t) for t in logits], [t.detach().clone() for t in tensors()],
-    )  # fmt: skip
+        [o.detach() for o in outputs],
+        [_gradient(image)],
+        [_gradient(w) for w in weights],
+        [_gradient(t) for t in logits],
+        [t.detach().clone() for t in tensors()],
+    )
 
 
 def _gradient(tensor: Tensor) -> Tensor:
@@ -123,9 +125,15 @@ def _gradient(tensor: Tensor) -> Tensor:
 
 
 def assert_same(
-    network: Network, reference: nn.Module, image: Tensor, *, fused: bool = True, training: bool = True,
-    drop_path: float = 0.0, seed: int = 0,
-) -> Outcome:  # fmt: skip
+    network: Network,
+    reference: nn.Module,
+    image: Tensor,
+    *,
+    fused: bool = True,
+    training: bool = True,
+    drop_path: float = 0.0,
+    seed: int = 0,
+) -> Outcome:
     """The compiled network and the hand-written one agree in float64, in everything a step touches."""
     reference.double().train(training)
     choices = getattr(reference, "choices", {})
@@ -148,7 +156,6 @@ def assert_same(
         for number, (here, there) in enumerate(pairs):
             scale = max(1.0, float(there.abs().max()))
             torch.testing.assert_close(
-                here, there, rtol=0, atol=TOLERANCE * scale,
-                msg=lambda text, k=kind, n=number: f"{k} {n}: {text}",
-            )  # fmt: skip
+                here, there, rtol=0, atol=TOLERANCE * scale, msg=lambda text, k=kind, n=number: f"{k} {n}: {text}"
+            )
     return mine

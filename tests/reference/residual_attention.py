@@ -94,10 +94,20 @@ class Hourglass(nn.Module):
 
 class ResidualAttention(nn.Module):
     def __init__(
-        self, unit: MakeUnit, C: int, levels: int, *, p: int = 1, t: int = 2, r: int = 1,
-        bottom: int | None = None, learn: str = "residual", gate: str = "mixed",
-        head: nn.Module | None = None, mode: str = "bilinear_corners",
-    ) -> None:  # fmt: skip
+        self,
+        unit: MakeUnit,
+        C: int,
+        levels: int,
+        *,
+        p: int = 1,
+        t: int = 2,
+        r: int = 1,
+        bottom: int | None = None,
+        learn: str = "residual",
+        gate: str = "mixed",
+        head: nn.Module | None = None,
+        mode: str = "bilinear_corners",
+    ) -> None:
         super().__init__()
         self.learn = learn
         self.before = nn.Sequential(*(unit() for _ in range(p)))
@@ -116,9 +126,13 @@ class ResidualAttention(nn.Module):
 
 def published_head(C: int) -> nn.Module:
     return nn.Sequential(
-        nn.BatchNorm2d(C), nn.ReLU(), nn.Conv2d(C, C, 1, bias=False),
-        nn.BatchNorm2d(C), nn.ReLU(), nn.Conv2d(C, C, 1, bias=False),
-    )  # fmt: skip
+        nn.BatchNorm2d(C),
+        nn.ReLU(),
+        nn.Conv2d(C, C, 1, bias=False),
+        nn.BatchNorm2d(C),
+        nn.ReLU(),
+        nn.Conv2d(C, C, 1, bias=False),
+    )
 
 
 class PreBottleneck(nn.Module):
@@ -146,9 +160,7 @@ class PreBottleneck(nn.Module):
 class ReportUnit(nn.Module):
     """The report's: biases, Keras's norms, the projection of what came in, zeros as TensorFlow has them."""
 
-    def __init__(
-        self, C: int, out: int, stride: int = 1, project: str = "always", padding: str = "end"
-    ) -> None:
+    def __init__(self, C: int, out: int, stride: int = 1, project: str = "always", padding: str = "end") -> None:
         super().__init__()
         width = out // 4
         norm = partial(nn.BatchNorm2d, eps=1e-3, momentum=0.01)
@@ -173,9 +185,18 @@ class ReportUnit(nn.Module):
 
 
 def report_network(
-    channels: int, wide: int, classes: int, *, learn: str = "residual", gate: str = "mixed", p: int = 1,
-    t: int = 2, r: int = 1, project: str = "always", padding: str = "end",
-) -> nn.Module:  # fmt: skip
+    channels: int,
+    wide: int,
+    classes: int,
+    *,
+    learn: str = "residual",
+    gate: str = "mixed",
+    p: int = 1,
+    t: int = 2,
+    r: int = 1,
+    project: str = "always",
+    padding: str = "end",
+) -> nn.Module:
     """(B, 3, H, W) to (B, classes)."""
 
     def unit(C: int, out: int, stride: int = 1) -> nn.Module:
@@ -183,9 +204,18 @@ def report_network(
 
     def module(C: int, levels: int, first: int | None = None) -> nn.Module:
         made = ResidualAttention(
-            partial(unit, C, C), C, levels, p=p, t=t, r=r, bottom=r if levels == 1 else None, learn=learn,
-            gate=gate, head=nn.Sequential(nn.Conv2d(C, C, 1), nn.Conv2d(C, C, 1)), mode="nearest",
-        )  # fmt: skip
+            partial(unit, C, C),
+            C,
+            levels,
+            p=p,
+            t=t,
+            r=r,
+            bottom=r if levels == 1 else None,
+            learn=learn,
+            gate=gate,
+            head=nn.Sequential(nn.Conv2d(C, C, 1), nn.Conv2d(C, C, 1)),
+            mode="nearest",
+        )
         if first is not None:
             made.before[0] = unit(first, C)
         return made
@@ -193,18 +223,29 @@ def report_network(
     a, b, c, d = (n * channels for n in (1, 2, 4, 8))
     deeper = [module(d, 1, first=c if n == 0 else None) for n in range(wide)]
     return nn.Sequential(
-        nn.Conv2d(3, a, 5, padding=2), nn.MaxPool2d(2),
-        unit(a, a), module(a, 3), unit(a, b, 2), module(b, 2), unit(b, c, 2), module(c, 1), *deeper,
-        unit(d if wide else c, d), unit(d, d), unit(d, d),
-        nn.BatchNorm2d(d, eps=1e-3, momentum=0.01), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Conv2d(3, a, 5, padding=2),
+        nn.MaxPool2d(2),
+        unit(a, a),
+        module(a, 3),
+        unit(a, b, 2),
+        module(b, 2),
+        unit(b, c, 2),
+        module(c, 1),
+        *deeper,
+        unit(d if wide else c, d),
+        unit(d, d),
+        unit(d, d),
+        nn.BatchNorm2d(d, eps=1e-3, momentum=0.01),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
         nn.Linear(d, classes),
-    )  # fmt: skip
+    )
 
 
 def paper_network(
-    width: int, modules: Sequence[int], classes: int, *, imagenet: bool, learn: str = "residual",
-    gate: str = "mixed",
-) -> nn.Module:  # fmt: skip
+    width: int, modules: Sequence[int], classes: int, *, imagenet: bool, learn: str = "residual", gate: str = "mixed"
+) -> nn.Module:
     """The networks of 2017: (B, 3, H, W) to (B, classes)."""
     stem: list[nn.Module] = [nn.Conv2d(3, width, 3, padding=1, bias=False)]
     if imagenet:
@@ -217,15 +258,13 @@ def paper_network(
         out = 4 * width * 2**stage
         layers.append(PreBottleneck(C, out, 1 if stage == 0 else 2))
         for _ in range(count):
-            layers.append(
-                ResidualAttention(partial(PreBottleneck, out, out), out, 3 - stage, learn=learn, gate=gate)
-            )
+            layers.append(ResidualAttention(partial(PreBottleneck, out, out), out, 3 - stage, learn=learn, gate=gate))
         C = out
     last = 2 * C if imagenet else C
-    layers += [PreBottleneck(C, last, 2 if imagenet else 1), PreBottleneck(last, last),
-               PreBottleneck(last, last)]  # fmt: skip
-    return nn.Sequential(*stem, *layers, nn.BatchNorm2d(last), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
-                         nn.Flatten(), nn.Linear(last, classes))  # fmt: skip
+    layers += [PreBottleneck(C, last, 2 if imagenet else 1), PreBottleneck(last, last), PreBottleneck(last, last)]
+    return nn.Sequential(
+        *stem, *layers, nn.BatchNorm2d(last), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(last, classes)
+    )
 
 
 class _Pool(nn.Module):

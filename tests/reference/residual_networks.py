@@ -64,9 +64,8 @@ class Block(nn.Module):
     """One residual block; `gate` is its own module, a shared one comes with the call."""
 
     def __init__(
-        self, into: int, width: int, stride: int, kind: str, gate: Callable[[int], nn.Module] | None,
-        project: bool,
-    ) -> None:  # fmt: skip
+        self, into: int, width: int, stride: int, kind: str, gate: Callable[[int], nn.Module] | None, project: bool
+    ) -> None:
         super().__init__()
         self.pre = kind.startswith("pre_")
         wide = 4 if kind.endswith("bottleneck") else 1
@@ -108,9 +107,16 @@ class ResNet(nn.Module):
     """`schemes` has a string of bits per stage; a shared gate of a stage comes before its blocks."""
 
     def __init__(
-        self, kind: str, blocks: int, width: int, classes: int, gate: Callable[[int], nn.Module] | None = None,
-        schemes: Sequence[str] | None = None, shared: bool = False, project: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        kind: str,
+        blocks: int,
+        width: int,
+        classes: int,
+        gate: Callable[[int], nn.Module] | None = None,
+        schemes: Sequence[str] | None = None,
+        shared: bool = False,
+        project: bool = False,
+    ) -> None:
         super().__init__()
         self.schemes = schemes or ["1" * blocks] * 3
         self.stem = nn.Sequential(conv(3, width, 3), nn.BatchNorm2d(width))

@@ -35,14 +35,10 @@ class SearchCell(nn.Module):
         """`size` is the map's after the stride, None without attention."""
         super().__init__()
         self.reduction = reduction
-        self.preprocess0 = (
-            FactorizedReduce(C_before, C, False) if after_reduction else relu_conv_bn(C_before, C, False)
-        )
+        self.preprocess0 = FactorizedReduce(C_before, C, False) if after_reduction else relu_conv_bn(C_before, C, False)
         self.preprocess1 = relu_conv_bn(C_last, C, False)
         self.edges = nn.ModuleList(
-            Edge(C, 2 if reduction and source < 2 else 1, size)
-            for node in range(NODES)
-            for source in range(2 + node)
+            Edge(C, 2 if reduction and source < 2 else 1, size) for node in range(NODES) for source in range(2 + node)
         )
 
     def forward(self, s0: Tensor, s1: Tensor, operation: Tensor, gate: Tensor | None) -> Tensor:
@@ -62,9 +58,7 @@ class SearchCell(nn.Module):
 class Supernet(nn.Module):
     """(B, 3, H, W) to (B, classes); `choices` holds the logits of the cells that occur, by our names."""
 
-    def __init__(
-        self, C: int, depth: int, classes: int, *, attention: bool = False, size: Size = (32, 32)
-    ) -> None:
+    def __init__(self, C: int, depth: int, classes: int, *, attention: bool = False, size: Size = (32, 32)) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(3, 3 * C, 3, padding=1, bias=False), nn.BatchNorm2d(3 * C))
         self.cells = nn.ModuleList()
@@ -74,9 +68,7 @@ class Supernet(nn.Module):
             reduction = index in (depth // 3, 2 * depth // 3)
             if reduction:
                 C, size = 2 * C, halved(size)
-            self.cells.append(
-                SearchCell(before, last, C, reduction, after_reduction, size if attention else None)
-            )
+            self.cells.append(SearchCell(before, last, C, reduction, after_reduction, size if attention else None))
             before, last, after_reduction = last, NODES * C, reduction
         self.classifier = nn.Linear(last, classes)
         kinds = {"reduction" if cell.reduction else "normal" for cell in self.cells}

@@ -95,8 +95,12 @@ def test_all_blocks_of_the_host_share_one_matrix_of_nine_decisions() -> None:
     assert [option.zero for option in found.options] == [name == "none" for name in CANDIDATES]
     (cell,) = program.cells
     ends = [(edge.start, edge.end) for edge in cell.edges]
-    assert ends == [("a", "n1"), ("b", "n1"), *((s, "n2") for s in ("a", "b", "n1")),
-                    *((s, "n3") for s in ("a", "b", "n1", "n2"))]  # fmt: skip
+    assert ends == [
+        ("a", "n1"),
+        ("b", "n1"),
+        *((s, "n2") for s in ("a", "b", "n1")),
+        *((s, "n3") for s in ("a", "b", "n1", "n2")),
+    ]
     units = {leaf[:4] for leaf in program.block.leaves if "unit" in leaf}
     assert len(units) == 9
 
@@ -125,10 +129,13 @@ def test_the_strongest_edges_become_text_that_any_host_can_use() -> None:
     logits[4, CANDIDATES.index("none")] = 9
     genotype = derive(program, {"unit.candidate": logits.tolist()})
     assert describe_genotype(program, genotype)["unit"] == [
-        "b -> n1 : spatial_score", "a -> n1 : channel_score",
-        "b -> n2 : bottom_up_top_down", "a -> n2 : sep_conv(3)",
-        "n2 -> n3 : dil_conv(3)", "n1 -> n3 : max_pool(3)",
-    ]  # fmt: skip
+        "b -> n1 : spatial_score",
+        "a -> n1 : channel_score",
+        "b -> n2 : bottom_up_top_down",
+        "a -> n2 : sep_conv(3)",
+        "n2 -> n3 : dil_conv(3)",
+        "n1 -> n3 : max_pool(3)",
+    ]
     text = discrete_text(spec.checked, program, genotype)
     assert "    b  -> n2 : bottom_up_top_down\n" in text and "keep   2 edges" not in text
     found = Spec(check_source(Source("found.geno", text)))

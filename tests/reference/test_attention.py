@@ -5,9 +5,14 @@ from reference.pouring import assert_same, compiled
 from reference.projected import PROJECT, Projected, images
 
 OURS = {
-    "SE": "se", "BAM": "bam_code", "BAM (paper)": "bam", "CBAM": "cbam_code", "CBAM (paper)": "cbam",
-    "GE_theta-plus": "ge", "DoubleAttention": "double_attention",
-}  # fmt: skip
+    "SE": "se",
+    "BAM": "bam_code",
+    "BAM (paper)": "bam",
+    "CBAM": "cbam_code",
+    "CBAM (paper)": "cbam",
+    "GE_theta-plus": "ge",
+    "DoubleAttention": "double_attention",
+}
 # Published parameter counts: (channels, map side) -> parameters.
 PARAMS = {
     "SE": {(16, 32): 32, (36, 32): 144, (64, 8): 512, (144, 8): 2592},
@@ -40,9 +45,8 @@ def test_every_module_computes_what_the_hand_written_one_does(
     for training, batch in ((True, 3), (False, 1)):
         reference = Projected(MODULES[name](C, size), C, size, C)
         assert_same(
-            compiled(network(OURS[name], C, size)), reference, images(size, batch), fused=fused,
-            training=training,
-        )  # fmt: skip
+            compiled(network(OURS[name], C, size)), reference, images(size, batch), fused=fused, training=training
+        )
 
 
 @pytest.mark.parametrize("name", PARAMS)

@@ -78,9 +78,13 @@ def test_a_training_step_of_an_augmented_wide_resnet_agrees_at_its_size_and_belo
 
 @pytest.mark.parametrize(
     ("network", "printed", "convolutions", "whole"),
-    [("aa_resnet34", 7.1, 7.20, 8.4), ("aa_resnet50", 8.3, 8.45, 9.5), ("aa_resnet101", 16.1, 16.10, 17.4),
-     ("aa_resnet152", 23.8, 23.90, 26.4)],
-)  # fmt: skip
+    [
+        ("aa_resnet34", 7.1, 7.20, 8.4),
+        ("aa_resnet50", 8.3, 8.45, 9.5),
+        ("aa_resnet101", 16.1, 16.10, 17.4),
+        ("aa_resnet152", 23.8, 23.90, 26.4),
+    ],
+)
 def test_the_printed_operations_are_those_of_the_convolutions(
     network: str, printed: float, convolutions: float, whole: float
 ) -> None:
@@ -91,9 +95,13 @@ def test_the_printed_operations_are_those_of_the_convolutions(
 
 @pytest.mark.parametrize(
     ("spec", "network", "plain"),
-    [("resnet", "aa_resnet34", 21797672), ("resnet", "aa_resnet50", 25557032),
-     ("wide_resnet", "aa_wrn28_10", 36536884), ("mnasnet", "aa_mnasnet", 3887038)],
-)  # fmt: skip
+    [
+        ("resnet", "aa_resnet34", 21797672),
+        ("resnet", "aa_resnet50", 25557032),
+        ("wide_resnet", "aa_wrn28_10", 36536884),
+        ("mnasnet", "aa_mnasnet", 3887038),
+    ],
+)
 def test_a_share_of_nothing_is_the_plain_network_and_a_share_of_one_has_no_spatial_convolution(
     spec: str, network: str, plain: int
 ) -> None:

@@ -80,12 +80,13 @@ def test_weights_stand_in_the_published_order(spec: str, genotype: Genotype, dep
 
 @pytest.mark.parametrize(
     ("genotype", "sizes"),
-    [(DARTS_V1, (3_169_414, 3_645_840, 4_510_432)), (DARTS_V2, (3_349_342, 3_825_768, 4_718_752)),
-     (ATT_DARTS, (3_231_343, 3_707_769, 4_641_666))],
-)  # fmt: skip
-def test_the_hand_written_networks_have_their_published_sizes(
-    genotype: Genotype, sizes: tuple[int, int, int]
-) -> None:
+    [
+        (DARTS_V1, (3_169_414, 3_645_840, 4_510_432)),
+        (DARTS_V2, (3_349_342, 3_825_768, 4_718_752)),
+        (ATT_DARTS, (3_231_343, 3_707_769, 4_641_666)),
+    ],
+)
+def test_the_hand_written_networks_have_their_published_sizes(genotype: Genotype, sizes: tuple[int, int, int]) -> None:
     makes: list[Callable[[], Network]] = [
         lambda: Network(genotype, 36, 20, 10),
         lambda: Network(genotype, 36, 20, 10, auxiliary=True),

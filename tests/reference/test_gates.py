@@ -43,9 +43,7 @@ def params(attention: str, C: int, size: tuple[int, int] = (8, 8)) -> int:
 def test_every_gate_computes_what_the_hand_written_one_does(name: str, C: int, size: tuple[int, int]) -> None:
     for training, batch in ((True, 3), (False, 1)):
         reference = Projected(GATES[name](C, size), C, size, C)
-        assert_same(
-            network(name, C, size), reference, images(size, batch), fused=training, training=training
-        )
+        assert_same(network(name, C, size), reference, images(size, batch), fused=training, training=training)
 
 
 @pytest.mark.parametrize("name", [n for n in GATES if not n.startswith("sge")])
@@ -73,7 +71,10 @@ def test_sge_on_a_single_position_is_its_shift_alone_where_the_public_code_has_n
 
 def test_sge_and_non_local_begin_as_their_papers_say() -> None:
     image = torch.randn(2, 16, 5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    for name, factor in (("sge", torch.sigmoid(torch.tensor(1.0, dtype=torch.float64))), ("non_local", torch.tensor(1.0))):
+    for name, factor in (
+        ("sge", torch.sigmoid(torch.tensor(1.0, dtype=torch.float64))),
+        ("non_local", torch.tensor(1.0)),
+    ):
         found = compiled(f"""geno 1
 import std.attention, std.plugins
 network network() {{

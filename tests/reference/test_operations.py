@@ -1,21 +1,22 @@
 import pytest
 import torch
-from reference.operations import (
-    OPERATIONS,
-    PRIMITIVES,
-    FactorizedReduce,
-    MixedOperation,
-    relu_conv_bn,
-)
+from reference.operations import OPERATIONS, PRIMITIVES, FactorizedReduce, MixedOperation, relu_conv_bn
 from reference.pouring import assert_same, compiled
 from reference.projected import PROJECT, Projected, after, images
 from torch import nn
 
 OURS = {
-    "none": "none", "max_pool_3x3": "max_pool(3)", "avg_pool_3x3": "avg_pool(3)", "skip_connect": "skip",
-    "sep_conv_3x3": "sep_conv(3)", "sep_conv_5x5": "sep_conv(5)", "sep_conv_7x7": "sep_conv(7)",
-    "dil_conv_3x3": "dil_conv(3)", "dil_conv_5x5": "dil_conv(5)", "conv_7x1_1x7": "conv_7x1_1x7",
-}  # fmt: skip
+    "none": "none",
+    "max_pool_3x3": "max_pool(3)",
+    "avg_pool_3x3": "avg_pool(3)",
+    "skip_connect": "skip",
+    "sep_conv_3x3": "sep_conv(3)",
+    "sep_conv_5x5": "sep_conv(5)",
+    "sep_conv_7x7": "sep_conv(7)",
+    "dil_conv_3x3": "dil_conv(3)",
+    "dil_conv_5x5": "dil_conv(5)",
+    "conv_7x1_1x7": "conv_7x1_1x7",
+}
 SIZES = [(9, 7), (8, 6), (5, 8)]
 
 
@@ -56,9 +57,7 @@ def test_every_operation_computes_what_the_hand_written_one_does(
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("stride", [1, 2])
-def test_a_mixed_operation_agrees_down_to_every_logit(
-    stride: int, size: tuple[int, int], fused: bool
-) -> None:
+def test_a_mixed_operation_agrees_down_to_every_logit(stride: int, size: tuple[int, int], fused: bool) -> None:
     text = network(strided("operation", stride), 6, size)
     for training, batch in ((True, 3), (False, 1)):
         reference = Projected(MixedOperation(6, stride), 6, after(size, stride), 6)
@@ -69,10 +68,7 @@ def test_a_mixed_operation_agrees_down_to_every_logit(
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(
     ("text", "layer", "stride"),
-    [
-        ("factorized_reduce(10)", FactorizedReduce(6, 10, True), 2),
-        ("relu_conv_bn(10)", relu_conv_bn(6, 10, True), 1),
-    ],
+    [("factorized_reduce(10)", FactorizedReduce(6, 10, True), 2), ("relu_conv_bn(10)", relu_conv_bn(6, 10, True), 1)],
 )
 def test_preprocessing_computes_what_the_hand_written_one_does(
     text: str, layer: nn.Module, stride: int, size: tuple[int, int]

@@ -5,13 +5,7 @@ import pytest
 import torch
 from reference.pouring import assert_same, compiled
 from reference.projected import PROJECT, Projected, images
-from reference.residual_attention import (
-    PreBottleneck,
-    ReportUnit,
-    ResidualAttention,
-    paper_network,
-    report_network,
-)
+from reference.residual_attention import PreBottleneck, ReportUnit, ResidualAttention, paper_network, report_network
 
 from genolang.semantics.modules import LIBRARY
 
@@ -36,9 +30,7 @@ def assert_module(words: str, size: tuple[int, int], *, fused: bool = True, **va
     for training, batch in ((True, 5), (False, 1)):
         unit = partial(PreBottleneck, C, C)
         reference = Projected(ResidualAttention(unit, C, **{"levels": 2, **values}), C, size, C)
-        assert_same(
-            compiled(module(words, size)), reference, images(size, batch), fused=fused, training=training
-        )
+        assert_same(compiled(module(words, size)), reference, images(size, batch), fused=fused, training=training)
 
 
 @pytest.mark.parametrize("learn", ["residual", "naive"])
@@ -117,7 +109,9 @@ def test_a_network_of_the_report_is_the_hand_written_one(
 def test_an_imagenet_network_is_the_hand_written_one(
     size: tuple[int, int], modules: tuple[int, ...], values: dict[str, Any], training: bool
 ) -> None:
-    network = compiled(whole("imagenet", size), "attention56", channels=4, classes=3, modules=str(list(modules)), **values)
+    network = compiled(
+        whole("imagenet", size), "attention56", channels=4, classes=3, modules=str(list(modules)), **values
+    )
     reference = paper_network(4, modules, 3, imagenet=True, **values)
     assert_same(network, reference, images(size, 3), training=training)
 

@@ -26,9 +26,7 @@ def network(spec: str, size: tuple[int, int], C: int, depth: int) -> Network:
 @pytest.mark.parametrize("fused", [True, False])
 @pytest.mark.parametrize(("size", "depth"), [((13, 9), 3), ((9, 7), 2), ((6, 8), 1)])
 @pytest.mark.parametrize("spec", SPECS)
-def test_a_training_step_of_the_supernet_agrees(
-    spec: str, size: tuple[int, int], depth: int, fused: bool
-) -> None:
+def test_a_training_step_of_the_supernet_agrees(spec: str, size: tuple[int, int], depth: int, fused: bool) -> None:
     reference = Supernet(4, depth, 5, attention=SPECS[spec], size=size)
     found = assert_same(network(spec, size, 4, depth), reference, images(size, 2), fused=fused)
     for gradient in found.logits:

@@ -42,7 +42,11 @@ Answer = tuple[dict[str, Any], dict[str, Any]]
 """What a run answers, as JSON, and by their labels the genotypes that it found."""
 
 DARTS = replace(SETTINGS, order=2, epochs=4, score_epochs=2)
-METHODS = (Method("ean", sampling=TWELVE["ean"]), Method("darts"), Method("heuristic", sampling=HeuristicSettings(3, 1)))
+METHODS = (
+    Method("ean", sampling=TWELVE["ean"]),
+    Method("darts"),
+    Method("heuristic", sampling=HeuristicSettings(3, 1)),
+)
 ALL = replace(SETTINGS, method="all", sampling=AllSettings(6, METHODS), epochs=2, score_epochs=1)
 
 
@@ -74,8 +78,7 @@ def compared(run: RunFolder, settings: SearchSettings, reporter: SilentReporter)
 def studied(study: Callable[[Job], Any]) -> Callable[[RunFolder, SearchSettings, SilentReporter], Answer]:
     def work(run: RunFolder, settings: SearchSettings, reporter: SilentReporter) -> Answer:
         checked = checked_text(SLOTS)
-        job = Job(checked, expand_network(checked, "slots", {}), {}, settings, small_digits(),
-                  phase_of(run, reporter))  # fmt: skip
+        job = Job(checked, expand_network(checked, "slots", {}), {}, settings, small_digits(), phase_of(run, reporter))
         job.open()
         return asdict(study(job)), {}
 
@@ -87,7 +90,7 @@ KINDS: dict[str, tuple[Callable[[RunFolder, SearchSettings, SilentReporter], Ans
     "all": (compared, ALL, SLOTS),
     "schemes": (studied(lambda job: study_schemes(job, 2, 2)), settings_for("enas"), SLOTS),
     "correlation": (studied(lambda job: study_correlation(job, 3)), settings_for("ean"), SLOTS),
-}  # fmt: skip
+}
 
 
 def sitting(kind: str, folder: Path, reporter: SilentReporter) -> None:

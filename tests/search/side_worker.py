@@ -35,8 +35,7 @@ def images() -> Dataset:
     generator = torch.Generator().manual_seed(5)
     pixels = torch.randint(256, (60, 1, 8, 8), generator=generator, dtype=torch.uint8)
     labels = torch.randint(3, (60,), generator=generator)
-    return Dataset("noise", pixels[:48], labels[:48], pixels[48:], labels[48:], 3, ("a", "b", "c"),
-                   (0.5,), (0.3,))
+    return Dataset("noise", pixels[:48], labels[:48], pixels[48:], labels[48:], 3, ("a", "b", "c"), (0.5,), (0.3,))
 
 
 class Patient(SilentReporter):
@@ -71,13 +70,21 @@ class Patient(SilentReporter):
 
 
 def run_in(
-    folder: Path, jobs: int, name: str = "plain", reporter: SilentReporter | None = None,
+    folder: Path,
+    jobs: int,
+    name: str = "plain",
+    reporter: SilentReporter | None = None,
     module: str = "search.side_worker",
 ) -> SearchResult:
     """The tiny search in a folder, begun or gone on with."""
     with opened(folder) as run, workers_in(run, jobs - 1, name, module) as workers:
         return run_search(
-            checked_text(), None, {}, SETTINGS_OF[name], images(), phase_of(run, reporter or SilentReporter()),
+            checked_text(),
+            None,
+            {},
+            SETTINGS_OF[name],
+            images(),
+            phase_of(run, reporter or SilentReporter()),
             workers if jobs > 1 else None,
         )
 
@@ -92,9 +99,7 @@ def opened(folder: Path) -> RunFolder:
     return RunFolder.create(folder, "geno 1\n", COMMAND)
 
 
-def workers_in(
-    run: RunFolder, most: int, name: str = "plain", module: str = "search.side_worker"
-) -> Workers:
+def workers_in(run: RunFolder, most: int, name: str = "plain", module: str = "search.side_worker") -> Workers:
     return Workers(run, ("-m", module), {"settings": name}, most)
 
 

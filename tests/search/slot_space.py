@@ -63,5 +63,13 @@ METHODS = {**TWELVE, "heuristic": HeuristicSettings(every=3, offset=1)}
 
 
 def settings_for(name: str, **changes: object) -> SearchSettings:
-    return replace(SETTINGS, method=name.partition("-")[0], sampling=METHODS[name], seeds=1, random=1,
-                   epochs=1, score_epochs=1, **changes)
+    return replace(
+        SETTINGS,
+        method=name.partition("-")[0],
+        sampling=METHODS[name],
+        seeds=1,
+        random=1,
+        epochs=1,
+        score_epochs=1,
+        **changes,
+    )

@@ -56,8 +56,10 @@ def test_a_recorded_first_order_search_is_the_same_bit_for_bit(monkeypatch: pyte
     assert timeless(searched(module, reporter=reporter)) == timeless(expected)
     assert same(module, plain)
     said = [line for line in reporter.messages if "recorded" in line]
-    assert said == [f"{name} of 8 images: recorded as a CUDA graph" for name in
-                    ("steps of the weights", "answers", "steps of the choices")]  # fmt: skip
+    assert said == [
+        f"{name} of 8 images: recorded as a CUDA graph"
+        for name in ("steps of the weights", "answers", "steps of the choices")
+    ]
     assert recorder.replayed > 10 and recorder.warmed >= 3 * captured.WARM
 
 

@@ -5,14 +5,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
-from genolang.search.choice_gradients import (
-    VirtualStep,
-    exact_products,
-    first_order,
-    fixed,
-    second_order,
-    virtual_step,
-)
+from genolang.search.choice_gradients import VirtualStep, exact_products, first_order, fixed, second_order, virtual_step
 
 
 def double_case(text=TEXT, images=6):
@@ -23,8 +16,10 @@ def double_case(text=TEXT, images=6):
         draw = torch.randn(module.choices[key].shape, generator=generator, dtype=torch.float64)
         module.choices[key] = draw
     batches = [
-        (torch.randn(images, 1, 8, 8, generator=generator, dtype=torch.float64),
-         torch.randint(0, 3, (images,), generator=generator))
+        (
+            torch.randn(images, 1, 8, 8, generator=generator, dtype=torch.float64),
+            torch.randint(0, 3, (images,), generator=generator),
+        )
         for _ in range(2)
     ]
     return module, *batches
@@ -59,10 +54,7 @@ def plain_second_order(module, train, val, step, radius):
         moved = {n: w + sign * reach * d for (n, w), d in zip(start.items(), v, strict=True)}
         return torch.autograd.grad(plainly(module, moved, train), logits)
 
-    return loss, [
-        g - step.lr * (up - down) / (2 * reach)
-        for g, up, down in zip(direct, at(1), at(-1), strict=True)
-    ]
+    return loss, [g - step.lr * (up - down) / (2 * reach) for g, up, down in zip(direct, at(1), at(-1), strict=True)]
 
 
 def close(found, wanted, tolerance=1e-9):
@@ -90,9 +82,7 @@ def test_the_second_order_gradient_is_the_published_formula_at_the_same_radius(t
     step = VirtualStep(0.05, 3e-2, momentum, buffers)
     loss, expected = plain_second_order(module, train, val, step, 0.01)
     logits = list(module.choices.values())
-    found_loss, found = second_order(
-        loss_of(module, train), loss_of(module, val), module, logits, step, 0.01
-    )
+    found_loss, found = second_order(loss_of(module, train), loss_of(module, val), module, logits, step, 0.01)
     close(found, expected)
     assert torch.allclose(found_loss, loss)
     # The correction is worth testing: it is no small part of the gradient.
@@ -119,23 +109,18 @@ def test_on_a_quadratic_loss_it_is_the_exact_derivative_through_the_virtual_step
     step = VirtualStep(0.1, 0.01, 0.9, (torch.ones_like(bowl.w), torch.ones_like(bowl.b)))
     weights = [bowl.w, bowl.b]
     slopes = torch.autograd.grad(bowl.loss(a, 1.0), weights, create_graph=True)
-    ahead = [w - step.lr * (0.9 + g + step.decay * w)
-             for w, g in zip(weights, slopes, strict=True)]
+    ahead = [w - step.lr * (0.9 + g + step.decay * w) for w, g in zip(weights, slopes, strict=True)]
     expected = torch.autograd.grad(bowl.loss(a, -2.0, *ahead), a)
-    _, found = second_order(
-        lambda: bowl.loss(a, 1.0), lambda: bowl.loss(a, -2.0), bowl, [a], step, 0.01
-    )
+    _, found = second_order(lambda: bowl.loss(a, 1.0), lambda: bowl.loss(a, -2.0), bowl, [a], step, 0.01)
     close(found, expected, 1e-10)
 
 
 def test_a_second_order_gradient_leaves_the_weights_bit_for_bit():
     module = supernet().train()
-    batch = (torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(1)),
-             torch.tensor([0, 1, 2, 0]))
+    batch = (torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1, 2, 0]))
     before = [p.detach().clone() for p in module.parameters()]
     logits = list(module.choices.values())
-    second_order(loss_of(module, batch), loss_of(module, batch), module, logits,
-                 VirtualStep(0.1, 3e-4), 0.01)
+    second_order(loss_of(module, batch), loss_of(module, batch), module, logits, VirtualStep(0.1, 3e-4), 0.01)
     assert all(torch.equal(p, b) for p, b in zip(module.parameters(), before, strict=True))
     assert all(p.requires_grad for p in (*module.parameters(), *logits))
 
@@ -143,8 +128,7 @@ def test_a_second_order_gradient_leaves_the_weights_bit_for_bit():
 @pytest.mark.parametrize("failing", [1, 2, 3, 4])
 def test_a_pass_that_fails_leaves_the_weights_as_they_were(failing):
     module = supernet().train()
-    batch = (torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(1)),
-             torch.tensor([0, 1, 2, 0]))
+    batch = (torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(1)), torch.tensor([0, 1, 2, 0]))
     before = [p.detach().clone() for p in module.parameters()]
     passes = 0
 
@@ -165,8 +149,12 @@ def test_a_vanishing_gradient_gives_no_correction_and_no_nan():
     bowl = Bowl()
     a = torch.tensor([0.2, -0.1, 0.5], dtype=torch.float64, requires_grad=True)
     loss, (found,) = second_order(
-        lambda: bowl.loss(a, 1.0), lambda: (a**2).sum() + 0 * bowl.w.sum() + 0 * bowl.b.sum(),
-        bowl, [a], VirtualStep(0.1, 0.0), 0.01,
+        lambda: bowl.loss(a, 1.0),
+        lambda: (a**2).sum() + 0 * bowl.w.sum() + 0 * bowl.b.sum(),
+        bowl,
+        [a],
+        VirtualStep(0.1, 0.0),
+        0.01,
     )
     assert torch.allclose(found, 2 * a.detach()) and torch.isfinite(loss)
 

@@ -49,7 +49,14 @@ network falling(classes=3) {
 search { method darts }
 """
 FALLING = replace(
-    SETTINGS, epochs=8, batch=16, seeds=1, random=0, augment=(), init=0.0, choices_start=2,
+    SETTINGS,
+    epochs=8,
+    batch=16,
+    seeds=1,
+    random=0,
+    augment=(),
+    init=0.0,
+    choices_start=2,
     weights=OptimizerSettings(lr=Schedule("constant", 0.1), decay=0.0, clip=5.0),
     choices=OptimizerSettings("adam", Schedule("constant", 0.1), betas=(0.5, 0.999)),
 )
@@ -67,8 +74,9 @@ def module_of():
 
 def fall(collapse, run=None, epochs=8, count=320, derives=None, **options):
     settings = replace(FALLING, collapse=collapse, epochs=epochs)
-    return STRATEGIES["darts"](module_of(), settings, small_digits(count), Phase(7, CPU, run, "search", **options), PROGRAM,
-                               derives=derives)
+    return STRATEGIES["darts"](
+        module_of(), settings, small_digits(count), Phase(7, CPU, run, "search", **options), PROGRAM, derives=derives
+    )
 
 
 def skipped(logits):
@@ -135,7 +143,7 @@ def test_a_search_with_a_remedy_that_was_stopped_anywhere_goes_on_to_the_same_en
 
 def test_skips_are_what_hands_on_its_input_and_cells_that_stride_do_not_count():
     assert {key: mask.tolist() for key, mask in skip_mask(PROGRAM, KNOWN).items()} == {
-        "normal.operation": [[True, False]] * 9,
+        "normal.operation": [[True, False]] * 9
     }
     program = program_of(TEXT)
     options = program.choices["normal.operation"].options
@@ -143,8 +151,9 @@ def test_skips_are_what_hands_on_its_input_and_cells_that_stride_do_not_count():
         assert [option.text for option, branch in zip(options, found, strict=True) if branch.skip] == ["skip"]
         assert [branch.params > 0 for branch in found] == [False, False, False, True]
     strided = load("quickstart").network().program
-    genotype = derive(strided, {key: [[0.0] * len(choice.options) for _ in choice.rows]
-                                for key, choice in strided.choices.items()})
+    genotype = derive(
+        strided, {key: [[0.0] * len(choice.options) for _ in choice.rows] for key, choice in strided.choices.items()}
+    )
     # Of equal alternatives the first that is no zero: `skip`, everywhere.
     assert skips(strided, genotype, branches(strided)) == {"normal": 6}
 
@@ -175,14 +184,25 @@ def test_skips_are_dropped_in_training_alone_and_keep_their_mean():
 
 def test_the_probability_of_dropping_falls_as_in_the_public_code():
     told = Collapse(dropout=0.4)
-    assert [dropout_at(told, epoch, 10, 25) for epoch in (0, 9)] == [pytest.approx(0.4 * 24 / 25), pytest.approx(0.4 * 15 / 25)]
+    assert [dropout_at(told, epoch, 10, 25) for epoch in (0, 9)] == [
+        pytest.approx(0.4 * 24 / 25),
+        pytest.approx(0.4 * 15 / 25),
+    ]
     assert [dropout_at(told, epoch, 10, 25) for epoch in (10, 15)] == [0.4, pytest.approx(0.4 * math.exp(-1))]
 
 
-@pytest.mark.parametrize("values, expected", [
-    ([1.0, 1.0, 1.0, 1.0], False), ([1.0, 1.0], False), ([1.0, 1.0, 2.0], True), ([1.0, 1.0, 1.2, 1.2], False),
-    ([1.0, 1.0, 1.4, 1.4], True), ([4.0, 2.0, 1.0, 1.0], False), ([0.0, 0.0, 0.0, 0.0], False),
-])
+@pytest.mark.parametrize(
+    "values, expected",
+    [
+        ([1.0, 1.0, 1.0, 1.0], False),
+        ([1.0, 1.0], False),
+        ([1.0, 1.0, 2.0], True),
+        ([1.0, 1.0, 1.2, 1.2], False),
+        ([1.0, 1.0, 1.4, 1.4], True),
+        ([4.0, 2.0, 1.0, 1.0], False),
+        ([0.0, 0.0, 0.0, 0.0], False),
+    ],
+)
 def test_an_eigenvalue_has_grown_by_its_averages_over_a_window(values, expected):
     assert grown(Collapse(eigenvalue=0.75, window=2), values) is expected
 
@@ -210,9 +230,9 @@ def test_looking_for_the_eigenvalue_changes_nothing_else():
     assert never.logits == usual.logits and never.val_accuracy == usual.val_accuracy
 
 
-@pytest.mark.parametrize("shares, signs", [
-    ({"a": 1.0, "b": 0.5}, ["a"]), ({"a": 0.99}, ["a"]), ({"a": 0.989}, []), ({}, []),
-])
+@pytest.mark.parametrize(
+    "shares, signs", [({"a": 1.0, "b": 0.5}, ["a"]), ({"a": 0.99}, ["a"]), ({"a": 0.989}, []), ({}, [])]
+)
 def test_choices_that_did_not_move_are_told(shares, signs):
     found = unmoved(SearchSettings(), shares)
     assert [sign.text.split("`")[1] for sign in found] == signs
@@ -222,8 +242,10 @@ def test_choices_that_did_not_move_are_told(shares, signs):
 def test_a_controller_that_learns_nothing_is_told_and_one_that_does_is_not():
     for name in ("ean", "enas"):
         settings = settings_for(name)
-        still, fast = (replace(settings, sampling=replace(settings.sampling, lr=lr, steps=steps))
-                       for lr, steps in ((1e-9, 2), (0.5, 20)))  # fmt: skip
+        still, fast = (
+            replace(settings, sampling=replace(settings.sampling, lr=lr, steps=steps))
+            for lr, steps in ((1e-9, 2), (0.5, 20))
+        )
         (sign,) = [sign for sign in searched(still).signs if sign.kind == "unmoved"]
         assert "the controller did not move" in sign.text and "`temperature`" in sign.text
         assert not [sign for sign in searched(fast).signs if sign.kind == "unmoved"]
@@ -234,9 +256,9 @@ def searched(settings):
     return run_search(checked_text(SLOTS), "slots", {}, settings, small_digits(), Phase(3, CPU))
 
 
-@pytest.mark.parametrize("score, inside, expected", [
-    (0.9, 0.9, 0), (0.6, 0.9, 1), (0.9, 0.55, 1), (0.5, 0.5, 2), (0.71, 0.71, 0),
-])
+@pytest.mark.parametrize(
+    "score, inside, expected", [(0.9, 0.9, 0), (0.6, 0.9, 1), (0.9, 0.55, 1), (0.5, 0.5, 2), (0.71, 0.71, 0)]
+)
 def test_scores_at_chance_are_told(score, inside, expected):
     # Two classes of equal size, a hundred images: two deviations are 0.1.
     labels = torch.tensor([0, 1] * 50)

@@ -16,7 +16,8 @@ from genolang.train.phase import Phase
 from genolang.train.run_folder import RunFolder, read_journal
 
 METHODS = (
-    *(Method(name.partition("-")[0], sampling=made) for name, made in TWELVE.items()), Method("darts"),
+    *(Method(name.partition("-")[0], sampling=made) for name, made in TWELVE.items()),
+    Method("darts"),
     Method("heuristic", sampling=HeuristicSettings(3, 1)),
 )
 SEVERAL = replace(SETTINGS, method="all", sampling=AllSettings(12, METHODS), epochs=1, score_epochs=1)
@@ -51,8 +52,7 @@ def compared(tmp_path_factory):
 
 def test_every_method_has_its_row_and_beside_them_stand_none_and_all(compared):
     _, found = compared
-    assert [answer.label for answer in found.answers] == [
-        *(label(method) for method in METHODS), "none", "full"]
+    assert [answer.label for answer in found.answers] == [*(label(method) for method in METHODS), "none", "full"]
     none, full = found.answers[-2:]
     assert (none.connections, full.connections, found.slots) == (0, 6, 6)
     assert full.params > none.params and full.macs > none.macs
@@ -84,8 +84,9 @@ def test_all_methods_search_one_supernet_that_is_trained_once(compared):
 @pytest.mark.parametrize("batches, epochs", [(0, [50, 20]), (3, [100, 40])])
 def test_a_differentiable_search_passes_as_many_images(batches, epochs):
     class Job:
-        settings = replace(SEVERAL, sampling=AllSettings(300, (Method("darts"), Method("darts", 2))),
-                           statistics=batches)
+        settings = replace(
+            SEVERAL, sampling=AllSettings(300, (Method("darts"), Method("darts", 2))), statistics=batches
+        )
         program = expand_network(checked_text(SLOTS), "slots", {})
         data, whole = small_digits(), Phase(3, CPU)
 
@@ -120,8 +121,13 @@ def test_a_finished_comparison_is_read_back(compared, monkeypatch):
 
 def test_labels_are_names_for_files():
     assert [label(method) for method in METHODS] == [
-        "ean-steps-4-buffer-2-replay-from-1", "ean-preset-text-steps-12-replay-from-1", "enas-steps-4",
-        "genetic-evaluations-12-population-5", "random-evaluations-12", "darts", "heuristic-every-3-offset-1",
+        "ean-steps-4-buffer-2-replay-from-1",
+        "ean-preset-text-steps-12-replay-from-1",
+        "enas-steps-4",
+        "genetic-evaluations-12-population-5",
+        "random-evaluations-12",
+        "darts",
+        "heuristic-every-3-offset-1",
     ]
 
 

@@ -25,8 +25,14 @@ LONG_S = float(os.environ.get("SOAK_SECONDS", "600"))
 def sitting(folder, reporter=None):
     reporter = reporter or SilentReporter()
     with RunFolder.resume(folder) as run:
-        found = run_search(checked_text(), None, {}, PLAIN, images(),
-                           Phase(3, CPU, run, resume=True, reporter=reporter, save_every_s=0.0))
+        found = run_search(
+            checked_text(),
+            None,
+            {},
+            PLAIN,
+            images(),
+            Phase(3, CPU, run, resume=True, reporter=reporter, save_every_s=0.0),
+        )
     return timeless(asdict(found))
 
 

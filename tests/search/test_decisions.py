@@ -29,7 +29,8 @@ network s {
 }
 """
 # Edges in their order: p -> n1, q -> n1, p -> n2, q -> n2, n1 -> n2.
-CELL = """geno 1
+CELL = (
+    """geno 1
 import std.ops
 
 choice operation = skip | sep_conv(3) | relu
@@ -39,7 +40,9 @@ cell a(p, q%s) {
   edges earlier -> each : %s
   return concat(n1, n2)
 }
-""" + NETWORK
+"""
+    + NETWORK
+)
 ENDS = [("p", "n1"), ("q", "n1"), ("p", "n2"), ("q", "n2"), ("n1", "n2")]
 OPTIONS = ["skip", "sep_conv(3)", "relu"]
 
@@ -67,15 +70,16 @@ CASES = {
     "argument by name": Case("wrap(f=operation)", "wrap(f={0})", "op wrap(f) = f -> relu"),
     "argument of an argument": Case("wrap(wrap(operation))", "wrap(wrap({0}))", "op wrap(f) = f -> relu"),
     "two arguments": Case("two(operation, operation)", "two({0}, {1})", "op two(f, g) = f -> g"),
-    "argument on the way": Case("relu -> masked(operation) -> relu", "relu -> masked({0}) -> relu",
-                                "attention masked(by) = x * (x -> by)"),
+    "argument on the way": Case(
+        "relu -> masked(operation) -> relu", "relu -> masked({0}) -> relu", "attention masked(by) = x * (x -> by)"
+    ),
     "twice": Case("operation -> relu -> operation", "{0} -> relu -> {1}"),
     "twice in a sum": Case("operation + operation", "{0} + {1}"),
     "parameter of the cell": Case("f", "{0}", parameters=", f=operation"),
     "parameter and choice": Case("f -> relu -> operation", "{0} -> relu -> {1}", parameters=", f=operation"),
     "in place": Case("(skip | sep_conv(3) | relu) -> relu", "{0} -> relu"),
     "in place as an argument": Case("wrap(skip | sep_conv(3) | relu)", "wrap({0})", "op wrap(f) = f -> relu"),
-}  # fmt: skip
+}
 
 
 def logits(program, numbers):
@@ -83,8 +87,9 @@ def logits(program, numbers):
     found = {key: [[0.0] * len(c.options) for _ in c.rows] for key, c in program.choices.items()}
     places = [
         (ENDS.index(place.edge), place.span.start, key, row)
-        for key, choice in program.choices.items() for row, place in enumerate(choice.rows)
-    ]  # fmt: skip
+        for key, choice in program.choices.items()
+        for row, place in enumerate(choice.rows)
+    ]
     for (_, _, key, row), number in zip(sorted(places), numbers, strict=True):
         found[key][row][number] = 9.0
     return found
@@ -118,10 +123,14 @@ def test_every_decision_counts(case):
     assert count_genotypes(program) == 3 ** (10 if "{1}" in case.written else 5)
 
 
-@pytest.mark.parametrize("case", [
-    pytest.param(case, id=name)
-    for name, case in CASES.items() if "operation" in case.edge and "parameter" not in name
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id=name)
+        for name, case in CASES.items()
+        if "operation" in case.edge and "parameter" not in name
+    ],
+)
 def test_edges_are_kept_by_all_decisions_of_the_choice(case):
     kept = Case(case.edge, case.written, case.definitions, keep="keep 1 edges per node by operation")
     checked = checked_text(kept.text)
@@ -130,8 +139,11 @@ def test_edges_are_kept_by_all_decisions_of_the_choice(case):
     assert count_genotypes(program) == (2 * 3**each) * (3 * 3**each)
     found = logits(program, [0] * (5 * each))
     # The edges q -> n1 and p -> n2 have the one decision that is surest.
-    places = sorted((ENDS.index(place.edge), place.span.start, key, row)
-                    for key, choice in program.choices.items() for row, place in enumerate(choice.rows))  # fmt: skip
+    places = sorted(
+        (ENDS.index(place.edge), place.span.start, key, row)
+        for key, choice in program.choices.items()
+        for row, place in enumerate(choice.rows)
+    )
     for edge, decision in ((1, 0), (2, each - 1)):
         _, _, key, row = places[each * edge + decision]
         found[key][row][1] = 99.0
@@ -197,8 +209,13 @@ network s(classes=3) {
 @pytest.fixture
 def search(tmp_path):
     data = small_digits(40)
-    np.savez(tmp_path / "data.npz", x_train=data.train_images.numpy(), y_train=data.train_labels.numpy(),
-             x_test=data.test_images.numpy(), y_test=data.test_labels.numpy())
+    np.savez(
+        tmp_path / "data.npz",
+        x_train=data.train_images.numpy(),
+        y_train=data.train_labels.numpy(),
+        x_test=data.test_images.numpy(),
+        y_test=data.test_labels.numpy(),
+    )
 
     def run(text, *more, code=0, random=0):
         spec = tmp_path / "spec.geno"
@@ -238,12 +255,10 @@ def test_a_choice_in_a_branch_on_searching_is_refused_before_the_search(search):
     assert [(d["code"], d["line"]) for d in said] == [("G421", 9)]
 
 
-
 def test_an_answer_that_a_requirement_forbids_is_not_lost(search, tmp_path):
     """Some answers are small enough: one of them is found."""
     found = search(REQUIRED % "params < 300", "--out", str(tmp_path / "run"))
     assert load(found["found"]).network().program.params < 300
-
 
 
 @pytest.mark.parametrize(
@@ -293,7 +308,10 @@ def test_an_answer_that_does_not_check_is_kept_beside_with_the_reason(tmp_path):
 
 CAPTURED = {
     "a parameter": ("choice act = relu | tanh\nop unit(relu=tanh) = conv(3) -> act -> relu", "unit"),
-    "an operation by name": ("choice act = relu | tanh\nop unit {\n  relu = silu\n  return x -> act -> relu\n}", "unit"),
+    "an operation by name": (
+        "choice act = relu | tanh\nop unit {\n  relu = silu\n  return x -> act -> relu\n}",
+        "unit",
+    ),
 }
 
 

@@ -36,8 +36,7 @@ def test_answers_are_measured_on_all_images_of_the_choices_half_unchanged():
     labels = torch.cat([labels for _, labels in batches])
     images = torch.cat([images for images, _ in batches])
     assert torch.equal(labels, data.train_labels[halves.choices])
-    assert torch.allclose(images * data.std[0] + data.mean[0], data.train_images[halves.choices],
-                          atol=1e-6)
+    assert torch.allclose(images * data.std[0] + data.mean[0], data.train_images[halves.choices], atol=1e-6)
 
 
 @pytest.mark.parametrize("split", [0.05, 0.95])

@@ -58,8 +58,14 @@ def expected(name, selection, batches):
     with torch.no_grad():
         for number in range(batches):
             module(drawn.batch(*divmod(number, len(drawn)))[0])
-    found = {key: (torch.stack([x.mean((0, 2, 3)) for x in maps]).mean(0),
-                  torch.stack([x.var((0, 2, 3)) for x in maps]).mean(0)) for key, maps in given.items() if maps}
+    found = {
+        key: (
+            torch.stack([x.mean((0, 2, 3)) for x in maps]).mean(0),
+            torch.stack([x.var((0, 2, 3)) for x in maps]).mean(0),
+        )
+        for key, maps in given.items()
+        if maps
+    }
     return found, [len(maps) for maps in given.values()]
 
 
@@ -98,7 +104,9 @@ def test_the_module_is_as_it_was_after_an_error_too():
     module.train()
     before = copies(module.state_dict())
     with pytest.raises(ZeroDivisionError), FreshStatistics(module, HALVES, 7, 2).of_selection():
-        assert not torch.equal(module.state_dict()["stem.batch_norm.running_mean"], before["stem.batch_norm.running_mean"])
+        assert not torch.equal(
+            module.state_dict()["stem.batch_norm.running_mean"], before["stem.batch_norm.running_mean"]
+        )
         raise ZeroDivisionError
     assert all(torch.equal(tensor, before[key]) for key, tensor in module.state_dict().items())
     assert all(part.training for part in module.modules())
@@ -140,8 +148,7 @@ def test_every_method_measures_its_answer_by_fresh_statistics_where_told_to(name
     answers, data = [], small_digits()
     for batches in (3, 0):
         _, module = made("normed")
-        found = STRATEGIES[settings.method](module, replace(settings, statistics=batches), data, Phase(7, CPU),
-                                            program)
+        found = STRATEGIES[settings.method](module, replace(settings, statistics=batches), data, Phase(7, CPU), program)
         if name != "darts":
             space = SchemeSpace(program)
             scheme = tuple(row.index(max(row)) for rows in found.logits.values() for row in rows)

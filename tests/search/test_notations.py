@@ -13,9 +13,7 @@ from genolang.semantics.check import Checked, check_source
 from genolang.semantics.compare import compare
 from genolang.semantics.modules import LIBRARY, load_module
 
-GENOTYPES: dict[str, dict[str, Any]] = json.loads(
-    (Path(__file__).parents[1] / "data" / "genotypes.json").read_text()
-)
+GENOTYPES: dict[str, dict[str, Any]] = json.loads((Path(__file__).parents[1] / "data" / "genotypes.json").read_text())
 SHIPPED = {"DARTS_V1": "darts/v1", "DARTS_V2": "darts/v2", "Att_DARTS": "att_darts/found"}
 MODULES = ["Identity", "SE", "BAM", "CBAM", "GE_theta-plus", "DoubleAttention"]
 OPERATIONS = ["none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5",
@@ -192,7 +190,11 @@ def test_a_genotype_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ],
 )  # fmt: skip
 def test_what_a_genotype_cannot_say_is_refused_at_its_place(old: str, new: str, message: str) -> None:
-    text = (LIBRARY / "darts" / "v2.geno").read_text("utf-8").replace("import std.ops,", "import std.attention as att, std.ops,")
+    text = (
+        (LIBRARY / "darts" / "v2.geno")
+        .read_text("utf-8")
+        .replace("import std.ops,", "import std.attention as att, std.ops,")
+    )
     assert old in text
     text = text.replace(old, new, 1) + "\nop mine = relu\n\nchoice op_ = skip | relu\n"
     module = load_module(Source("spec.geno", text), None)
@@ -220,7 +222,9 @@ def cell(*operations: str) -> str:
 @pytest.mark.parametrize(
     ("operation", "params", "macs"), [("none", 73_306, 7_783_040), ("nor_conv_3x3", 1_531_546, 220_119_680)]
 )
-def test_the_smallest_and_the_largest_cell_have_the_sizes_in_the_benchmark(operation: str, params: int, macs: int) -> None:
+def test_the_smallest_and_the_largest_cell_have_the_sizes_in_the_benchmark(
+    operation: str, params: int, macs: int
+) -> None:
     # The benchmark's FLOPs, 7.78305 and 220.11969 million, count the ten biases of the last layer.
     made = network(read("nasbench201", cell(*[operation] * 6)))
     assert (made.program.params, made.program.block.macs[1]) == (params, macs)
@@ -234,7 +238,9 @@ def test_any_cell_has_the_parameters_of_its_convolutions_and_comes_back() -> Non
         checked = read("nasbench201", cell(*operations))
         assert written("nasbench201", checked) == cell(*operations)
         weights = {"nor_conv_1x1": 1, "nor_conv_3x3": 9}
-        expected = 73_306 + sum(5 * (weights[op] * C * C + 2 * C) for op in operations if op in weights for C in (16, 32, 64))
+        expected = 73_306 + sum(
+            5 * (weights[op] * C * C + 2 * C) for op in operations if op in weights for C in (16, 32, 64)
+        )
         assert network(checked).program.params == expected
 
 
@@ -265,7 +271,9 @@ def test_what_a_string_cannot_say_is_refused() -> None:
                      ("nor_conv(3)\n", "nor_conv(3) -> relu\n"), ("found(prev)", "found(prev, prev1)"),
                      ("network cifar", "cell other(a) { return a }\nnetwork cifar")):  # fmt: skip
         with pytest.raises(GenoError) as error:
-            text = spec.replace(old, new, 1).replace("n0 = prev", "n0 = prev, m = prev1" if "prev1" in new else "n0 = prev")
+            text = spec.replace(old, new, 1).replace(
+                "n0 = prev", "n0 = prev, m = prev1" if "prev1" in new else "n0 = prev"
+            )
             notation("nasbench201").write(load_module(Source("spec.geno", text), None), None)
         assert error.value.diagnostics[0].code == "G609", new
 
@@ -309,7 +317,9 @@ def test_other_bits_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("name", [path.stem for path in sorted((LIBRARY / "ean").glob("resnet*.geno"))])
 def test_shipped_schemes_are_exported_by_name(name: str) -> None:
-    checked = check_source(Source("spec.geno", (LIBRARY / "ean" / f"{name}.geno").read_text("utf-8")), LIBRARY / "ean" / f"{name}.geno")
+    checked = check_source(
+        Source("spec.geno", (LIBRARY / "ean" / f"{name}.geno").read_text("utf-8")), LIBRARY / "ean" / f"{name}.geno"
+    )
     with_bits = [ref.name for ref in checked.module.definitions.values()
                  if any(p.where and p.where.kind == "bits" for p in ref.syntax.plugs)]  # fmt: skip
     assert with_bits

@@ -36,7 +36,9 @@ def test_in_a_space_of_slots_they_are_none_all_and_every_second():
     found = {name: "".join(schemes(space.program, g).values()) for name, g in references(space, ALL).items()}
     assert found == {"cheapest": "000000", "dearest": "111111", "every_second": "101010"}
     assert [describe(name, space) for name in found] == [
-        "no slot connected", "every slot connected", "every second slot connected",
+        "no slot connected",
+        "every slot connected",
+        "every second slot connected",
     ]
 
 
@@ -47,8 +49,10 @@ def test_elsewhere_they_are_the_cheapest_and_the_dearest_of_all_answers(name):
     assert set(found) == {"cheapest", "dearest"}
     macs = {key: discrete_program(checked_text(text), space.program, g, {}).block.macs[0] for key, g in found.items()}
     generator = random.Random(1)
-    others = [discrete_program(checked_text(text), space.program, random_genotype(space.program, generator), {})
-              for _ in range(30)]
+    others = [
+        discrete_program(checked_text(text), space.program, random_genotype(space.program, generator), {})
+        for _ in range(30)
+    ]
     assert macs["cheapest"] <= min(p.block.macs[0] for p in others)
     assert macs["dearest"] >= max(p.block.macs[0] for p in others)
     assert macs["cheapest"] < macs["dearest"]

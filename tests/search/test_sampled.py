@@ -6,14 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from search.slot_space import METHODS, SLOTS, TWELVE, settings_for
-from search.tiny_space import (
-    COMMAND,
-    CPU,
-    TEXT,
-    StopAfter,
-    checked_text,
-    small_digits,
-)
+from search.tiny_space import COMMAND, CPU, TEXT, StopAfter, checked_text, small_digits
 
 from genolang.compiler import driver
 from genolang.diagnostics import GenoError
@@ -46,7 +39,9 @@ def module_of(seed=0):
 def search(name="ean", run=None, *, module=None, settings=None, **options):
     module = module or module_of()
     settings = settings or settings_for(name)
-    found = STRATEGIES[settings.method](module, settings, small_digits(), Phase(7, CPU, run, "search", **options), PROGRAM)
+    found = STRATEGIES[settings.method](
+        module, settings, small_digits(), Phase(7, CPU, run, "search", **options), PROGRAM
+    )
     return module, found
 
 
@@ -128,8 +123,9 @@ def test_the_answer_is_the_measured_scheme_of_the_highest_reward(name, tmp_path)
     asked = [pair for line in lines for pair in zip(line["schemes"], line["reward"], line["accuracy"], strict=True)]
     best = max(reward for _, reward, _ in asked)
     text, _, accuracy = next(one for one in asked if one[1] == best)
-    assert SPACE.parse(text) == SPACE.parse("|".join("".join(str(row.index(max(row))) for row in rows)
-                                                     for rows in found.logits.values()))
+    assert SPACE.parse(text) == SPACE.parse(
+        "|".join("".join(str(row.index(max(row))) for row in rows) for rows in found.logits.values())
+    )
     assert found.val_accuracy == accuracy
     assert found.evaluations == len(asked) == (12 if name in TWELVE else 1)
     assert found.schemes == len({text for text, _, _ in asked})
@@ -211,8 +207,13 @@ class LostWeights(Lost):
 @pytest.mark.parametrize("made", [Lost, LostWeights])
 def test_a_number_that_is_lost_stops_the_search_and_names_the_step(made, tmp_path):
     with RunFolder.create(tmp_path, "", COMMAND) as folder, pytest.raises(GenoError) as error:
-        SampledSearch(made)(module_of(), settings_for("random"), small_digits(),
-                            Phase(7, CPU, folder, "search", save_every_s=0.0), PROGRAM)
+        SampledSearch(made)(
+            module_of(),
+            settings_for("random"),
+            small_digits(),
+            Phase(7, CPU, folder, "search", save_every_s=0.0),
+            PROGRAM,
+        )
     (found,) = error.value.diagnostics
     assert found.code == "G701" and "step 3 of 5 of `search`" in found.message
     assert "search-000001.json" in found.notes[0]

@@ -25,7 +25,8 @@ def test_a_scheme_has_a_bit_for_every_slot():
     space = space_of(SLOTS)
     assert space.plugs == (0, 1, 2, 3, 4, 5)
     assert space.selection((0, 1, 1, 1, 0, 0)) == {
-        "slots.residual.stage1": [0, 1, 1], "slots.residual.stage2": [1, 0, 0],
+        "slots.residual.stage1": [0, 1, 1],
+        "slots.residual.stage2": [1, 0, 0],
     }
     assert (space.full, space.plain) == ((1,) * 6, (0,) * 6)
     assert space.text((0, 1, 1, 1, 0, 0)) == "011|100"
@@ -79,7 +80,9 @@ def test_a_scheme_of_a_cell_keeps_as_many_edges_as_its_answer():
     # Two edges enter the first node and stay; of the second node's three every pair comes.
     assert all(zero not in scheme[:2] for scheme in counts)
     assert {tuple(option != zero for option in scheme[2:]) for scheme in counts} == {
-        (True, True, False), (True, False, True), (False, True, True),
+        (True, True, False),
+        (True, False, True),
+        (False, True, True),
     }
 
 
@@ -114,7 +117,7 @@ def test_a_legal_scheme_stays_as_it_is():
     space = space_of(TEXT)
     for number in range(20):
         genotype = random_genotype(space.program, random.Random(number))
-        (_, edges), = genotype.cells
+        ((_, edges),) = genotype.cells
         scheme = [0] * 5
         for edge in edges:
             ((_, scheme[edge.edge]),) = edge.options

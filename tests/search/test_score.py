@@ -3,16 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from search.tiny_space import (
-    COMMAND,
-    CPU,
-    SETTINGS,
-    TEXT,
-    StopAfter,
-    checked_text,
-    program_of,
-    small_digits,
-)
+from search.tiny_space import COMMAND, CPU, SETTINGS, TEXT, StopAfter, checked_text, program_of, small_digits
 
 from genolang.diagnostics import GenoError
 from genolang.search.halves import Halves
@@ -63,6 +54,4 @@ def test_a_score_stopped_at_any_step_goes_on_to_the_same_end(tmp_path):
             train_score(discrete(), LONGER, small_digits(), Phase(1, CPU, run, "score-1", reporter=StopAfter(calls)))
         with RunFolder.resume(path) as run:
             found = train_score(discrete(), LONGER, small_digits(), Phase(1, CPU, run, "score-1", resume=True))
-        assert [replace(r, seconds=0) for r in found.history] == [
-            replace(r, seconds=0) for r in expected.history
-        ]
+        assert [replace(r, seconds=0) for r in found.history] == [replace(r, seconds=0) for r in expected.history]

@@ -12,19 +12,15 @@ from genolang.search.search import run_search
 from genolang.search.space import random_genotype
 from genolang.search.writeback import discrete_program
 from genolang.semantics.check import expand_network
-from genolang.semantics.settings import (
-    Augmentation,
-    NetworkChoice,
-    OptimizerSettings,
-    Schedule,
-    TrainSettings,
-)
+from genolang.semantics.settings import Augmentation, NetworkChoice, OptimizerSettings, Schedule, TrainSettings
 from genolang.train.phase import Phase
 from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder, read_journal
 
 # A second network of the same cells, with an auxiliary head, and one with a choice of its own.
-LARGER = TEXT.replace("search {", """op tower(classes) = relu -> global_avg_pool -> linear(classes)
+LARGER = TEXT.replace(
+    "search {",
+    """op tower(classes) = relu -> global_avg_pool -> linear(classes)
 
 network larger(channels=6, depth=3, classes=3, auxiliary=true) {
   input     image(1, 8, 8)
@@ -41,11 +37,16 @@ network other(channels=6, depth=3, classes=3) {
   head   global_avg_pool -> linear(classes)
 }
 
-search {""")
+search {""",
+)
 AS_EVALUATED = TrainSettings(
-    network=NetworkChoice("larger", (("depth", "4"),)), epochs=2, batch=6,
-    optimizer=OptimizerSettings("adam", Schedule("constant", 0.01)), augment=(Augmentation("flip"),),
-    drop_path=Schedule("linear", 0.0, 0.3), label_smoothing=0.1,
+    network=NetworkChoice("larger", (("depth", "4"),)),
+    epochs=2,
+    batch=6,
+    optimizer=OptimizerSettings("adam", Schedule("constant", 0.01)),
+    augment=(Augmentation("flip"),),
+    drop_path=Schedule("linear", 0.0, 0.3),
+    label_smoothing=0.1,
 )
 EVALUATED = replace(SETTINGS, epochs=1, seeds=2, random=1, score=AS_EVALUATED, score_epochs=None)
 
@@ -66,10 +67,17 @@ def test_an_answer_is_scored_in_the_network_and_by_the_training_that_score_says(
     assert {trial.seed for trial in result.trials} == {3, 4}
 
 
-@pytest.mark.parametrize("change", [
-    {"batch": 12}, {"epochs": 3}, {"drop_path": Schedule()}, {"label_smoothing": 0.0}, {"augment": ()},
-    {"optimizer": OptimizerSettings()},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"batch": 12},
+        {"epochs": 3},
+        {"drop_path": Schedule()},
+        {"label_smoothing": 0.0},
+        {"augment": ()},
+        {"optimizer": OptimizerSettings()},
+    ],
+)
 def test_everything_that_train_says_of_a_score_matters(change):
     checked = checked_text(LARGER)
     tiny = expand_network(checked, "tiny", {})

@@ -3,17 +3,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from search.tiny_space import (
-    COMMAND,
-    CPU,
-    SETTINGS,
-    SMALL,
-    TEXT,
-    StopAfter,
-    checked_text,
-    program_of,
-    small_digits,
-)
+from search.tiny_space import COMMAND, CPU, SETTINGS, SMALL, TEXT, StopAfter, checked_text, program_of, small_digits
 
 from genolang.diagnostics import GenoError, Source
 from genolang.search import job
@@ -56,15 +46,15 @@ def test_a_search_ends_with_an_answer_that_is_a_network(tmp_path):
 
 
 def test_two_choices_on_an_edge_are_searched_side_by_side(tmp_path):
-    text = TEXT.replace("import std.ops", "import std.ops, std.attention").replace(
-        "cell normal", "choice gate = identity | se\n\ncell normal", 1
-    ).replace("operation -> drop_path", "operation -> gate -> drop_path")
+    text = (
+        TEXT.replace("import std.ops", "import std.ops, std.attention")
+        .replace("cell normal", "choice gate = identity | se\n\ncell normal", 1)
+        .replace("operation -> drop_path", "operation -> gate -> drop_path")
+    )
     with RunFolder.create(tmp_path, "", COMMAND) as folder:
         result = run(folder, text=text)
     (first, *_) = read_journal(tmp_path, "search-3")
-    assert {key: len(rows[0]) for key, rows in first["logits"].items()} == {
-        "normal.operation": 4, "normal.gate": 2,
-    }
+    assert {key: len(rows[0]) for key, rows in first["logits"].items()} == {"normal.operation": 4, "normal.gate": 2}
     found = discrete_text(checked_text(text), program_of(text), result.genotype)
     program = expand_network(check_source(Source("found.geno", found)), None, {})
     assert not program.choices
@@ -133,8 +123,7 @@ def test_the_best_score_wins_whatever_the_supernet_says(monkeypatch):
 
 
 def test_of_equal_scores_the_earlier_seed_wins(monkeypatch):
-    Scripted(monkeypatch, {3: rows(1), 4: rows(2), 5: rows(3)},
-             {"score-3": 0.6, "score-4": 0.8, "score-5": 0.8})
+    Scripted(monkeypatch, {3: rows(1), 4: rows(2), 5: rows(3)}, {"score-3": 0.6, "score-4": 0.8, "score-5": 0.8})
     assert run(settings=replace(SETTINGS, seeds=3)).seed == 4
 
 
@@ -243,8 +232,9 @@ def other_image():
     return replace(data, train_images=images)
 
 
-@pytest.mark.parametrize("change", [{"seed": 4}, {"text": SMALL},
-                                    {"settings": replace(SETTINGS, random=3)}, {"data": other_image()}])
+@pytest.mark.parametrize(
+    "change", [{"seed": 4}, {"text": SMALL}, {"settings": replace(SETTINGS, random=3)}, {"data": other_image()}]
+)
 def test_resuming_another_search_is_refused(tmp_path, change):
     with RunFolder.create(tmp_path, "", COMMAND) as folder:
         run(folder)

@@ -14,8 +14,14 @@ KINDS = list(killed_search.KINDS)
 
 def check(folder, kind, stops, seed):
     command = [sys.executable, killed_search.__file__, kind, str(folder), str(stops), str(seed)]
-    process = subprocess.run(command, env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-                             capture_output=True, text=True, check=False, timeout=1200)
+    process = subprocess.run(
+        command,
+        env={"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=1200,
+    )
     assert process.returncode == 0, process.stderr
     straight, killed = folder / "straight", folder / "killed"
     assert_same_runs(killed, straight)

@@ -50,8 +50,9 @@ class Begun(Patient):
 
 
 def workers_of(process):
-    found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(process)], capture_output=True, text=True,
-                           check=False)
+    found = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(process)], capture_output=True, text=True, check=False
+    )
     return [int(line.split()[0]) for line in found.stdout.splitlines() if "side_worker" in line]
 
 
@@ -119,8 +120,9 @@ def test_a_worker_that_cannot_begin_is_done_without(tmp_path, alone):
 
 
 def sitting(folder):
-    return subprocess.Popen([sys.executable, __file__, str(folder)], env={**os.environ, "PYTHONPATH": PATHS},
-                            stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, __file__, str(folder)], env={**os.environ, "PYTHONPATH": PATHS}, stderr=subprocess.PIPE
+    )
 
 
 def size(folder):

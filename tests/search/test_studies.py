@@ -41,12 +41,20 @@ def test_a_scheme_that_is_found_twice_is_trained_under_two_seeds(monkeypatch):
     job = job_of(name="heuristic")
     trained = []
     usual = job.score.__func__
-    monkeypatch.setattr(Job, "score", lambda self, phase, genotype, seed=None: (
-        trained.append((phase, seed)), usual(self, phase, genotype, seed))[1])
+    monkeypatch.setattr(
+        Job,
+        "score",
+        lambda self, phase, genotype, seed=None: (trained.append((phase, seed)), usual(self, phase, genotype, seed))[1],
+    )
     found = study_schemes(job, count=3, random=2)
     assert len({one.scheme for one in found.searched}) == 1
-    assert trained == [("score-searched-0", 3), ("score-searched-1", 4), ("score-searched-2", 5),
-                       ("score-random-0", 3), ("score-random-1", 4)]
+    assert trained == [
+        ("score-searched-0", 3),
+        ("score-searched-1", 4),
+        ("score-searched-2", 5),
+        ("score-random-0", 3),
+        ("score-random-1", 4),
+    ]
     assert len(job.known) == 5
 
 

@@ -16,8 +16,10 @@ def answer(text, *options, network="s"):
     checked = checked_text(HEAD + text)
     program = expand_network(checked, network, {})
     left = iter(options)
-    logits = {key: [[float(n == option) for n in range(len(c.options))] for option in [next(left) for _ in c.rows]]
-              for key, c in program.choices.items()}  # fmt: skip
+    logits = {
+        key: [[float(n == option) for n in range(len(c.options))] for option in [next(left) for _ in c.rows]]
+        for key, c in program.choices.items()
+    }
     written = discrete_text(checked, program, derive(program, logits))
     recheck(checked, written)
     return written, expand_network(checked_text(written), network, {})
@@ -67,10 +69,16 @@ STEPS = "choice steps = relu -> conv(3) | repeat(2, conv(3)) | (for k in [1, 3] 
 
 
 @pytest.mark.parametrize("option", [0, 1, 2])
-@pytest.mark.parametrize("parts", [
-    "stages steps", "stages steps -> relu", "stages relu -> steps", "stages if 1 < 2 then steps else relu",
-    "stages for n in [1, 2] : steps",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "parts",
+    [
+        "stages steps",
+        "stages steps -> relu",
+        "stages relu -> steps",
+        "stages if 1 < 2 then steps else relu",
+        "stages for n in [1, 2] : steps",
+    ],
+)
 def test_an_alternative_of_several_steps_stays_one_stage(parts, option):
     searched = expand_network(checked_text(HEAD + STEPS + network(parts)), None, {})
     written, found = answer(STEPS + network(parts), option)
@@ -92,10 +100,14 @@ def test_a_scheme_has_a_string_per_stage_where_every_stage_has_slots():
     assert 'where ["1", "01"]' in written
 
 
-@pytest.mark.parametrize("parts", [
-    "stages block -> relu -> repeat(2, block)", "body block\n  stages block -> block",
-    "stages block\n  body block\n  stages block",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "parts",
+    [
+        "stages block -> relu -> repeat(2, block)",
+        "body block\n  stages block -> block",
+        "stages block\n  body block\n  stages block",
+    ],
+)
 def test_a_scheme_is_one_string_where_a_stage_has_no_slot_or_a_slot_no_stage(parts):
     text = BLOCK + network(parts).replace("network s", "network base")
     text += "network s = base with se(r=2) at place where search\n"
@@ -109,13 +121,20 @@ def test_a_scheme_is_one_string_where_a_stage_has_no_slot_or_a_slot_no_stage(par
         assert len(connected) == 2 and len({path[0] for path in connected}) == 1
 
 
-@pytest.mark.parametrize(("given", "said"), [
-    ({"depth": "2"}, 'network s(width=2, kind="plain") = middle(low=1, depth=2)'),
-    ({"depth": 1, "width": "1 + 1", "bare": True},
-     'network s(width=1 + 1, kind="plain") = middle(low=1, depth=1, bare=true)'),
-    ({"kind": "other", "name": "odd", "depth": "2"},
-     'network s(width=2, kind="other") = middle(low=1, name="odd", depth=2)'),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"depth": "2"}, 'network s(width=2, kind="plain") = middle(low=1, depth=2)'),
+        (
+            {"depth": 1, "width": "1 + 1", "bare": True},
+            'network s(width=1 + 1, kind="plain") = middle(low=1, depth=1, bare=true)',
+        ),
+        (
+            {"kind": "other", "name": "odd", "depth": "2"},
+            'network s(width=2, kind="other") = middle(low=1, name="odd", depth=2)',
+        ),
+    ],
+)
 def test_an_answer_of_slots_keeps_what_the_search_was_given(given, said):
     parts = "stages repeat(depth, block)\n  body if bare then relu else identity"
     text = BLOCK + network(parts, '(depth=3, bare=false, name="even")').replace("network s", "network base")
@@ -139,7 +158,11 @@ def test_an_answer_that_would_be_refused_is_not_written():
 
 def test_a_choice_that_a_cell_is_given_is_one_decision_for_all_its_edges():
     cell = "cell a(p, q, f=relu) {\n  nodes n1, n2\n  edges earlier -> each : f -> tanh\n  return n1 + n2\n}\n"
-    text = "choice o = skip | conv(3)\n" + cell + network("cells 3 of a(f=o), a(f=o | relu) at 1").replace("o | relu", "skip | relu")
+    text = (
+        "choice o = skip | conv(3)\n"
+        + cell
+        + network("cells 3 of a(f=o), a(f=o | relu) at 1").replace("o | relu", "skip | relu")
+    )
     program = expand_network(checked_text(HEAD + text), None, {})
     assert [[place.edge for place in c.rows] for c in program.choices.values()] == [[None], [None]]
     written, _ = answer(text, *([1] * 2))

@@ -13,8 +13,11 @@ from genolang.train.run_folder import read_journal
 def timeless(value: Any) -> Any:
     """JSON without its fields of times: `seconds`, `..._seconds` and `time_...`."""
     if isinstance(value, dict):
-        return {key: timeless(item) for key, item in value.items()
-                if not key.endswith("seconds") and not key.startswith("time_")}  # fmt: skip
+        return {
+            key: timeless(item)
+            for key, item in value.items()
+            if not key.endswith("seconds") and not key.startswith("time_")
+        }
     return [timeless(item) for item in value] if isinstance(value, list | tuple) else value
 
 

@@ -13,12 +13,7 @@ from genolang.compiler.torch.module import NetworkModule
 from genolang.diagnostics import Source
 from genolang.semantics.check import Checked, check_source, expand_network
 from genolang.semantics.program import Program
-from genolang.semantics.settings import (
-    Augmentation,
-    OptimizerSettings,
-    Schedule,
-    SearchSettings,
-)
+from genolang.semantics.settings import Augmentation, OptimizerSettings, Schedule, SearchSettings
 from genolang.train.datasets import Dataset, load_data
 from genolang.train.reporter import SilentReporter
 
@@ -76,7 +71,14 @@ search { method darts }
 """
 
 SETTINGS = SearchSettings(
-    epochs=2, batch=8, seed=3, seeds=2, random=2, compare=(), score_epochs=1, init=1e-3,
+    epochs=2,
+    batch=8,
+    seed=3,
+    seeds=2,
+    random=2,
+    compare=(),
+    score_epochs=1,
+    init=1e-3,
     augment=(Augmentation("flip"), Augmentation("crop", 1)),
     weights=OptimizerSettings(lr=Schedule("cosine", 0.1, 0.01), decay=3e-4, clip=5.0),
     choices=OptimizerSettings("adam", Schedule("constant", 0.05), betas=(0.5, 0.999), decay=1e-3),
@@ -110,8 +112,12 @@ def small_digits(count: int = 48) -> Dataset:
     """The first images of the real digits, with labels folded into three classes."""
     data = load_data("digits")
     return replace(
-        data, train_images=data.train_images[:count], train_labels=data.train_labels[:count] % 3,
-        test_images=data.test_images[:20], test_labels=data.test_labels[:20] % 3, classes=3,
+        data,
+        train_images=data.train_images[:count],
+        train_labels=data.train_labels[:count] % 3,
+        test_images=data.test_images[:20],
+        test_labels=data.test_labels[:20] % 3,
+        classes=3,
     )
 
 

@@ -67,7 +67,11 @@ def test_a_logarithm_between_whole_ones_is_near() -> None:
     near = [("log2(6)", 2.584962500721156), ("log2(6) / 2", 1.292481250360578), ("log2(6) * 2 - 1", 4.169925001442312),
             ("12 / log2(6)", 4.6422336868144995)]  # fmt: skip
     for text, value in near:
-        assert values(f"{text} > {value - 1e-9:.12f}", f"{text} < {value + 1e-9:.12f}", f"{text} == {value:.4f}") == [True, True, False]
+        assert values(f"{text} > {value - 1e-9:.12f}", f"{text} < {value + 1e-9:.12f}", f"{text} == {value:.4f}") == [
+            True,
+            True,
+            False,
+        ]
 
 
 @pytest.mark.parametrize(("text", "code"), [
@@ -101,11 +105,20 @@ def numbers(inner: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
         a, b = F(one[1]), F(other[1])
         if sign in ("/", "//", "%") and b == 0:
             return None
-        value = {"+": lambda: a + b, "-": lambda: a - b, "*": lambda: a * b, "/": lambda: a / b, "//": lambda: F(a // b), "%": lambda: a % b}
+        value = {
+            "+": lambda: a + b,
+            "-": lambda: a - b,
+            "*": lambda: a * b,
+            "/": lambda: a / b,
+            "//": lambda: F(a // b),
+            "%": lambda: a % b,
+        }
         return f"({one[0]}) {sign} ({other[0]})", value[sign]()
 
     def chosen(one: Tree, other: Tree, sign: str) -> Tree:
-        holds = {"<": one[1] < other[1], "<=": one[1] <= other[1], "==": one[1] == other[1], "!=": one[1] != other[1]}[sign]
+        holds = {"<": one[1] < other[1], "<=": one[1] <= other[1], "==": one[1] == other[1], "!=": one[1] != other[1]}[
+            sign
+        ]
         return f"if ({one[0]}) {sign} ({other[0]}) then ({one[0]}) else ({other[0]})", one[1] if holds else other[1]
 
     return st.one_of(
@@ -116,7 +129,9 @@ def numbers(inner: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
     )
 
 
-LEAVES = st.integers(0, 9).map(lambda n: (str(n), F(n))) | st.integers(0, 99).map(lambda n: (f"{n // 10}.{n % 10}", F(n, 10)))
+LEAVES = st.integers(0, 9).map(lambda n: (str(n), F(n))) | st.integers(0, 99).map(
+    lambda n: (f"{n // 10}.{n % 10}", F(n, 10))
+)
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)

@@ -31,24 +31,28 @@ def definitions(text: str, last: str, count: int = 30) -> str:
 BOMBS = {
     "definitions that double": (used(definitions("op d{a} = d{b} -> d{b}", " = conv(3)"), "d0"), "G507"),
     "calls that no memo knows": (
-        used(definitions("op d{a}(k) = d{b}(2*k) -> d{b}(2*k + 1)", "(k) = relu"), "d0(1)"), "G507"
+        used(definitions("op d{a}(k) = d{b}(2*k) -> d{b}(2*k + 1)", "(k) = relu"), "d0(1)"),
+        "G507",
     ),
     "recursion of two": (
-        used("op r(n, k) = if n == 0 then identity else r(n - 1, 2*k) -> r(n - 1, 2*k + 1)", "r(38, 1)"), "G507"
+        used("op r(n, k) = if n == 0 then identity else r(n - 1, 2*k) -> r(n - 1, 2*k + 1)", "r(38, 1)"),
+        "G507",
     ),
     "recursion without end": (used("op r(n) = r(n + 1) -> r(n)", "r(1)"), "G210"),
     "choice of itself": (used("choice c = relu | conv(c)", "c"), "G210"),
     "repeat of repeats": (used("op f = repeat(9999, repeat(9999, repeat(9999, identity)))"), "G507"),
     "repeat too often": (used("op f = repeat(1e14, relu)"), "G507"),
     "loops in loops": (
-        used("op f = " + " ".join(f"for a{i} in range(9999) :" for i in range(4)) + " identity"), "G507"
+        used("op f = " + " ".join(f"for a{i} in range(9999) :" for i in range(4)) + " identity"),
+        "G507",
     ),
     "range too long": (used("op f = for a in range(1e14) : relu"), "G205"),
     "list that doubles": (doubling("a0 = [1, 2]", "{new} = {old} + {old}", "for a in {} : relu"), "G507"),
     "list of lists": (doubling("a0 = [1, 2]", "{new} = [{old}, {old}]", "conv({})"), "G507"),
     "pipeline that doubles": (doubling("a0 = relu -> relu", "{new} = {old} -> {old}", "{}"), "G507"),
     "operation handed on twice": (
-        used("op g(f, n) = if n == 0 then f else g(f -> f, n - 1)", "g(identity, 39)"), "G507"
+        used("op g(f, n) = if n == 0 then f else g(f -> f, n - 1)", "g(identity, 39)"),
+        "G507",
     ),
     "fork handed on twice": (used("op g(f, n) = if n == 0 then f else g(f + f, n - 1)", "g(relu, 39)"), "G507"),
     "fraction that squares": (used("op g(f, n) = if n == 0 then relu else g(f * f, n - 1)", "g(1/3, 39)"), "G207"),
@@ -56,16 +60,19 @@ BOMBS = {
     "channels that double": (used("op f = repeat(200, concat(identity, identity))"), "G507"),
     "parameters": (used("op f = conv(3, 1000000) -> conv(3, 1000000)"), "G507"),
     "edges": (
-        "geno 1\ncell c(p) {\n  nodes " + ", ".join(f"m{i}" for i in range(20000))
+        "geno 1\ncell c(p) {\n  nodes "
+        + ", ".join(f"m{i}" for i in range(20000))
         + "\n  edges earlier -> each : relu\n  return m1\n}\nnetwork n {\n  input image(3, 8, 8)\n"
-        "  cells 1 of c\n  head global_avg_pool -> linear(9)\n}\n", "G507",
+        "  cells 1 of c\n  head global_avg_pool -> linear(9)\n}\n",
+        "G507",
     ),
     "cells": (
         "geno 1\ncell c(p) {\n  return relu(p)\n}\nnetwork n {\n  input image(3, 8, 8)\n"
-        "  cells 9999 of c\n  head global_avg_pool -> linear(9)\n}\n", "G507",
+        "  cells 9999 of c\n  head global_avg_pool -> linear(9)\n}\n",
+        "G507",
     ),
     "network of itself": ("geno 1\nnetwork a = b\nnetwork b = a\n", "G210"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BOMBS)
@@ -133,9 +140,7 @@ def test_limit_is_raised_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("wrong", ["", "many", "-3", "1e9", "9" * 30])
-def test_limit_that_is_no_number_in_the_environment_is_ignored(
-    wrong: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_limit_that_is_no_number_in_the_environment_is_ignored(wrong: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable("chain"), wrong)
     limit.cache_clear()
     try:

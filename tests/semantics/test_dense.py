@@ -36,13 +36,16 @@ def network(head: str, body: str = BODY) -> str:
     return f"network n {{\n  {body}  head {head}\n}}"
 
 
-@pytest.mark.parametrize("head", [
-    "conv(1, 5)",
-    "conv(1, 5) -> resize(size=(12, 20))",
-    "resize(like=input) -> conv(1, 5)",
-    "resize(like=input) -> softmax(channels)",
-    "conv(1, 5) -> resize(like=input) -> avg_pool(3, stride=2)",
-])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "conv(1, 5)",
+        "conv(1, 5) -> resize(size=(12, 20))",
+        "resize(like=input) -> conv(1, 5)",
+        "resize(like=input) -> softmax(channels)",
+        "conv(1, 5) -> resize(like=input) -> avg_pool(3, stride=2)",
+    ],
+)
 def test_a_map_that_is_not_brought_to_the_images_size_at_the_end_is_a_forgotten_pooling(head):
     (found,) = said(network(head))
     assert found.code == "G309" and "resize(like=input)" in found.help
@@ -53,18 +56,18 @@ def test_a_map_of_the_images_size_is_a_forgotten_pooling_all_the_same():
     assert codes(network("conv(1, 5) -> resize(like=input)", "input image(2, 12, 20)\n")) == []
 
 
-@pytest.mark.parametrize("head", [
-    "conv(1, 5) -> resize(like=input)",
-    "relu -> fcn_head(5)",
-    "fcn_head(5, like=input)",
-    "fcn_head(classes=5)",
-    "repeat(2, relu) -> per_pixel",
-])
+@pytest.mark.parametrize(
+    "head",
+    [
+        "conv(1, 5) -> resize(like=input)",
+        "relu -> fcn_head(5)",
+        "fcn_head(5, like=input)",
+        "fcn_head(classes=5)",
+        "repeat(2, relu) -> per_pixel",
+    ],
+)
 def test_an_end_that_is_resized_to_the_image_answers_for_every_pixel(head, tmp_path):
-    text = (
-        "op per_pixel(like: map = input) = deeper(as=like)\n"
-        "op deeper(as: map) = conv(1, 5) -> resize(like=as)\n"
-    )
+    text = "op per_pixel(like: map = input) = deeper(as=like)\nop deeper(as: map) = conv(1, 5) -> resize(like=as)\n"
     net = built(text + network(head), tmp_path)
     assert net.plan().output == (5, 12, 20)
     module = net.module().eval()
@@ -73,8 +76,10 @@ def test_an_end_that_is_resized_to_the_image_answers_for_every_pixel(head, tmp_p
 
 
 def test_a_resize_to_another_map_than_the_image_is_no_answer_for_its_pixels():
-    text = "op to(like: map) = conv(1, 5) -> resize(like=like)\nop half(like: map = input) {\n" \
-           "  y = like -> conv(3, stride=2)\n  return x -> to(like=y)\n}\n"
+    text = (
+        "op to(like: map) = conv(1, 5) -> resize(like=like)\nop half(like: map = input) {\n"
+        "  y = like -> conv(3, stride=2)\n  return x -> to(like=y)\n}\n"
+    )
     assert codes(text + network("half")) == ["G309"]
 
 
@@ -154,6 +159,7 @@ def test_generated_python_answers_for_every_pixel_too(tmp_path):
 
 # The heads of the library
 
+
 def weights(module):
     return list(module.state_dict().values())
 
@@ -162,8 +168,7 @@ def test_the_fcn_head_is_that_of_public_segmentation_code(tmp_path):
     module = built(network("fcn_head(5)"), tmp_path).module().double().eval()
     stem = nn.Conv2d(2, 8, 3, stride=2, padding=1, bias=False)
     head = nn.Sequential(
-        nn.Conv2d(8, 2, 3, padding=1, bias=False), nn.BatchNorm2d(2), nn.ReLU(), nn.Dropout(0.1),
-        nn.Conv2d(2, 5, 1),
+        nn.Conv2d(8, 2, 3, padding=1, bias=False), nn.BatchNorm2d(2), nn.ReLU(), nn.Dropout(0.1), nn.Conv2d(2, 5, 1)
     )
     twin = nn.ModuleList([stem, head]).double().eval()
     with torch.no_grad():
@@ -199,8 +204,7 @@ def test_the_density_head_is_csrnets_back_end_with_an_absolute_value_behind_it(t
 def test_csrnets_own_back_end_has_the_size_of_its_public_code(tmp_path):
     body = "input image(3, 16, 16)\n  stem conv(3, 512, stride=8)\n"
     small, whole = (
-        built(network(f"density_head({widths})", body), tmp_path).plan().params
-        for widths in ("widths=[]", "")
+        built(network(f"density_head({widths})", body), tmp_path).plan().params for widths in ("widths=[]", "")
     )
     backend, before = 0, 512
     for width in (512, 512, 512, 256, 128, 64):

@@ -25,8 +25,7 @@ def network(body: str, params: str = "") -> str:
 def cell(edges: str, rest: str = "") -> str:
     return (
         "choice operation = none | skip | max_pool(3) | sep_conv(3)\n"
-        f"cell c(prev2, prev1) {{\n  nodes n1, n2\n  {edges}\n  {rest}\n  return n2\n}}\n"
-        + network("cells 1 of c")
+        f"cell c(prev2, prev1) {{\n  nodes n1, n2\n  {edges}\n  {rest}\n  return n2\n}}\n" + network("cells 1 of c")
     )
 
 
@@ -51,7 +50,7 @@ CASES = [
     ("op f = conv(3, 1_000)", "G004", "1_000", "write `1000`"),
     ("op f = conv(3, 3x)", "G004", "3x", "a name begins with a letter"),
     ("op größe = relu", "G004", "größe", "letters a to z"),
-    ("op f = softmax(\"space)", "G012", '"space)', "no closing quote"),
+    ('op f = softmax("space)', "G012", '"space)', "no closing quote"),
     ("op f = relu)", "G006", ")", "closes nothing"),
     ("op f = conv(3]", "G006", "]", "write `)`"),
     ("opp f = relu", "G005", "opp", "did you mean `op`?"),
@@ -74,13 +73,21 @@ CASES = [
     ("op f = core.cnv(3)", "G101", "core.cnv", "did you mean `conv`?"),
     ("op f = atn.se", "G101", "atn", "did you mean `att`?"),
     ("op f = max(chanels)", "G101", "chanels", "did you mean `channels`?"),
-    (network("cells 3 of norml") + "\ncell normal(p) {\n  return p\n}\nop norm_al = relu", "G101", "norml",
-     "did you mean `normal`?"),
+    (
+        network("cells 3 of norml") + "\ncell normal(p) {\n  return p\n}\nop norm_al = relu",
+        "G101",
+        "norml",
+        "did you mean `normal`?",
+    ),
     ("cell c(p) {\n  return p -> conv(1, C)\n}", "G101", "C", "`name.C`"),
     ("op f = se", "G101", "se", "`import std.attention` brings it in"),
     ("op f(x) = relu", "G106", "x", "leave it out"),
-    (cell("edges earlier -> each : skip", "keep 2 edges per node by operatoin"), "G405", "operatoin",
-     "did you mean `operation`?"),
+    (
+        cell("edges earlier -> each : skip", "keep 2 edges per node by operatoin"),
+        "G405",
+        "operatoin",
+        "did you mean `operation`?",
+    ),
     # values and arguments
     (network("body sep_conv(kernel=3)"), "G202", "kernel=3", "sep_conv(k, stride=1)"),
     (network("body sep_conv(3, strid=2)"), "G202", "strid=2", "did you mean `stride`?"),
@@ -114,8 +121,8 @@ CASES = [
     ("train {\n  optimizer sgd(momentum=0.9)\n}", "G503", "sgd(momentum=0.9)", "learning rate"),
     ("search {\n  method dart\n}", "G504", "dart", "did you mean `darts`?"),
     ("search {\n  data cifar\n}", "G601", "cifar", "did you mean `cifar10`?"),
-    ("train {\n  data \"digits:here\"\n}", "G601", '"digits:here"', "takes no path"),
-]  # fmt: skip
+    ('train {\n  data "digits:here"\n}', "G601", '"digits:here"', "takes no path"),
+]
 
 
 @pytest.mark.parametrize(("text", "code", "quoted", "proposed"), CASES)
@@ -134,8 +141,11 @@ def test_every_wrong_statement_is_reported() -> None:
     found = said("op f {\n  y = relv(x)\n  z = conv(3 5)\n  w = relu +\n  return y\n}\nop g = sigmoit\nop h = 3 ->")
     # Of a definition with a syntax error only that is said; others are looked at all the same.
     assert [(d.code, d.span.line if d.span else 0) for d in found] == [
-        ("G005", 5), ("G005", 7), ("G101", 9), ("G005", 11)
-    ]  # fmt: skip
+        ("G005", 5),
+        ("G005", 7),
+        ("G101", 9),
+        ("G005", 11),
+    ]
 
 
 def test_wrong_statements_of_a_cell_and_a_network_are_reported_together() -> None:
@@ -196,12 +206,10 @@ def test_control_characters_of_a_spec_never_reach_the_terminal() -> None:
 
 
 def test_a_requirement_of_a_network_is_said_instead_of_what_it_would_have_prevented() -> None:
-    error = alone(
-        "import std.resnet_cifar\nnetwork n = resnet_cifar(depth=21)"
-    )
+    error = alone("import std.resnet_cifar\nnetwork n = resnet_cifar(depth=21)")
     assert error.code == "G212" and "a multiple of 6" in error.message
     own = alone(
-        "network n(depth=7) {\n  require depth % 2 == 0, \"even\"\n  half = depth / 2\n  input image(6, 8, 8)\n"
+        'network n(depth=7) {\n  require depth % 2 == 0, "even"\n  half = depth / 2\n  input image(6, 8, 8)\n'
         "  body repeat(half, conv(3))\n  head global_avg_pool -> linear(10)\n}"
     )
     assert (own.code, own.message) == ("G212", "even")
@@ -215,7 +223,5 @@ def test_requirements_of_costs_are_looked_at_when_the_network_is_whole() -> None
 
 
 def test_a_mistake_in_a_module_is_said_once_though_the_network_that_uses_it_fails() -> None:
-    error = alone(
-        "attention m state h {\n  h = h + x\n  return x * h\n}\n" + network("body m")
-    )
+    error = alone("attention m state h {\n  h = h + x\n  return x * h\n}\n" + network("body m"))
     assert error.code == "G420" and error.notes == ()

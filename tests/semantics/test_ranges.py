@@ -31,23 +31,56 @@ def codes(text: str) -> list[str]:
     return [d.code for d in genolang.check(text)]
 
 
-@pytest.mark.parametrize("change", [
-    "x * 1e15 * 1e15", "relu * 1e15 * 1e15 * 1e15", "x + 1e15 + 1e15", "relu + 1e15 + 1", "x / 1e-30",
-    "dropout(-1)", "dropout(1.1)", "dropout(p=7)", "batch_norm(eps=-1)", "batch_norm(momentum=2)",
-    "batch_norm(momentum=-0.1)", "layer_norm(eps=-1e-5)",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        "x * 1e15 * 1e15",
+        "relu * 1e15 * 1e15 * 1e15",
+        "x + 1e15 + 1e15",
+        "relu + 1e15 + 1",
+        "x / 1e-30",
+        "dropout(-1)",
+        "dropout(1.1)",
+        "dropout(p=7)",
+        "batch_norm(eps=-1)",
+        "batch_norm(momentum=2)",
+        "batch_norm(momentum=-0.1)",
+        "layer_norm(eps=-1e-5)",
+    ],
+)
 def test_a_number_out_of_its_range_is_refused(change: str) -> None:
     assert codes(spec(change)) == ["G207"]
 
 
-@pytest.mark.parametrize("change", ["x * 1e15", "relu * 1e5 * 1e10", "x + 1e15", "x / 1e-15", "dropout(0)", "dropout(1)",
-                                    "batch_norm(eps=0, momentum=1)", "-1 * x * -1e15"])  # fmt: skip
+@pytest.mark.parametrize(
+    "change",
+    [
+        "x * 1e15",
+        "relu * 1e5 * 1e10",
+        "x + 1e15",
+        "x / 1e-15",
+        "dropout(0)",
+        "dropout(1)",
+        "batch_norm(eps=0, momentum=1)",
+        "-1 * x * -1e15",
+    ],
+)
 def test_a_number_at_the_end_of_its_range_is_taken(change: str) -> None:
     assert codes(spec(change)) == []
 
 
-@pytest.mark.parametrize("schedule", ["1", "1.5", "cosine(1, 0)", "linear(0, 1)", "step(0.1, factor=2, at=3)",
-                                      "exponential(0.5, factor=1.1)", "constant(1, warmup=3)"])  # fmt: skip
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "1",
+        "1.5",
+        "cosine(1, 0)",
+        "linear(0, 1)",
+        "step(0.1, factor=2, at=3)",
+        "exponential(0.5, factor=1.1)",
+        "constant(1, warmup=3)",
+    ],
+)
 def test_drop_path_stays_below_one(schedule: str) -> None:
     assert codes(spec(more=f"drop_path {schedule}")) == ["G503"]
     assert codes(spec(more="drop_path linear(0, 0.99)")) == []
@@ -56,8 +89,11 @@ def test_drop_path_stays_below_one(schedule: str) -> None:
 @pytest.mark.parametrize("command", ["train", "search"])
 def test_a_network_without_weights_is_not_trained(command: str, tmp_path: Path) -> None:
     change = "relu" if command == "train" else "relu | sigmoid"
-    text = spec(change, "global_avg_pool -> repeat_channels(10)", "").replace("op change", "choice change") \
-        if command == "search" else spec(change, "global_avg_pool -> repeat_channels(10)")
+    text = (
+        spec(change, "global_avg_pool -> repeat_channels(10)", "").replace("op change", "choice change")
+        if command == "search"
+        else spec(change, "global_avg_pool -> repeat_channels(10)")
+    )
     path = tmp_path / "a.geno"
     path.write_text(text)
     words = [command, str(path), "--out", str(tmp_path / "run"), *(["--method", "darts"] * (command == "search"))]

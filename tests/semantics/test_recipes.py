@@ -58,32 +58,34 @@ train {
 }
 """)
     assert search.network == NetworkChoice("small")
-    assert train.network == NetworkChoice(
-        "wide", (("extra", "1 + 1"), ("channels", "36"), ("mode", '"bilinear"')))
+    assert train.network == NetworkChoice("wide", (("extra", "1 + 1"), ("channels", "36"), ("mode", '"bilinear"')))
     assert read("search { method darts }")[0].network is None
 
 
-@pytest.mark.parametrize("text, code, words", [
-    ("search { network smal }", "G408", "smal"),
-    ("train { network layer }", "G408", "layer"),
-    ("train { network small(channel=3) }", "G202", "channel=3"),
-    ("train { network wide(channels=3, depth=3) }", "G202", "depth=3"),
-    ("train { network small(3) }", "G503", "3"),
-    ("train { network small(channels=3, channels=4) }", "G502", "channels=4"),
-    ("train { network conv(3) -> relu }", "G503", "conv(3) -> relu"),
-    ("search { score train(network=smal) }", "G408", "smal"),
-    ("search { score train(network=small(depth=1)) }", "G202", "depth=1"),
-    ("search { score train(3) }", "G503", "3"),
-    ("search { score train(split=0.5) }", "G501", "0.5"),
-    ("search { score train(seed=1) }", "G501", "1"),
-    ("search { score train(data=digits) }", "G501", "digits"),
-    ("search { score train(epoch=3) }", "G501", "3"),
-    ("search { score train(epochs=0) }", "G503", "0"),
-    ("search { score training }", "G504", "training"),
-    ("search { score train }\ntrain { task segmentation data digit_segments }", "G503", "train"),
-    ("search { score train }\ntrain { augment [resized_crop(32)] }", "G503", "train"),
-    ("search { augment [resized_crop(32)] score train(augment=[flip]) }", "G503", "train(augment=[flip])"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text, code, words",
+    [
+        ("search { network smal }", "G408", "smal"),
+        ("train { network layer }", "G408", "layer"),
+        ("train { network small(channel=3) }", "G202", "channel=3"),
+        ("train { network wide(channels=3, depth=3) }", "G202", "depth=3"),
+        ("train { network small(3) }", "G503", "3"),
+        ("train { network small(channels=3, channels=4) }", "G502", "channels=4"),
+        ("train { network conv(3) -> relu }", "G503", "conv(3) -> relu"),
+        ("search { score train(network=smal) }", "G408", "smal"),
+        ("search { score train(network=small(depth=1)) }", "G202", "depth=1"),
+        ("search { score train(3) }", "G503", "3"),
+        ("search { score train(split=0.5) }", "G501", "0.5"),
+        ("search { score train(seed=1) }", "G501", "1"),
+        ("search { score train(data=digits) }", "G501", "digits"),
+        ("search { score train(epoch=3) }", "G501", "3"),
+        ("search { score train(epochs=0) }", "G503", "0"),
+        ("search { score training }", "G504", "training"),
+        ("search { score train }\ntrain { task segmentation data digit_segments }", "G503", "train"),
+        ("search { score train }\ntrain { augment [resized_crop(32)] }", "G503", "train"),
+        ("search { augment [resized_crop(32)] score train(augment=[flip]) }", "G503", "train(augment=[flip])"),
+    ],
+)
 def test_what_a_section_cannot_mean_is_said_at_its_words(text, code, words):
     found = problem(text)
     assert found[:2] == (code, words), found
@@ -105,7 +107,8 @@ train {
 }
 """)
     assert search.scoring() == replace(
-        train, network=NetworkChoice("wide"), data="cifar10", split=0.25, epochs=100, drop_path=Schedule())
+        train, network=NetworkChoice("wide"), data="cifar10", split=0.25, epochs=100, drop_path=Schedule()
+    )
     plain, _ = read("search { score train(batch=5) score_epochs 7 }")
     assert plain.scoring() == TrainSettings(batch=5, epochs=7, split=0.5)
 
@@ -116,8 +119,13 @@ search { batch 8 augment [crop(2)] precision float32 score sgd(lr=0.1) }
 train { batch 96 epochs 600 }
 """)
     assert search.scoring() == TrainSettings(
-        epochs=5, batch=8, split=0.5, augment=(Augmentation("crop", 2),), precision="float32",
-        optimizer=OptimizerSettings(lr=Schedule("constant", 0.1), momentum=0.0))  # fmt: skip
+        epochs=5,
+        batch=8,
+        split=0.5,
+        augment=(Augmentation("crop", 2),),
+        precision="float32",
+        optimizer=OptimizerSettings(lr=Schedule("constant", 0.1), momentum=0.0),
+    )
     assert read("search { score sgd(lr=0.1) score_epochs 9 }")[0].scoring().epochs == 9
 
 

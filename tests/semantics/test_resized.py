@@ -35,10 +35,17 @@ def image(size):
 
 
 @pytest.mark.parametrize("fused", [False, True])
-@pytest.mark.parametrize("body", [
-    "max_pool(H)", "max_pool(2, stride=2) -> resize(size=(H, W))", "if H < 8 then relu else conv(3)",
-    "repeat(H // 3, relu -> conv(3))", "x * (1 / W)", "ge_minus_code(extent=2) -> conv((1, max(1, H - 5)))",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        "max_pool(H)",
+        "max_pool(2, stride=2) -> resize(size=(H, W))",
+        "if H < 8 then relu else conv(3)",
+        "repeat(H // 3, relu -> conv(3))",
+        "x * (1 / W)",
+        "ge_minus_code(extent=2) -> conv((1, max(1, H - 5)))",
+    ],
+)
 def test_a_size_for_which_the_text_is_another_network_is_refused(body, fused):
     module = module_of(body, fused)
     module(image((6, 6)))
@@ -49,10 +56,17 @@ def test_a_size_for_which_the_text_is_another_network_is_refused(body, fused):
 
 
 @pytest.mark.parametrize("fused", [False, True])
-@pytest.mark.parametrize("body", [
-    "relu", "conv(3, stride=2) -> resize(like=x)", "if H == x.W then relu else tanh", "avg_pool(3, stride=2)",
-    "conv(min(3, H))", "x * (x -> global_avg_pool -> sigmoid)",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "body",
+    [
+        "relu",
+        "conv(3, stride=2) -> resize(like=x)",
+        "if H == x.W then relu else tanh",
+        "avg_pool(3, stride=2)",
+        "conv(min(3, H))",
+        "x * (x -> global_avg_pool -> sigmoid)",
+    ],
+)
 def test_a_size_for_which_the_text_is_the_same_gives_what_a_network_of_that_size_gives(body, fused):
     declared = module_of(body, fused)
     other = module_of(body, fused, size=7)

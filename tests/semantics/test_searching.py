@@ -7,15 +7,7 @@ from genolang.diagnostics import Source
 from genolang.semantics.check import check_source, expand_network
 
 HEAD = "geno 1\nimport std.ops\nop told = conv(if searching then 5 else 3)\n"
-CHOICES = [
-    "(relu | tanh)",
-    "picked",
-    "inner",
-    "deep",
-    "given(relu | tanh)",
-    "given(picked)",
-    "named",
-]
+CHOICES = ["(relu | tanh)", "picked", "inner", "deep", "given(relu | tanh)", "given(picked)", "named"]
 CLOSED = ["relu", "fixed", "given(relu)", "given(fixed)", "lonely"]
 DEFINITIONS = """choice picked = relu | tanh
 op inner = tanh -> (relu | tanh)
@@ -29,10 +21,14 @@ op lonely = conv(1) -> conv(1)
 
 def windows(part: str) -> set[int]:
     """The windows of the convolutions that ask what is searched."""
-    text = HEAD + DEFINITIONS + (
-        f"network n {{\n  input image(3, 8, 8)\n  stem {part} -> told\n  head global_avg_pool -> linear(2)\n}}\n"
-        "network other {\n  input image(3, 8, 8)\n  stem picked -> inner\n  head global_avg_pool -> linear(2)\n}\n"
-    )  # fmt: skip
+    text = (
+        HEAD
+        + DEFINITIONS
+        + (
+            f"network n {{\n  input image(3, 8, 8)\n  stem {part} -> told\n  head global_avg_pool -> linear(2)\n}}\n"
+            "network other {\n  input image(3, 8, 8)\n  stem picked -> inner\n  head global_avg_pool -> linear(2)\n}\n"
+        )
+    )
     checked = check_source(Source("text", text))
     assert checked.ok, [d.message for d in checked.diagnostics]
     graph = build_graph(expand_network(checked, "n", {}).block)

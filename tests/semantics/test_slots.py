@@ -149,8 +149,9 @@ def test_a_choice_plugged_in_is_one_decision_for_all_blocks() -> None:
 def test_a_searched_scheme_is_a_decision_per_slot() -> None:
     found = program("network n = plain with se(r=4) at residual shared per stage where search")
     assert {key: (len(c.rows), c.plug) for key, c in found.choices.items()} == {
-        "n.residual.stage1": (3, True), "n.residual.stage2": (3, True),
-    }  # fmt: skip
+        "n.residual.stage1": (3, True),
+        "n.residual.stage2": (3, True),
+    }
 
 
 def test_the_answer_of_a_searched_scheme_is_bits_in_the_users_own_line() -> None:
@@ -176,7 +177,13 @@ def test_state_counts_the_blocks_of_a_stage_that_are_connected() -> None:
 
     def unit(x: torch.Tensor, name: str, stride: int, times: int) -> torch.Tensor:
         y = F.conv2d(x, weights[f"{name}.y.conv.weight"], stride=stride, padding=1)
-        y = F.batch_norm(y, weights[f"{name}.y.batch_norm.running_mean"], weights[f"{name}.y.batch_norm.running_var"], weights[f"{name}.y.batch_norm.weight"], weights[f"{name}.y.batch_norm.bias"])
+        y = F.batch_norm(
+            y,
+            weights[f"{name}.y.batch_norm.running_mean"],
+            weights[f"{name}.y.batch_norm.running_var"],
+            weights[f"{name}.y.batch_norm.weight"],
+            weights[f"{name}.y.batch_norm.bias"],
+        )
         return F.relu(times * y + F.conv2d(x, weights[f"{name}.conv.weight"], stride=stride))
 
     want = F.conv2d(x, weights["stem.conv.weight"], padding=1)

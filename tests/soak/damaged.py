@@ -37,7 +37,20 @@ network n {
 DRAW = np.random.default_rng(0)
 IMAGES = DRAW.integers(0, 256, (9, 6, 5)).astype(np.uint8)
 LABELS = np.arange(9) % 3
-PIECES = (b"", b"\0", b"\xff" * 4, b"\x7f\xff\xff\xff", b"True", b"-1", b"1e999", b"[[[[", b"{}", b"9" * 40, b"(((", b"nan")
+PIECES = (
+    b"",
+    b"\0",
+    b"\xff" * 4,
+    b"\x7f\xff\xff\xff",
+    b"True",
+    b"-1",
+    b"1e999",
+    b"[[[[",
+    b"{}",
+    b"9" * 40,
+    b"(((",
+    b"nan",
+)
 
 
 def network() -> nn.Module:

@@ -30,7 +30,14 @@ SPECS = {
 }
 COMMANDS = {
     "search": ("search", "tiny.geno"),
-    "all": ("search", "slots.geno", "--network", "slots", "--method", "all(evaluations=12, methods=[ean, darts, genetic])"),
+    "all": (
+        "search",
+        "slots.geno",
+        "--network",
+        "slots",
+        "--method",
+        "all(evaluations=12, methods=[ean, darts, genetic])",
+    ),
     "schemes": ("study", "schemes", "slots.geno", "--network", "slots", "--count", "3", "--random", "3"),
     "correlation": ("study", "correlation", "slots.geno", "--network", "slots", "--count", "4"),
     "train": ("train", "slots.geno", "--network", "plain"),
@@ -40,8 +47,15 @@ PATHS = os.pathsep.join(path for path in sys.path if path)
 
 def begun(folder, words):
     call = [sys.executable, "-m", "genolang.cli.main", *words, "--data", "npz:data.npz", "--threads", "1"]
-    return subprocess.Popen(call, cwd=folder, start_new_session=True, env={**os.environ, "PYTHONPATH": PATHS},
-                            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # fmt: skip
+    return subprocess.Popen(
+        call,
+        cwd=folder,
+        start_new_session=True,
+        env={**os.environ, "PYTHONPATH": PATHS},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def results(folder):
@@ -54,7 +68,9 @@ def results(folder):
 
 
 def test_the_rule_for_times_finds_them():
-    assert timeless({"seconds": 1, "plain_seconds": 2, "time_increment": 3, "a": [{"seconds": 4, "b": 5}]}) == {"a": [{"b": 5}]}
+    assert timeless({"seconds": 1, "plain_seconds": 2, "time_increment": 3, "a": [{"seconds": 4, "b": 5}]}) == {
+        "a": [{"b": 5}]
+    }
 
 
 @pytest.mark.soak
@@ -62,8 +78,13 @@ def test_the_rule_for_times_finds_them():
 def test_a_command_stopped_at_any_time_with_any_jobs_comes_to_one_end(tmp_path, kind):
     draw = random.Random()
     data = small_digits()
-    np.savez(tmp_path / "data.npz", x_train=data.train_images.numpy(), y_train=data.train_labels.numpy(),
-             x_test=data.test_images.numpy(), y_test=data.test_labels.numpy())
+    np.savez(
+        tmp_path / "data.npz",
+        x_train=data.train_images.numpy(),
+        y_train=data.train_labels.numpy(),
+        x_test=data.test_images.numpy(),
+        y_test=data.test_labels.numpy(),
+    )
     for name, text in SPECS.items():
         (tmp_path / f"{name}.geno").write_text(text)
     began = time.monotonic()

@@ -67,9 +67,7 @@ def shorter(spec: str) -> Checked:
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-@pytest.mark.parametrize(("spec", "name"), [
-    pytest.param(spec, name, id=f"{spec}-{name}") for spec, name in SEARCHES
-])  # fmt: skip
+@pytest.mark.parametrize(("spec", "name"), [pytest.param(spec, name, id=f"{spec}-{name}") for spec, name in SEARCHES])
 def test_an_answer_of_a_shipped_search_is_what_was_decided(spec, name, seed):
     given, size = SMALL[spec]
     checked = shorter(spec)

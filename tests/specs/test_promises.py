@@ -38,8 +38,14 @@ PAPERS = ("att_darts", "apnas", "ean", "aacn", "residual_attention")
 # Widths that keep every kind of layer, and depths with a cell, a block or a stage of each kind. Schemes of
 # slots are written for all blocks of the published depth, so that those stay.
 SMALL: dict[str, dict[str, str]] = {
-    "darts": {"channels": "4", "depth": "3"}, "att_darts": {"channels": "4", "depth": "3"}, "apnas": {"width": "4", "depth": "8"}, "ean": {"width": "4", "classes": "10"}, "residual_attention": {"channels": "4"},
-    "aacn": {"width": "8"}, "transfer": {"width": "4"}, "ean/resnet50": {"width": "16", "classes": "2"},
+    "darts": {"channels": "4", "depth": "3"},
+    "att_darts": {"channels": "4", "depth": "3"},
+    "apnas": {"width": "4", "depth": "8"},
+    "ean": {"width": "4", "classes": "10"},
+    "residual_attention": {"channels": "4"},
+    "aacn": {"width": "8"},
+    "transfer": {"width": "4"},
+    "ean/resnet50": {"width": "16", "classes": "2"},
 }
 SHAPES = {"cifar": (3, 32, 32), "cluttered_digits": (1, 32, 32), "digits": (1, 8, 8)}
 
@@ -62,8 +68,12 @@ def searches(spec: str) -> list[str]:
 
 
 SEARCHED = [spec for spec in SPECS if re.search(r"^search \{", (LIBRARY / f"{spec}.geno").read_text("utf-8"), re.M)]
-OTHERS = [(spec, command) for spec in SPECS for command in promised(spec)
-          if command.split()[1] != "search" and "found.geno" not in command]
+OTHERS = [
+    (spec, command)
+    for spec in SPECS
+    for command in promised(spec)
+    if command.split()[1] != "search" and "found.geno" not in command
+]
 
 
 def test_a_promise_ends_where_it_should() -> None:

@@ -20,9 +20,7 @@ from genolang.semantics.space import count_genotypes
 
 # Parameters, open decisions and multiply-accumulates of convolutions and linear layers, as published or
 # counted in the published code.
-ROWS: list[dict[str, Any]] = json.loads(
-    (Path(__file__).parents[1] / "data" / "sizes.json").read_text(encoding="utf-8")
-)
+ROWS: list[dict[str, Any]] = json.loads((Path(__file__).parents[1] / "data" / "sizes.json").read_text(encoding="utf-8"))
 EXACT = ("params", "choices", "macs_conv_linear", "genotypes")
 
 
@@ -87,10 +85,15 @@ def test_a_module_holds_as_many_numbers_as_its_plan_says() -> None:
 CELL = re.compile(r"^cell (\w+)\(.*?^\}\n", re.M | re.S)
 
 
-@pytest.mark.parametrize(("searched", "found", "params"), [
-    ("darts/search", "darts/v1", 3_645_840), ("darts/search", "darts/v2", 3_825_768),
-    ("att_darts/search", "att_darts/found", 3_707_769), ("att_darts/product", "darts/v2", 3_825_768),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("searched", "found", "params"),
+    [
+        ("darts/search", "darts/v1", 3_645_840),
+        ("darts/search", "darts/v2", 3_825_768),
+        ("att_darts/search", "att_darts/found", 3_707_769),
+        ("att_darts/product", "darts/v2", 3_825_768),
+    ],
+)
 def test_the_published_cells_in_the_file_of_their_search_train_as_published(
     searched: str, found: str, params: int, tmp_path: Path
 ) -> None:

@@ -34,22 +34,31 @@ CPU = torch.device("cpu")
 SPECS = sorted(LIBRARY.rglob("*.geno"))
 # What a recipe means by its data: shape and classes.
 PUBLISHED = {
-    "cifar10": ((3, 32, 32), 10), "cifar100": ((3, 32, 32), 100), "folder:data/imagenet": ((3, 224, 224), 1000),
+    "cifar10": ((3, 32, 32), 10),
+    "cifar100": ((3, 32, 32), 100),
+    "folder:data/imagenet": ((3, 224, 224), 1000),
     # This one takes long to draw.
     "cluttered_digits": ((1, 32, 32), 10),
 }
 NARROW = {**SMALL, "width": 16, "blocks": [1, 1, 1, 1], "widen": 1, "modules": [1, 1, 1], "alpha": "1/4"}
 # One block in each of three stages; a search writes schemes into its file, which has others of the full depth.
 DEPTHS = {
-    ("ean/resnet164", False): 11, ("ean/resnet164", True): 164, ("resnet/cifar", False): 8,
-    ("apnas/search", True): 8, ("apnas/found", False): 8, ("aacn/wide_resnet", False): 10,
+    ("ean/resnet164", False): 11,
+    ("ean/resnet164", True): 164,
+    ("resnet/cifar", False): 8,
+    ("apnas/search", True): 8,
+    ("apnas/found", False): 8,
+    ("aacn/wide_resnet", False): 10,
 }
 
 
 def having(kind: str) -> list[str]:
     """The shipped specs with such a section."""
-    return [path.relative_to(LIBRARY).with_suffix("").as_posix() for path in SPECS
-            if re.search(rf"^{kind} \{{", path.read_text("utf-8"), re.M)]
+    return [
+        path.relative_to(LIBRARY).with_suffix("").as_posix()
+        for path in SPECS
+        if re.search(rf"^{kind} \{{", path.read_text("utf-8"), re.M)
+    ]
 
 
 TRAINED, SEARCHED = having("train"), having("search")
@@ -87,11 +96,30 @@ def shape_of(settings: TrainSettings | SearchSettings) -> tuple[tuple[int, int, 
 
 
 def test_every_paper_has_its_recipes() -> None:
-    assert {"resnet/cifar", "resnet/imagenet", "ean/resnet164", "ean/resnet50", "residual_attention/cifar",
-            "residual_attention/imagenet", "darts/v1", "darts/v2", "darts/imagenet", "att_darts/found",
-            "att_darts/imagenet", "apnas/search", "aacn/resnet", "aacn/wide_resnet"} <= set(TRAINED)
-    assert {"darts/search", "att_darts/search", "att_darts/product", "apnas/search", "ean/resnet164",
-            "ean/resnet50"} <= set(SEARCHED)
+    assert {
+        "resnet/cifar",
+        "resnet/imagenet",
+        "ean/resnet164",
+        "ean/resnet50",
+        "residual_attention/cifar",
+        "residual_attention/imagenet",
+        "darts/v1",
+        "darts/v2",
+        "darts/imagenet",
+        "att_darts/found",
+        "att_darts/imagenet",
+        "apnas/search",
+        "aacn/resnet",
+        "aacn/wide_resnet",
+    } <= set(TRAINED)
+    assert {
+        "darts/search",
+        "att_darts/search",
+        "att_darts/product",
+        "apnas/search",
+        "ean/resnet164",
+        "ean/resnet50",
+    } <= set(SEARCHED)
 
 
 @pytest.mark.parametrize("name", sorted({*TRAINED, *SEARCHED}))
@@ -124,7 +152,10 @@ def four_images(settings: TrainSettings | SearchSettings, program: Program, phot
         data = data_of(settings.data, None)
     labels = data.train_labels[:4]
     return replace(
-        data, train_images=data.train_images[:4], test_images=data.test_images[:0], test_labels=data.test_labels[:0],
+        data,
+        train_images=data.train_images[:4],
+        test_images=data.test_images[:0],
+        test_labels=data.test_labels[:0],
         train_labels=labels % program.output.C if labels.dtype == torch.int64 else labels,
     )
 

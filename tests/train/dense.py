@@ -14,7 +14,11 @@ from genolang.semantics.settings import Augmentation, TrainSettings
 from genolang.train.datasets import Dataset, load_data
 
 SEGMENTATION = replace(
-    SETTINGS, task="segmentation", epochs=3, batch=8, split=0.25,
+    SETTINGS,
+    task="segmentation",
+    epochs=3,
+    batch=8,
+    split=0.25,
     augment=(Augmentation("flip"), Augmentation("crop", 2)),
 )
 COUNTING = replace(SEGMENTATION, task="counting", label_smoothing=0.0)
@@ -52,6 +56,9 @@ def small(task: str) -> Dataset:
     """The first images of the task's generated data."""
     data = load_data(DATA[task])
     return replace(
-        data, train_images=data.train_images[:40], train_labels=data.train_labels[:40],
-        test_images=data.test_images[:12], test_labels=data.test_labels[:12],
+        data,
+        train_images=data.train_images[:40],
+        train_labels=data.train_labels[:40],
+        test_images=data.test_images[:12],
+        test_labels=data.test_labels[:12],
     )

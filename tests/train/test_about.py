@@ -52,8 +52,11 @@ def test_what_differs_is_named_and_what_may_differ_is_told(tmp_path):
         require_same(tmp_path, FACTS, now)
     (diagnostic,) = error.value.diagnostics
     assert diagnostic.code == "G706" and diagnostic.message.endswith("another seed, training images, network")
-    assert diagnostic.notes == ("seed: 3 when it began, 4 now", "training images: its content has changed",
-                                "network: only now")
+    assert diagnostic.notes == (
+        "seed: 3 when it began, 4 now",
+        "training images: its content has changed",
+        "network: only now",
+    )
 
 
 TENSORS = {"b": torch.arange(6.0).reshape(2, 3), "a": torch.ones(2, dtype=torch.int64), "c": torch.zeros(()).half()}

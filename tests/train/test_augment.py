@@ -39,9 +39,7 @@ def test_a_flip_mirrors_about_half_of_the_images_and_keeps_the_rest(size):
 def test_a_crop_is_a_window_of_the_padded_image(size, pad):
     images = numbered(300, *size)
     offsets = range(-pad, pad + 1)
-    windows = {
-        (y, x): window(images[0], y, x, *size) for y in offsets for x in offsets
-    }
+    windows = {(y, x): window(images[0], y, x, *size) for y in offsets for x in offsets}
     found = set()
     for cropped in crop(images, pad, draws()):
         places = [place for place, cut in windows.items() if torch.equal(cut, cropped)]
@@ -66,7 +64,8 @@ def test_a_shift_moves_up_to_its_share_and_repeats_the_edge(size):
     rows, columns = torch.arange(height), torch.arange(width)
     wanted = [
         images[0][:, (rows + y).clamp(0, height - 1)][:, :, (columns + x).clamp(0, width - 1)]
-        for y in range(-most[0], most[0] + 1) for x in range(-most[1], most[1] + 1)
+        for y in range(-most[0], most[0] + 1)
+        for x in range(-most[1], most[1] + 1)
     ]
     moved = shift(images, 0.4, draws())
     assert all(any(torch.equal(one, want) for want in wanted) for one in moved)
@@ -91,10 +90,10 @@ def test_a_cutout_is_a_clipped_square_around_any_pixel(size, side):
         box = int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())
         assert hole.sum() == (box[1] - box[0] + 1) * (box[3] - box[2] + 1)
         holes.add(box)
+
     def spans(length):
-        return {
-            (max(0, c - side // 2), min(length, c - side // 2 + side) - 1) for c in range(length)
-        }
+        return {(max(0, c - side // 2), min(length, c - side // 2 + side) - 1) for c in range(length)}
+
     assert {box[:2] for box in holes} <= spans(height)
     assert {box[2:] for box in holes} <= spans(width)
     assert torch.equal((cut == 0).all(1), (cut == 0).any(1))
@@ -114,8 +113,10 @@ def test_a_cutout_of_even_size_is_the_published_one():
 def test_images_of_a_batch_get_draws_of_their_own():
     images = numbered(64, 9, 9, 1)
     for change in (
-        lambda: flip(images, draws()), lambda: crop(images, 3, draws()),
-        lambda: shift(images, 0.3, draws()), lambda: cutout(images, 3, draws()),
+        lambda: flip(images, draws()),
+        lambda: crop(images, 3, draws()),
+        lambda: shift(images, 0.3, draws()),
+        lambda: cutout(images, 3, draws()),
     ):
         assert len({image.numpy().tobytes() for image in change()}) > 1
 
@@ -132,9 +133,7 @@ def test_uint8_and_float_images_are_normalised_alike():
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_a_crop_pads_with_black_and_a_cutout_with_the_mean(dtype):
-    white = torch.ones(200, 1, 6, 6) if dtype == "float32" else torch.full(
-        (200, 1, 6, 6), 255, dtype=torch.uint8
-    )
+    white = torch.ones(200, 1, 6, 6) if dtype == "float32" else torch.full((200, 1, 6, 6), 255, dtype=torch.uint8)
     cropped = augment(white, (Augmentation("crop", 2),), (0.5,), (0.25,), draws())
     assert set(cropped.unique().tolist()) == {-2.0, 2.0}
     cut = augment(white, (Augmentation("cutout", 2),), (0.5,), (0.25,), draws())
@@ -146,16 +145,13 @@ def test_a_cutout_comes_last_wherever_it_is_written():
     early = (Augmentation("cutout", 2), Augmentation("crop", 2))
     late = (Augmentation("crop", 2), Augmentation("cutout", 2))
     assert torch.equal(
-        augment(images, early, (0.5,), (0.25,), draws()),
-        augment(images, late, (0.5,), (0.25,), draws()),
+        augment(images, early, (0.5,), (0.25,), draws()), augment(images, late, (0.5,), (0.25,), draws())
     )
 
 
 def test_the_images_given_are_left_as_they_were():
     images = numbered(8, 5, 7)
     before = images.clone()
-    every = tuple(
-        Augmentation(*change) for change in (("flip",), ("crop", 2), ("shift", 0.3), ("cutout", 3))
-    )
+    every = tuple(Augmentation(*change) for change in (("flip",), ("crop", 2), ("shift", 0.3), ("cutout", 3)))
     augment(images, every, (0.0, 0.0), (1.0, 1.0), draws())
     assert torch.equal(images, before)

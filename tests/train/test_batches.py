@@ -10,21 +10,14 @@ from genolang.train import batches as batches_module
 from genolang.train.batches import Batches, evaluation_batches, generator_for
 
 CPU = torch.device("cpu")
-EVERY = (
-    Augmentation("flip"), Augmentation("crop", 2), Augmentation("shift", 0.2),
-    Augmentation("cutout", 3),
-)
-IMAGES = torch.randint(
-    0, 256, (50, 3, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
-)
+EVERY = (Augmentation("flip"), Augmentation("crop", 2), Augmentation("shift", 0.2), Augmentation("cutout", 3))
+IMAGES = torch.randint(0, 256, (50, 3, 5, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(50)
 
 
 def make(count=50, batch=8, seed=1, augment=EVERY, stream="train", indices=None):
     chosen = torch.arange(count) if indices is None else indices
-    return Batches(
-        IMAGES, LABELS, chosen, batch, seed, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2), augment, CPU, stream
-    )
+    return Batches(IMAGES, LABELS, chosen, batch, seed, (0.5, 0.4, 0.3), (0.2, 0.2, 0.2), augment, CPU, stream)
 
 
 def equal(a, b):
@@ -44,7 +37,10 @@ def test_a_batch_is_the_same_in_another_process():
     code = "from train.test_batches import make; print(make().batch(3, 2)[0].double().sum().item())"
     here = make().batch(3, 2)[0].double().sum().item()
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
         env={"PYTHONPATH": ":".join(path for path in sys.path if path), "PYTHONHASHSEED": "77"},
     )
     assert float(done.stdout) == here
@@ -62,19 +58,14 @@ def test_global_random_state_is_neither_read_nor_moved():
 
 def test_an_epoch_shows_every_image_once_in_an_order_of_its_own():
     batches = make()
-    orders = [
-        torch.cat([batches.batch(epoch, step)[1] for step in range(len(batches))])
-        for epoch in range(3)
-    ]
+    orders = [torch.cat([batches.batch(epoch, step)[1] for step in range(len(batches))]) for epoch in range(3)]
     for order in orders:
         assert sorted(order.tolist()) == list(range(50))
     assert not torch.equal(orders[0], orders[1])
     assert not torch.equal(orders[1], orders[2])
 
 
-@pytest.mark.parametrize(
-    "other", [{"seed": 2}, {"stream": "choices"}], ids=["seed", "stream"]
-)
+@pytest.mark.parametrize("other", [{"seed": 2}, {"stream": "choices"}], ids=["seed", "stream"])
 def test_seed_and_stream_change_order_and_augmentation(other):
     assert not torch.equal(make().batch(0, 0)[1], make(**other).batch(0, 0)[1])
     assert not torch.equal(make().random_batch(0, 0)[1], make(**other).random_batch(0, 0)[1])
@@ -97,10 +88,7 @@ def test_images_keep_their_labels_and_are_normalised():
 
 @pytest.mark.parametrize(
     ("count", "batch", "sizes"),
-    [
-        (16, 8, [8, 8]), (18, 8, [8, 8, 2]), (17, 8, [8, 8]), (5, 8, [5]), (2, 8, [2]),
-        (3, 1, [1, 1, 1]), (3, 2, [2]),
-    ],
+    [(16, 8, [8, 8]), (18, 8, [8, 8, 2]), (17, 8, [8, 8]), (5, 8, [5]), (2, 8, [2]), (3, 1, [1, 1, 1]), (3, 2, [2])],
 )
 def test_the_last_batch_is_kept_unless_it_has_a_single_image(count, batch, sizes):
     batches = make(count, batch)

@@ -208,10 +208,16 @@ def test_after_a_failed_recording_stream_and_random_numbers_are_as_before(monkey
 
     main = object()
     for name, value in {
-        "Stream": lambda device: object(), "CUDAGraph": object, "graph_pool_handle": object, "graph": failing,
-        "synchronize": lambda device: None, "current_stream": lambda device: main, "current_device": lambda: 0,
-        "set_stream": told.append, "default_generators": (generator,),
-    }.items():  # fmt: skip
+        "Stream": lambda device: object(),
+        "CUDAGraph": object,
+        "graph_pool_handle": object,
+        "graph": failing,
+        "synchronize": lambda device: None,
+        "current_stream": lambda device: main,
+        "current_device": lambda: 0,
+        "set_stream": told.append,
+        "default_generators": (generator,),
+    }.items():
         monkeypatch.setattr(torch.cuda, name, value)
     monkeypatch.setattr(torch, "Generator", Fresh)
     recorder = Recorder(torch.device("cuda"))

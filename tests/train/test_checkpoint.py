@@ -27,9 +27,12 @@ def test_two_checkpoints_are_kept_per_name(tmp_path):
     saved(tmp_path, 4)
     saved(tmp_path, 1, "score")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "score-000000.json", "score-000000.safetensors",
-        "train-000002.json", "train-000002.safetensors",
-        "train-000003.json", "train-000003.safetensors",
+        "score-000000.json",
+        "score-000000.safetensors",
+        "train-000002.json",
+        "train-000002.safetensors",
+        "train-000003.json",
+        "train-000003.safetensors",
     ]
 
 
@@ -92,6 +95,7 @@ def test_json_of_the_wrong_shape_is_damage(tmp_path):
 
 def test_dying_at_any_write_leaves_a_whole_checkpoint(tmp_path, monkeypatch):
     """Each system call that changes the disk is made the last one in turn."""
+
     class Killed(BaseException):
         pass
 
@@ -104,6 +108,7 @@ def test_dying_at_any_write_leaves_a_whole_checkpoint(tmp_path, monkeypatch):
             if calls == limit:
                 raise Killed
             return function(*arguments, **keywords)
+
         return call
 
     for name in ("replace", "fsync"):

@@ -58,8 +58,8 @@ def test_a_random_crop_is_what_pillow_makes_of_the_window(size):
     pixels = picture(75, 100)
     for one in draws(25, seed=size):
         top, left, h, w = random_box(75, 100, one)
-        expected = Image.fromarray(pixels).crop((left, top, left + w, top + h)).resize(
-            (size, size), Image.Resampling.BILINEAR
+        expected = (
+            Image.fromarray(pixels).crop((left, top, left + w, top + h)).resize((size, size), Image.Resampling.BILINEAR)
         )
         found = random_crop(tensor(pixels), size, one)
         assert found.shape == (3, size, size) and found.dtype == torch.uint8

@@ -85,7 +85,8 @@ def test_results_have_every_metric_of_the_task_beside_the_accuracies(task, tmp_p
 
 def test_the_best_epoch_has_the_highest_mean_intersection_or_the_lowest_error():
     for task, settings, name, best in (
-        ("segmentation", SEGMENTATION, "val_miou", max), ("counting", COUNTING, "val_mae", min),
+        ("segmentation", SEGMENTATION, "val_miou", max),
+        ("counting", COUNTING, "val_mae", min),
     ):
         _, result = trained(task, settings=replace(settings, epochs=6))
         values = [record.metrics[name] for record in result.history]
@@ -125,8 +126,9 @@ def test_images_that_are_all_void_make_results_that_json_can_hold(tmp_path):
 
 
 def test_a_segmentation_learns():
-    settings = replace(SEGMENTATION, epochs=12, label_smoothing=0.0, optimizer=OptimizerSettings(
-        "adam", Schedule("constant", 0.02)))
+    settings = replace(
+        SEGMENTATION, epochs=12, label_smoothing=0.0, optimizer=OptimizerSettings("adam", Schedule("constant", 0.02))
+    )
     _, result = trained("segmentation", settings=settings)
     first, last = result.history[0], result.history[-1]
     assert last.train_loss < 0.5 * first.train_loss
@@ -135,8 +137,9 @@ def test_a_segmentation_learns():
 
 def test_a_counter_learns_to_do_better_than_the_mean_count():
     data = small("counting")
-    settings = replace(COUNTING, epochs=40, augment=(), optimizer=OptimizerSettings(
-        "adam", Schedule("cosine", 0.02, 0.0)))
+    settings = replace(
+        COUNTING, epochs=40, augment=(), optimizer=OptimizerSettings("adam", Schedule("cosine", 0.02, 0.0))
+    )
     _, result = trained("counting", data=data, settings=settings)
     counts = data.train_labels.sum((1, 2))
     assert result.metrics["train_mae"] < 0.7 * (counts - counts.mean()).abs().mean()

@@ -75,6 +75,7 @@ def test_a_run_in_the_background_of_a_script_goes_on(ignored):
     def begin():
         signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
 
-    found = subprocess.run([sys.executable, "-c", BACKGROUND], preexec_fn=begin, capture_output=True, text=True,
-                           check=True)
+    found = subprocess.run(
+        [sys.executable, "-c", BACKGROUND], preexec_fn=begin, capture_output=True, text=True, check=True
+    )
     assert found.stdout.strip() == str(not ignored)

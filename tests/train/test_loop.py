@@ -160,8 +160,7 @@ def test_without_a_run_folder_an_interrupt_says_that_nothing_is_kept():
     assert diagnostic(error).code == "G710" and "--out" in diagnostic(error).help
 
 
-@pytest.mark.parametrize(("poison", "code"), [(float("nan"), "G701"), (float("inf"), "G701"),
-                                              (1e8, "G702")])
+@pytest.mark.parametrize(("poison", "code"), [(float("nan"), "G701"), (float("inf"), "G701"), (1e8, "G702")])
 def test_a_lost_loss_names_the_last_good_checkpoint_and_how_to_go_on(tmp_path, poison, code):
     batches = FixedBatches()
     plain = batches.batch
@@ -193,9 +192,7 @@ def test_a_lost_loss_names_the_last_good_checkpoint_and_how_to_go_on(tmp_path, p
 def test_weights_that_are_lost_while_the_loss_is_finite_are_not_saved(tmp_path):
     module = TinyNet()
     # In the last step of the first epoch the gradient, and so the weight, becomes nan.
-    module.head.bias.register_hook(
-        lambda gradient: gradient * float("nan") if len(module.drops) == 4 else gradient
-    )
+    module.head.bias.register_hook(lambda gradient: gradient * float("nan") if len(module.drops) == 4 else gradient)
     settings = replace(SETTINGS, optimizer=OptimizerSettings())
     with RunFolder.create(tmp_path, "", COMMAND) as run, pytest.raises(GenoError) as error:
         fitted(run, module=module, settings=settings)
@@ -240,8 +237,9 @@ def test_the_auxiliary_loss_has_its_weight_and_smoothing_is_applied():
         losses[weight] = result.history[0].train_loss
     images, labels = FixedBatches(20, 20).batch(0, 0)
     main, auxiliary = TinyNet()(images)
-    smoothed = [torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1).item()
-                for logits in (main, auxiliary)]
+    smoothed = [
+        torch.nn.functional.cross_entropy(logits, labels, label_smoothing=0.1).item() for logits in (main, auxiliary)
+    ]
     assert losses[0.4] == pytest.approx(smoothed[0] + 0.4 * smoothed[1], rel=1e-5)
     assert losses[0.8] == pytest.approx(smoothed[0] + 0.8 * smoothed[1], rel=1e-5)
 

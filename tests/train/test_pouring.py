@@ -21,11 +21,18 @@ from genolang.cli.main import main
 
 # The public networks' own names for what the hand-written ones call otherwise.
 PUBLISHED = {
-    ".operations.": "._first_layers.", ".attentions.": "._second_layers.", "auxiliary.": "auxiliary_head.",
-    ".operation.candidates.": ".first_layers.", ".gate.candidates.": ".second_layers.",
-}  # fmt: skip
-LOGITS = {"normal.operation": "alphas_normal", "reduction.operation": "alphas_reduce",
-          "normal.gate": "betas_normal", "reduction.gate": "betas_reduce"}  # fmt: skip
+    ".operations.": "._first_layers.",
+    ".attentions.": "._second_layers.",
+    "auxiliary.": "auxiliary_head.",
+    ".operation.candidates.": ".first_layers.",
+    ".gate.candidates.": ".second_layers.",
+}
+LOGITS = {
+    "normal.operation": "alphas_normal",
+    "reduction.operation": "alphas_reduce",
+    "normal.gate": "betas_normal",
+    "reduction.gate": "betas_reduce",
+}
 SMALL = """geno 1
 network small(classes=10) {
   input image(1, 8, 8)
@@ -120,15 +127,27 @@ def test_lists_are_dealt_out_by_number_where_the_first_of_them_stood() -> None:
             for number in range(count):
                 self.register_buffer(f"value{number}", torch.zeros(()))
 
-    names = ["stem.weight", *(f"a.{list_}.{i}.weight" for list_ in ("right", "left") for i in range(11)),
-             "a.right_hand.weight", "b.left.1.weight", "b.right.0.weight", "b.left.x.weight"]  # fmt: skip
+    names = [
+        "stem.weight",
+        *(f"a.{list_}.{i}.weight" for list_ in ("right", "left") for i in range(11)),
+        "a.right_hand.weight",
+        "b.left.1.weight",
+        "b.right.0.weight",
+        "b.left.x.weight",
+    ]
     weights = {name: torch.tensor(float(number)) for number, name in enumerate(names)}
     module = Numbers(len(names))
     pour(module, weights, deal=("left", "right"))
     poured = [names[int(value)] for value in module.state_dict().values()]
     dealt = [f"a.{list_}.{i}.weight" for i in range(11) for list_ in ("left", "right")]
-    assert poured == ["stem.weight", *dealt, "a.right_hand.weight", "b.right.0.weight", "b.left.1.weight",
-                      "b.left.x.weight"]  # fmt: skip
+    assert poured == [
+        "stem.weight",
+        *dealt,
+        "a.right_hand.weight",
+        "b.right.0.weight",
+        "b.left.1.weight",
+        "b.left.x.weight",
+    ]
 
 
 def test_the_first_pair_that_does_not_fit_is_named_and_nothing_is_changed() -> None:
@@ -216,12 +235,20 @@ def quantized(tensor: Tensor) -> Tensor:
     return torch.quantize_per_channel(tensor.float(), scales, zeros, 0, torch.qint8)
 
 
-@pytest.mark.parametrize(("spoiled", "said"), [
-    (lambda t: t.to_sparse(), "sparse"), (lambda t: t.to("meta"), "without values"), (lambda t: t + 1j, "complex"),
-    (lambda t: t.int(), "of torch.int32"), (lambda t: t.bool(), "of torch.bool"), (quantized, "quantized"),
-    (lambda t: t * torch.nan, "NaN"), (lambda t: torch.full_like(t, torch.inf), "infinity"),
-    (lambda t: torch.full_like(t, 1e300, dtype=torch.float64), "infinity"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spoiled", "said"),
+    [
+        (lambda t: t.to_sparse(), "sparse"),
+        (lambda t: t.to("meta"), "without values"),
+        (lambda t: t + 1j, "complex"),
+        (lambda t: t.int(), "of torch.int32"),
+        (lambda t: t.bool(), "of torch.bool"),
+        (quantized, "quantized"),
+        (lambda t: t * torch.nan, "NaN"),
+        (lambda t: torch.full_like(t, torch.inf), "infinity"),
+        (lambda t: torch.full_like(t, 1e300, dtype=torch.float64), "infinity"),
+    ],
+)
 @pytest.mark.parametrize("by_name", [True, False])
 @pytest.mark.parametrize("from_file", [True, False])
 def test_a_late_tensor_that_cannot_be_copied_leaves_all_others_alone(
@@ -252,9 +279,10 @@ def test_the_message_about_a_hostile_file_gives_no_dangerous_advice(payload: obj
 
 def test_a_compressed_archive_is_not_unpacked(tmp_path: Path) -> None:
     torch.save({"a.weight": torch.zeros(1 << 16)}, tmp_path / "weights.pt")
-    with zipfile.ZipFile(tmp_path / "weights.pt") as plain, zipfile.ZipFile(
-        tmp_path / "small.pt", "w", zipfile.ZIP_DEFLATED
-    ) as packed:
+    with (
+        zipfile.ZipFile(tmp_path / "weights.pt") as plain,
+        zipfile.ZipFile(tmp_path / "small.pt", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
         for name in plain.namelist():
             packed.writestr(name, plain.read(name))
     assert "compressed" in message(lambda: pour(compiled(SMALL).module(), tmp_path / "small.pt"))

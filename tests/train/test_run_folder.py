@@ -65,9 +65,12 @@ def test_a_second_process_is_kept_out_until_the_first_lets_go(run):
         "try: RunFolder.resume(Path(sys.argv[1])).close()\n"
         "except GenoError as error: print(error.diagnostics[0].code)"
     )
+
     def attempt():
-        return subprocess.run([sys.executable, "-c", script, str(run.path)],
-                              capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            [sys.executable, "-c", script, str(run.path)], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
     assert attempt() == "G712"
     run.close()
     assert attempt() == ""
@@ -89,9 +92,7 @@ def test_restoring_removes_lines_that_only_this_phase_wrote_after_its_checkpoint
     run.close()
     with RunFolder.resume(run.path) as resumed:
         assert resumed.restore("search") is not None
-        assert [(e["phase"], e["epoch"]) for e in read_journal(run.path)] == [
-            ("score", 0), ("score", 1), ("search", 0)
-        ]
+        assert [(e["phase"], e["epoch"]) for e in read_journal(run.path)] == [("score", 0), ("score", 1), ("search", 0)]
         assert resumed.restore("score") is None
         assert len(read_journal(run.path)) == 1
         resumed.append("search", {"epoch": 1})

@@ -39,11 +39,9 @@ def test_segmentation_metrics_are_those_of_a_confusion_matrix_made_by_hand():
     # truth 1:         0  2  1
     # truth 2:         0  0  1
     found = measured(SEGMENTATION, (logits_for(guess, 3), torch.tensor(truth, dtype=torch.uint8)))
-    assert found == pytest.approx({
-        "accuracy": 5 / 7,
-        "mean_accuracy": (2 / 3 + 2 / 3 + 1) / 3,
-        "miou": (2 / 3 + 2 / 4 + 1 / 2) / 3,
-    })
+    assert found == pytest.approx(
+        {"accuracy": 5 / 7, "mean_accuracy": (2 / 3 + 2 / 3 + 1) / 3, "miou": (2 / 3 + 2 / 4 + 1 / 2) / 3}
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))

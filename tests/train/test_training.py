@@ -93,6 +93,8 @@ def start(folder):
     here = Path(__file__).parent
     paths = os.pathsep.join(map(str, (here.parents[1], here.parent)))
     return subprocess.Popen(
-        [sys.executable, str(here / "tiny_run.py"), str(folder)], stdout=subprocess.PIPE,
-        text=True, env={**os.environ, "PYTHONPATH": paths},
+        [sys.executable, str(here / "tiny_run.py"), str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
     )

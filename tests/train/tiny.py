@@ -12,7 +12,10 @@ from genolang.semantics.settings import OptimizerSettings, Schedule, TrainSettin
 
 CPU = torch.device("cpu")
 SETTINGS = TrainSettings(
-    epochs=3, batch=5, drop_path=Schedule("linear", 0.1, 0.4), label_smoothing=0.1,
+    epochs=3,
+    batch=5,
+    drop_path=Schedule("linear", 0.1, 0.4),
+    label_smoothing=0.1,
     optimizer=OptimizerSettings(lr=Schedule("cosine", 0.1, 0.01), decay=3e-4, clip=1.0),
 )
 

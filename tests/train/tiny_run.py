@@ -19,8 +19,7 @@ from genolang.train.reporter import SilentReporter
 from genolang.train.run_folder import RunFolder
 from genolang.train.training import TrainResult, train_network
 
-RUN_SETTINGS = replace(SETTINGS, epochs=4, batch=8, split=0.2,
-                       augment=(Augmentation("flip"), Augmentation("crop", 1)))
+RUN_SETTINGS = replace(SETTINGS, epochs=4, batch=8, split=0.2, augment=(Augmentation("flip"), Augmentation("crop", 1)))
 
 
 class PrintSteps(SilentReporter):
@@ -32,8 +31,11 @@ def small_digits() -> Dataset:
     """The first images of the real digits, with labels folded into the three classes of TinyNet."""
     data = load_data("digits")
     return replace(
-        data, train_images=data.train_images[:60], train_labels=data.train_labels[:60] % 3,
-        test_images=data.test_images[:20], test_labels=data.test_labels[:20] % 3,
+        data,
+        train_images=data.train_images[:60],
+        train_labels=data.train_labels[:60] % 3,
+        test_images=data.test_images[:20],
+        test_labels=data.test_labels[:20] % 3,
     )
 
 

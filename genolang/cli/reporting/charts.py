@@ -19,9 +19,8 @@ _NONE: Mapping[str, Sequence[Point]] = MappingProxyType({})
 
 
 def line_chart(
-    title: str, unit: str, curves: Mapping[str, Sequence[Point]],
-    control: Mapping[str, Sequence[Point]] = _NONE,
-) -> str:  # fmt: skip
+    title: str, unit: str, curves: Mapping[str, Sequence[Point]], control: Mapping[str, Sequence[Point]] = _NONE
+) -> str:
     """Curves over epochs or steps; those of the control are grey and have one line of the legend."""
     points = [point for curve in (*curves.values(), *control.values()) for point in curve]
     assert points, "a chart has something to show"

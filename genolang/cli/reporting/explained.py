@@ -30,9 +30,9 @@ def explain_runs(paths: tuple[str, str], count: int, data_name: str | None) -> t
 
     first, data, name = _trained(Path(paths[0]), data_name)
     networks = [first, _trained(Path(paths[1]), name)[0]]
-    images, labels = next(iter(evaluation_batches(
-        data.test_images, data.test_labels, count, data.mean, data.std, torch.device("cpu")
-    )))  # fmt: skip
+    images, labels = next(
+        iter(evaluation_batches(data.test_images, data.test_labels, count, data.mean, data.std, torch.device("cpu")))
+    )
     raw = images * torch.tensor(data.std).view(-1, 1, 1) + torch.tensor(data.mean).view(-1, 1, 1)
     found = [grad_cam(module, images, labels) for module in networks]
     with torch.no_grad():
@@ -43,17 +43,26 @@ def explain_runs(paths: tuple[str, str], count: int, data_name: str | None) -> t
         maps = [heat[number] for heat, _ in found]
         scores = [float(score[number]) for _, score in found]
         alike = correlation(*(heat.flatten().tolist() for heat in maps)).pearson
-        rows.append({"image": number, "label": int(labels[number]), "scores": scores,
-                     "predictions": [answer[number] for answer in predictions], "correlation": alike,
-                     "maps": [heat.tolist() for heat in maps]})  # fmt: skip
+        rows.append(
+            {
+                "image": number,
+                "label": int(labels[number]),
+                "scores": scores,
+                "predictions": [answer[number] for answer in predictions],
+                "correlation": alike,
+                "maps": [heat.tolist() for heat in maps],
+            }
+        )
         captions = [f"class {int(labels[number])}", *(f"P {score:.3f}" for score in scores)]
         shown.append(Explained(_pixels(raw[number]), [heat.tolist() for heat in maps], captions))
     known = [row["correlation"] for row in rows if row["correlation"] is not None]
     heads = ["image", *(Path(path).name for path in paths)]
     return {
-        "runs": list(paths), "data": data.name, "images": rows,
+        "runs": list(paths),
+        "data": data.name,
+        "images": rows,
         "mean_correlation": sum(known) / len(known) if known else None,
-    }, heat_chart("Grad-CAM", heads, shown)  # fmt: skip
+    }, heat_chart("Grad-CAM", heads, shown)
 
 
 def _trained(path: Path, data_name: str | None) -> tuple[NetworkModule, Dataset, str]:
@@ -66,8 +75,7 @@ def _trained(path: Path, data_name: str | None) -> tuple[NetworkModule, Dataset,
 
     request = _request(path)
     if not (path / "weights.safetensors").is_file():
-        raise fail("G704", f"`{path}` has no trained weights",
-                   help="name a finished run of `genoc train`")  # fmt: skip
+        raise fail("G704", f"`{path}` has no trained weights", help="name a finished run of `genoc train`")
     checked = load(request.spec).checked
     settings, network, given = runs.training_of(checked, request)
     program = expand_network(checked, network, given)
@@ -85,8 +93,7 @@ def _request(path: Path) -> Request:
 
     command = read_run(path).command
     if command[1:2] != ("train",):
-        raise fail("G704", f"`{path}` is no run of `genoc train`",
-                   help="train both networks, then name their folders")  # fmt: skip
+        raise fail("G704", f"`{path}` is no run of `genoc train`", help="train both networks, then name their folders")
     asked = dict(train.make_context("train", list(command[2:])).params)
     asked.pop("as_json")
     return replace(Request("train", **asked), spec=str(path / "spec.geno"))

@@ -27,16 +27,14 @@ def kernels_json(kernels: Sequence[KernelUse]) -> list[dict[str, Any]]:
 def plain_json(plain: Sequence[LeftOut]) -> list[dict[str, Any]]:
     """Where a kernel nearly fits, or does and is not used, and why."""
     return [
-        {"kernel": row.kernel, "count": row.line.count, "line": row.line.place, "reason": row.reason}
-        for row in plain
+        {"kernel": row.kernel, "count": row.line.count, "line": row.line.place, "reason": row.reason} for row in plain
     ]
 
 
 def library_json(library: Sequence[ByLibrary]) -> list[dict[str, Any]]:
     """Every kind of layers that no kernel computes, how many in one forward pass, why, and their lines."""
     return [
-        {"kind": row.kind, "count": row.count, "reason": row.reason,
-         "lines": [line.place for line in row.lines]}
+        {"kind": row.kind, "count": row.count, "reason": row.reason, "lines": [line.place for line in row.lines]}
         for row in library
     ]
 
@@ -51,8 +49,9 @@ def library_text(library: Sequence[ByLibrary]) -> str:
             files.setdefault(line.file, []).append(str(line.line))
         places = "  ".join(f"{file}:{','.join(lines)}" for file, lines in files.items())
         # A comma may end a line: a file with many numbers would be a long word.
-        blocks += textwrap.wrap(places.replace(",", ", "), WIDTH, initial_indent=" " * 4,
-                                subsequent_indent=" " * 4, break_on_hyphens=False)  # fmt: skip
+        blocks += textwrap.wrap(
+            places.replace(",", ", "), WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 4, break_on_hyphens=False
+        )
     return "\n".join(blocks)
 
 
@@ -79,6 +78,5 @@ def _text(line: Line) -> str:
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
+        "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]

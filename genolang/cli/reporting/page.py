@@ -14,11 +14,17 @@ from genolang.drawing.svg import safe, write_svg
 # How a phase that scores an answer is called in the journal, a random one, one that takes no search.
 SCORE, RANDOM, REFERENCE = "score-", "score-random-", "score-reference-"
 _FACTS = (
-    ("score", "score of the answer"), ("baseline_random", "mean score of random answers"),
-    ("train_accuracy", "training accuracy"), ("val_accuracy", "validation accuracy"),
-    ("test_accuracy", "test accuracy"), ("params", "parameters"), ("epochs", "epochs"),
-    ("best_epoch", "best epoch (from 0)"), ("seed", "seed"), ("seconds", "seconds of training"),
-)  # fmt: skip
+    ("score", "score of the answer"),
+    ("baseline_random", "mean score of random answers"),
+    ("train_accuracy", "training accuracy"),
+    ("val_accuracy", "validation accuracy"),
+    ("test_accuracy", "test accuracy"),
+    ("params", "parameters"),
+    ("epochs", "epochs"),
+    ("best_epoch", "best epoch (from 0)"),
+    ("seed", "seed"),
+    ("seconds", "seconds of training"),
+)
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -98,9 +104,13 @@ def _scores(run: Run) -> list[str]:
         return ["<h2>Scores</h2>", said, *sentences]
     mean = sum(control.values()) / len(control)
     beaten = sum(best > score for score in control.values())
-    return ["<h2>Scores</h2>", said,
-            f"<p>The answer scored {short(best)}. Random answers, trained as long, scored {short(mean)} on"
-            f" average; it beats {beaten} of {len(control)}.</p>", *sentences]  # fmt: skip
+    return [
+        "<h2>Scores</h2>",
+        said,
+        f"<p>The answer scored {short(best)}. Random answers, trained as long, scored {short(mean)} on"
+        f" average; it beats {beaten} of {len(control)}.</p>",
+        *sentences,
+    ]
 
 
 def _references(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
@@ -111,12 +121,12 @@ def _references(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 def _sentences(metrics: Mapping[str, Any]) -> list[str]:
     """What the answer beats, and the signs that the search found nothing."""
-    said = [str(one["sentence"]) for one in _list(metrics, "verdicts")
-            if isinstance(one, dict) and "sentence" in one]  # fmt: skip
+    said = [str(one["sentence"]) for one in _list(metrics, "verdicts") if isinstance(one, dict) and "sentence" in one]
     stopped = metrics.get("stopped")
     said += [f"The search ended early: {stopped}."] if isinstance(stopped, str) else []
-    return said + [f"Warning: {one['text']}." for one in _list(metrics, "warnings")
-                   if isinstance(one, dict) and "text" in one]  # fmt: skip
+    return said + [
+        f"Warning: {one['text']}." for one in _list(metrics, "warnings") if isinstance(one, dict) and "text" in one
+    ]
 
 
 def _list(metrics: Mapping[str, Any], key: str) -> list[Any]:
@@ -134,24 +144,27 @@ def _drawings(run: Run) -> list[str]:
         pictures = gather(check_source(Source(name, text), run.path / name), None, {}, None)
     except GenoError as error:
         # A spec that imports files from beside its original is not whole in the folder.
-        return [f"<h2>{title}</h2>", "<p>It cannot be drawn from the run's folder alone:</p>",
-                _listing("", render_all(error.diagnostics))]  # fmt: skip
+        return [
+            f"<h2>{title}</h2>",
+            "<p>It cannot be drawn from the run's folder alone:</p>",
+            _listing("", render_all(error.diagnostics)),
+        ]
     return [f"<h2>{title}</h2>", *(f"<figure>\n{write_svg([picture])}</figure>" for picture in pictures)]
 
 
 def _phase(phase: Phase) -> list[str]:
     curves = phase.curves()
     charts = [
-        line_chart(what, phase.unit, {name: curves[name] for name in names})
-        for what, names in paired(curves).items()
+        line_chart(what, phase.unit, {name: curves[name] for name in names}) for what, names in paired(curves).items()
     ]
-    choices = [
-        line_chart(f"weights of {key}", phase.unit, found) for key, found in phase.choices().items()
-    ]
+    choices = [line_chart(f"weights of {key}", phase.unit, found) for key, found in phase.choices().items()]
     parts = [f"<h2>{safe(phase.name)}</h2>", *_figures(charts)]
     if choices:
-        parts += ["<h3>Choices</h3>", "<p>Softmax weights, averaged over the decisions of a set.</p>",
-                  *_figures(choices)]  # fmt: skip
+        parts += [
+            "<h3>Choices</h3>",
+            "<p>Softmax weights, averaged over the decisions of a set.</p>",
+            *_figures(choices),
+        ]
     return parts
 
 

@@ -10,8 +10,17 @@ from genolang.drawing.svg import HUES, INK, SOFT, safe
 
 BAR, GAP = 7.0, 10.0
 # The forms in the order of their colours; any other is grey.
-FORMS = ("fused", "compiled", "compiled_graphs", "augmented", "flex", "module", "eager_captured",
-         "fused_captured", "plain")  # fmt: skip
+FORMS = (
+    "fused",
+    "compiled",
+    "compiled_graphs",
+    "augmented",
+    "flex",
+    "module",
+    "eager_captured",
+    "fused_captured",
+    "plain",
+)
 
 
 class Interval(NamedTuple):

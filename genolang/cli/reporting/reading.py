@@ -80,9 +80,10 @@ class Run:
     def scores(self, prefix: str) -> dict[str, float]:
         """The scores of finished phases by the number at the end of their names."""
         numbered = {
-            of.removeprefix(prefix): _number(entry.get("score")) for of, entry in self.results.items()
+            of.removeprefix(prefix): _number(entry.get("score"))
+            for of, entry in self.results.items()
             if of.startswith(prefix) and of.removeprefix(prefix).isdecimal()
-        }  # fmt: skip
+        }
         return {name: score for name, score in numbered.items() if score is not None}
 
 
@@ -91,25 +92,33 @@ def read_run(path: Path) -> Run:
     about = read_about(path)
     spec = _text(path / "spec.geno")
     if spec is None or digest_of(spec) != about.facts.get("file spec.geno", digest_of(spec)):
-        raise fail("G705", f"the run in `{path}` has no longer the `spec.geno` that it began with",
-                   help="`--resume`, with the spec that it began with, puts it back")  # fmt: skip
+        raise fail(
+            "G705",
+            f"the run in `{path}` has no longer the `spec.geno` that it began with",
+            help="`--resume`, with the spec that it began with, puts it back",
+        )
     entries = read_journal(path)
     phases: dict[str, list[Mapping[str, Any]]] = {}
     for entry in entries:
         if entry["phase"] != RESULTS:
             phases.setdefault(str(entry["phase"]), []).append(entry)
     return Run(
-        path, about.command, spec, _text(path / "found.geno"),
+        path,
+        about.command,
+        spec,
+        _text(path / "found.geno"),
         _json(path / "metrics.json"),
         tuple(Phase(name, tuple(phases[name])) for name in sorted(phases, key=_place)),
         {str(e["of"]): e for e in entries if e["phase"] == RESULTS and "of" in e},
-    )  # fmt: skip
+    )
 
 
 def _place(phase: str) -> tuple[bool, bool, list[tuple[int, str]]]:
     """Supernets, searches, scores, by their numbers: journals have them as they happened to be trained."""
-    parts = [(len(part.lstrip("0")), part.lstrip("0")) if part.isdecimal() else (-1, part)
-             for part in re.split(r"([0-9]+)", phase)]  # fmt: skip
+    parts = [
+        (len(part.lstrip("0")), part.lstrip("0")) if part.isdecimal() else (-1, part)
+        for part in re.split(r"([0-9]+)", phase)
+    ]
     return phase.startswith("score"), "supernet" not in phase, parts
 
 

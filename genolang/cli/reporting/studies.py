@@ -5,18 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from genolang.cli.reporting.charts import (
-    BOTTOM,
-    GRID,
-    HEIGHT,
-    LEFT,
-    TOP,
-    WIDTH,
-    document,
-    nice_ticks,
-    short,
-    text,
-)
+from genolang.cli.reporting.charts import BOTTOM, GRID, HEIGHT, LEFT, TOP, WIDTH, document, nice_ticks, short, text
 from genolang.drawing.pixels import Colour, blended, heat, image
 from genolang.drawing.svg import HUES, INK, SOFT, safe
 
@@ -29,8 +18,7 @@ def scatter_chart(title: str, across: str, up: str, pairs: Sequence[tuple[float,
     left = LEFT + 14
 
     def place(x: float, y: float) -> tuple[float, float]:
-        return (left + WIDTH * (x - xs[0]) / (xs[-1] - xs[0]),
-                TOP + HEIGHT * (1 - (y - ys[0]) / (ys[-1] - ys[0])))  # fmt: skip
+        return (left + WIDTH * (x - xs[0]) / (xs[-1] - xs[0]), TOP + HEIGHT * (1 - (y - ys[0]) / (ys[-1] - ys[0])))
 
     parts = [text(left, 16, title, INK, "bold")]
     for tick in ys:
@@ -48,8 +36,7 @@ def scatter_chart(title: str, across: str, up: str, pairs: Sequence[tuple[float,
     for x, y, name in pairs:
         at, above = place(x, y)
         tip = f"<title>{safe(f'{name}: {short(x)}, {short(y)}')}</title>"
-        parts.append(f'<circle cx="{at:.1f}" cy="{above:.1f}" r="4" fill="{HUES[0]}" fill-opacity="0.6">'
-                     f"{tip}</circle>")  # fmt: skip
+        parts.append(f'<circle cx="{at:.1f}" cy="{above:.1f}" r="4" fill="{HUES[0]}" fill-opacity="0.6">{tip}</circle>')
     return document(left + WIDTH + 24, TOP + HEIGHT + BOTTOM, title, parts)
 
 
@@ -78,8 +65,8 @@ def heat_chart(title: str, heads: Sequence[str], rows: Sequence[Explained]) -> s
     return document(width, 42 + len(rows) * (TILE + GAP + 16) + GAP, title, parts)
 
 
-def _over(
-    pixels: Sequence[Sequence[Colour]], found: Sequence[Sequence[float]]
-) -> list[list[Colour]]:
-    return [[blended(colour, heat(value), 0.55) for colour, value in zip(line, values, strict=True)]
-            for line, values in zip(pixels, found, strict=True)]  # fmt: skip
+def _over(pixels: Sequence[Sequence[Colour]], found: Sequence[Sequence[float]]) -> list[list[Colour]]:
+    return [
+        [blended(colour, heat(value), 0.55) for colour, value in zip(line, values, strict=True)]
+        for line, values in zip(pixels, found, strict=True)
+    ]

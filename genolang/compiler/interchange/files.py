@@ -46,8 +46,7 @@ def read_file(path: str | os.PathLike[str]) -> nx.MultiDiGraph[Any]:
     except (OSError, ValueError) as error:
         raise fail("G001", f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
     if len(content) > limit("graph_bytes"):
-        raise fail("G003", f"{path} has more than {limit('graph_bytes'):,} bytes",
-                   notes=(limit_note("graph_bytes"),))  # fmt: skip
+        raise fail("G003", f"{path} has more than {limit('graph_bytes'):,} bytes", notes=(limit_note("graph_bytes"),))
     ending = ".graphml" if str(path).lower().endswith(".graphml") else ".json"
     return from_bytes(content, ending, str(path))
 
@@ -75,8 +74,7 @@ def from_bytes(content: bytes, ending: str, where: str) -> nx.MultiDiGraph[Any]:
 
 
 def _as_text(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: json.dumps(value, allow_nan=False) if name in STRUCTURED else value
-            for name, value in facts.items()}  # fmt: skip
+    return {name: json.dumps(value, allow_nan=False) if name in STRUCTURED else value for name, value in facts.items()}
 
 
 def _as_values(facts: dict[str, Any]) -> None:

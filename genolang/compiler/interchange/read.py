@@ -45,8 +45,11 @@ class _Reader:
     def program(self) -> Program:
         about = self.about
         if about.values.get("format") != FORMAT or about.values.get("version") != VERSION:
-            raise wrong("the graph", f"it is no network of genolang's format, version {VERSION}",
-                        "`genoc compile SPEC --emit graph` writes one")  # fmt: skip
+            raise wrong(
+                "the graph",
+                f"it is no network of genolang's format, version {VERSION}",
+                "`genoc compile SPEC --emit graph` writes one",
+            )
         weight = about.number("auxiliary_weight", "number0")
         for number, choice in enumerate(about.listed("choices")):
             found = self.choice(Values(f"choice {number} of the graph", choice))
@@ -62,12 +65,12 @@ class _Reader:
             raise wrong(f"`{block.name}`", f"a network has one input, not {len(inputs)}")
         for output in [block.nodes[number].type for number in block.outputs]:
             if not output.is_vector and output[1:] != inputs[0][1:]:
-                raise fail("G309", f"the graph ends in {output}, which is no value per class, nor one per"
-                           " class and pixel")  # fmt: skip
+                raise fail(
+                    "G309", f"the graph ends in {output}, which is no value per class, nor one per class and pixel"
+                )
         name = about.word("name")
         if block.params > limit("parameters"):
-            raise fail("G507", f"`{name}` has {block.params:,} learnable numbers",
-                       notes=(limit_note("parameters"),))  # fmt: skip
+            raise fail("G507", f"`{name}` has {block.params:,} learnable numbers", notes=(limit_note("parameters"),))
         return Program(name, block, inputs[0], block.output_type, float(weight), self.choices, (), {})
 
     def by_definition(self) -> dict[str, list[tuple[Hashable, Values]]]:
@@ -98,8 +101,9 @@ class _Reader:
         key, plug = values.word("name"), values.get("plug")
         if not isinstance(plug, bool):
             raise values.wrong("plug", "true or false")
-        rows = tuple([self.row(Values(f"row {n} of `{key}`", row), tuple(made))
-                      for n, row in enumerate(values.listed("rows"))])  # fmt: skip
+        rows = tuple(
+            [self.row(Values(f"row {n} of `{key}`", row), tuple(made)) for n, row in enumerate(values.listed("rows"))]
+        )
         return ChoiceSet(key, key.rpartition(".")[2], tuple(made), rows, plug)
 
     def row(self, values: Values, options: tuple[Option, ...]) -> Place:
@@ -109,8 +113,14 @@ class _Reader:
             if len(ends) != 2:
                 raise values.wrong("edge", "two names")
             edge = ends[0], ends[1]
-        return Place(values.word("definition"), self.places.span(values), edge, (),
-                     tuple([option.syntax for option in options]), ())  # fmt: skip
+        return Place(
+            values.word("definition"),
+            self.places.span(values),
+            edge,
+            (),
+            tuple([option.syntax for option in options]),
+            (),
+        )
 
     def block(self, name: str, nodes: list[tuple[Hashable, Values]], most: int) -> Block:
         """A definition of one output, or of `most`."""
@@ -140,9 +150,7 @@ class _Reader:
         builder.order = sorted(builder.owners, key=ranks.__getitem__)
         return builder.finish([outputs[place] for place in sorted(outputs)])
 
-    def arguments(
-        self, key: Hashable, values: Values, built: dict[Hashable, MapValue]
-    ) -> list[MapValue]:
+    def arguments(self, key: Hashable, values: Values, built: dict[Hashable, MapValue]) -> list[MapValue]:
         """What a node reads, by position."""
         read: dict[int, MapValue] = {}
         for start, _, facts in self.graph.in_edges(key, data=True):
@@ -173,8 +181,7 @@ class _Reader:
             if bool(path) != bool(body.weighted):
                 raise wrong(values.where, "a call has a `path` if what it calls has weights")
         else:
-            node = BlockNode("mix", self.mixed(values, types), span, inputs,
-                             mix=self.mix(values, len(maps)))  # fmt: skip
+            node = BlockNode("mix", self.mixed(values, types), span, inputs, mix=self.mix(values, len(maps)))
         if node.type != shape:
             raise wrong(values.where, f"its shape is {node.type}, not {shape}")
         if node.path:
@@ -227,8 +234,9 @@ class _Reader:
         if choice is None:
             raise values.wrong("choice", "one of the graph's choices")
         if row >= len(choice.rows) or count != len(choice.options):
-            raise wrong(values.where, f"`{choice.key}` has {len(choice.rows)} rows of"
-                        f" {len(choice.options)} alternatives")  # fmt: skip
+            raise wrong(
+                values.where, f"`{choice.key}` has {len(choice.rows)} rows of {len(choice.options)} alternatives"
+            )
         if combine == "product" and any(option.zero for option in choice.options):
             raise wrong(values.where, "a product has no alternative of zeros")
         return Mix(choice.key, row, combine)
@@ -260,4 +268,3 @@ def _some(numbers: Iterable[int]) -> str:
 
 def _listed(types: list[MapType]) -> str:
     return " and ".join(map(str, types[:6])) or "nothing"
-

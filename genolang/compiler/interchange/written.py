@@ -31,9 +31,13 @@ def to_networkx(graph: Graph, program: Program) -> nx.MultiDiGraph[str]:
     names = {id(body): name for name, body in bodies.items()}
     costs = _Costs()
     made: nx.MultiDiGraph[str] = nx.MultiDiGraph(
-        format=FORMAT, version=VERSION, name=program.name, definitions=list(bodies),
-        auxiliary_weight=program.auxiliary_weight, choices=[_choice(c) for c in program.choices.values()],
-    )  # fmt: skip
+        format=FORMAT,
+        version=VERSION,
+        name=program.name,
+        definitions=list(bodies),
+        auxiliary_weight=program.auxiliary_weight,
+        choices=[_choice(c) for c in program.choices.values()],
+    )
     for name, body in bodies.items():
         ranks = _ranks(body)
         for number, node, arguments in body:
@@ -74,12 +78,15 @@ def _plain(value: Any) -> Any:
 
 def _choice(choice: ChoiceSet) -> dict[str, Any]:
     return {
-        "name": choice.key, "plug": choice.plug,
+        "name": choice.key,
+        "plug": choice.plug,
         "options": [option.text for option in choice.options],
         "zeros": [option.zero for option in choice.options],
-        "rows": [{"definition": row.definition, "edge": list(row.edge) if row.edge else None,
-                  "place": _place(row.span)} for row in choice.rows],
-    }  # fmt: skip
+        "rows": [
+            {"definition": row.definition, "edge": list(row.edge) if row.edge else None, "place": _place(row.span)}
+            for row in choice.rows
+        ],
+    }
 
 
 def _ranks(graph: Graph) -> dict[Path, int]:

@@ -16,9 +16,8 @@ def build_graph(block: Block, made: dict[int, Graph] | None = None) -> Graph:
         body = build_graph(item.body, made) if item.body is not None else None
         kept = tuple(range(len(item.inputs))) if item.mix is not None else ()
         graph.add(
-            Node(item.kind, item.type, item.span, item.layer, item.attrs, item.path, body, item.mix, kept),
-            item.inputs,
-        )  # fmt: skip
+            Node(item.kind, item.type, item.span, item.layer, item.attrs, item.path, body, item.mix, kept), item.inputs
+        )
     graph.outputs = block.outputs
     made[id(block)] = graph
     return graph

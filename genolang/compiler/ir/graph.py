@@ -157,4 +157,3 @@ class Graph:
         found = Graph(self.name, self.leaves)
         found.captured, found.norms = self.captured, self.norms
         return found
-

@@ -26,9 +26,7 @@ class Rewriting:
         """Add a node that reads what nodes of the old graph have become; its place."""
         return self.new.add(node, self.at(arguments))
 
-    def fuse(
-        self, made: Fused, node: Node, arguments: Iterable[int], origins: tuple[Span, ...] = ()
-    ) -> int:
+    def fuse(self, made: Fused, node: Node, arguments: Iterable[int], origins: tuple[Span, ...] = ()) -> int:
         """Add a fused node where another one stood, which reads what nodes of the old graph have become."""
         reads = self.at(arguments)
         type = made.result([self.new.node(read).type for read in reads], self.new.leaves)
@@ -40,9 +38,13 @@ Rule = Callable[[Rewriting, int, Node, tuple[int, ...]], int]
 
 
 def rewrite(
-    graph: Graph, rule: Rule, *, only: Collection[int] | None = None, into: Graph | None = None,
+    graph: Graph,
+    rule: Rule,
+    *,
+    only: Collection[int] | None = None,
+    into: Graph | None = None,
     answer: Callable[[Rewriting, int], int] | None = None,
-) -> Graph:  # fmt: skip
+) -> Graph:
     """The graph that a rule makes of another one, given its nodes in order, or `only` some of them.
 
     `into` is an empty graph for the result, where that differs in more than its nodes; `answer` gives the
@@ -58,9 +60,7 @@ def rewrite(
 
 def renewed(graph: Graph, change: Callable[[Node], Node], *, only: Collection[int] | None = None) -> Graph:
     """The graph with every node, or `only` some of them, changed by itself; numbers stay."""
-    return rewrite(
-        graph, lambda now, number, node, reads: now.new.add(change(node), reads, number=number), only=only
-    )
+    return rewrite(graph, lambda now, number, node, reads: now.new.add(change(node), reads, number=number), only=only)
 
 
 def map_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:

@@ -81,9 +81,7 @@ def _verify_nodes(graph: Graph, after: str, known: Verified) -> None:
         if sound and before is not None and before[1] == types and node.body is None:
             continue
         wrong = _NODES[node.kind](graph, node, types) if sound else "it reads a later node"
-        assert not wrong, (
-            f"after {after}: {graph.name} %{number} {node.layer or node.kind} from {node.span!r}: {wrong}"
-        )
+        assert not wrong, f"after {after}: {graph.name} %{number} {node.layer or node.kind} from {node.span!r}: {wrong}"
         known.nodes[id(node)] = (node, types)
 
 
@@ -144,5 +142,9 @@ def _mix(graph: Graph, node: Node, types: list[MapType]) -> str:
 
 
 _NODES: Mapping[NodeKind, Callable[[Graph, Node, list[MapType]], str]] = {
-    "input": _input, "layer": _layer, "fused": _fused, "call": _call, "mix": _mix,
-}  # fmt: skip
+    "input": _input,
+    "layer": _layer,
+    "fused": _fused,
+    "call": _call,
+    "mix": _mix,
+}

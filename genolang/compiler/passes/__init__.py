@@ -9,14 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from genolang.compiler.ir import Graph, flatten
-from genolang.compiler.ir.verify import (
-    Law,
-    Verified,
-    all_is_read,
-    only_outermost_calls,
-    only_used_weights,
-    verify,
-)
+from genolang.compiler.ir.verify import Law, Verified, all_is_read, only_outermost_calls, only_used_weights, verify
 from genolang.compiler.passes import (
     batch,
     capture,
@@ -61,8 +54,11 @@ class Pass:
 
 
 TRAINING: tuple[Pass, ...] = (
-    Pass(inline.inline, "puts definitions in the place of their calls, inside each cell or block",
-         (only_outermost_calls,)),
+    Pass(
+        inline.inline,
+        "puts definitions in the place of their calls, inside each cell or block",
+        (only_outermost_calls,),
+    ),
     Pass(open.open, "puts a called module in its place where a kernel's pattern spans the call"),
     Pass(zeros.zeros, "leaves zeros out of sums and mixed operations"),
     Pass(share.share, "computes once what has no weights and the same inputs"),
@@ -76,9 +72,13 @@ TRAINING: tuple[Pass, ...] = (
     Pass(statistics.statistics, "normalises once what several batch norms read", together=True),
     Pass(batch.batch, "runs operations of one kind that leave the same map together", together=True),
     Pass(recognise.recognise, "calls a kernel where its pattern stands, the largest one", together=True),
-    Pass(capture.capture, "records each step of training and search as a CUDA graph, while shapes stay",
-         together=True, elsewhere=capture.ELSEWHERE),
-)  # fmt: skip
+    Pass(
+        capture.capture,
+        "records each step of training and search as a CUDA graph, while shapes stay",
+        together=True,
+        elsewhere=capture.ELSEWHERE,
+    ),
+)
 
 # What selects from choices has happened before, and no call is left.
 INFERENCE: tuple[Pass, ...] = (
@@ -110,9 +110,7 @@ def for_training(graph: Graph, *, without: Collection[str] = ()) -> tuple[Graph,
     return selectable, graph
 
 
-def for_inference(
-    graph: Graph, sets: Mapping[str, ChoiceSet], selected: Mapping[str, Sequence[int]]
-) -> Graph:
+def for_inference(graph: Graph, sets: Mapping[str, ChoiceSet], selected: Mapping[str, Sequence[int]]) -> Graph:
     """A network's graph as it answers fastest: every cell written out, what is selected in the place of
     choices, no auxiliary head, and no weights but those that the answer needs."""
     graph = flatten(graph)

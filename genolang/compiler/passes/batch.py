@@ -108,10 +108,6 @@ def _together(nodes: list[Node]) -> Fused:
     made = [node.fused for node in nodes]
     depthwise = [m for m in made if isinstance(m, Depthwise)]
     if depthwise:
-        return Depthwise(
-            tuple(m.convs[0] for m in depthwise), tuple(norm for m in depthwise for norm in m.norms)
-        )
+        return Depthwise(tuple(m.convs[0] for m in depthwise), tuple(norm for m in depthwise for norm in m.norms))
     norms = [m for m in made if isinstance(m, NormConv)]
-    return NormConv(
-        tuple(m.convs[0] for m in norms), tuple(m.norms[0] for m in norms), norms[0].relu
-    )
+    return NormConv(tuple(m.convs[0] for m in norms), tuple(m.norms[0] for m in norms), norms[0].relu)

@@ -35,9 +35,7 @@ def _share_one(graph: Graph) -> Graph:
                 a in after and bool(t.norm) and not t.conv and not t.seen
                 for t, a in zip(node.fused.terms, arguments, strict=False)
             ]
-            terms = tuple(
-                replace(t, seen=t.seen or s) for t, s in zip(node.fused.terms, shared, strict=True)
-            )
+            terms = tuple(replace(t, seen=t.seen or s) for t, s in zip(node.fused.terms, shared, strict=True))
             reads = tuple(~a if s else a for a, s in zip(arguments, shared, strict=False))
             changed[number] = replace(node.fused, terms=terms), (*reads, *arguments[len(terms) :])
     return substitute(graph, changed, after)

@@ -20,9 +20,11 @@ def _zeros_of_one(graph: Graph) -> Graph:
         mixed = node.mix is not None and node.mix.combine == "sum"
         rest = tuple([a for a in arguments if a not in gone])
         # A wide zero may be what gives a sum its size.
-        if (mixed or node.is_sum) and 0 < len(rest) < len(arguments) and (
-            broadcast([graph.node(a).type for a in rest]) == node.type
-        ):  # fmt: skip
+        if (
+            (mixed or node.is_sum)
+            and 0 < len(rest) < len(arguments)
+            and (broadcast([graph.node(a).type for a in rest]) == node.type)
+        ):
             if mixed:
                 kept = zip(node.kept, arguments, strict=True)
                 node = replace(node, kept=tuple([k for k, a in kept if a not in gone]))

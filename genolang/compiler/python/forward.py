@@ -8,19 +8,7 @@ from dataclasses import dataclass, replace
 from genolang.compiler.ir import Graph, Node
 from genolang.compiler.python.layers import HELPERS, function
 from genolang.compiler.python.names import OURS, variable
-from genolang.compiler.python.text import (
-    Arg,
-    Call,
-    Expr,
-    Infix,
-    Items,
-    Text,
-    Value,
-    depth,
-    flat,
-    mapped,
-    uses,
-)
+from genolang.compiler.python.text import Arg, Call, Expr, Infix, Items, Text, Value, depth, flat, mapped, uses
 from genolang.semantics.program import Path
 
 FOLDED_WIDTH = 64
@@ -46,9 +34,12 @@ class Forward:
     """
 
     def __init__(
-        self, layer: Callable[[Path], str], call: Callable[[Node, Path], str | None],
-        keys: Mapping[str, str], drop_path: str,
-    ) -> None:  # fmt: skip
+        self,
+        layer: Callable[[Path], str],
+        call: Callable[[Node, Path], str | None],
+        keys: Mapping[str, str],
+        drop_path: str,
+    ) -> None:
         self.layer = layer
         self.call = call
         self.keys = keys
@@ -67,9 +58,13 @@ class Forward:
         return self.emit(graph, inputs, (), graph.outputs, main)
 
     def emit(
-        self, graph: Graph, inputs: Sequence[Expr], prefix: Path, outputs: tuple[int, ...],
+        self,
+        graph: Graph,
+        inputs: Sequence[Expr],
+        prefix: Path,
+        outputs: tuple[int, ...],
         main: frozenset[int] | None = None,
-    ) -> list[Expr]:  # fmt: skip
+    ) -> list[Expr]:
         found: dict[int, Expr] = dict(zip(graph.inputs, inputs, strict=True))
         needed = graph.needed(outputs)
         for number, node, arguments in graph:
@@ -101,9 +96,11 @@ class Forward:
             self.helpers.add("DropPath")
             return self.add(_named(self.drop_path, *maps), self.about(maps[0]), "drop_path")
         assert node.attrs is not None
-        if node.layer in ("add", "multiply") and len(maps) == 1 and node.attrs["constant"] == (
-            0 if node.layer == "add" else 1
-        ):  # fmt: skip
+        if (
+            node.layer in ("add", "multiply")
+            and len(maps) == 1
+            and node.attrs["constant"] == (0 if node.layer == "add" else 1)
+        ):
             return maps[0]
         expr = function(node.layer, node.attrs, maps)
         if isinstance(expr, Call) and expr.function in HELPERS:

@@ -6,17 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from genolang.compiler.python.attention import RELATIVE_ATTENTION
-from genolang.compiler.python.text import (
-    Arg,
-    Call,
-    Expr,
-    Hole,
-    Infix,
-    Items,
-    Member,
-    Slices,
-    Text,
-)
+from genolang.compiler.python.text import Arg, Call, Expr, Hole, Infix, Items, Member, Slices, Text
 from genolang.compiler.torch.functions import number
 from genolang.primitives import REDUCED, padding, pair
 from genolang.semantics.program import Leaf
@@ -182,37 +172,55 @@ def constructor(leaf: Leaf) -> Call:
     attrs, C = leaf.attrs, leaf.inputs[0].C
     if leaf.layer == "conv":
         return _call(
-            "nn.Conv2d", Hole("in_channels", C), Hole("out_channels", attrs["out"] or C),
-            Hole("kernel", _size(attrs["k"])), _optional("stride", "stride", _size(attrs["stride"]), 1),
+            "nn.Conv2d",
+            Hole("in_channels", C),
+            Hole("out_channels", attrs["out"] or C),
+            Hole("kernel", _size(attrs["k"])),
+            _optional("stride", "stride", _size(attrs["stride"]), 1),
             _optional("padding", "padding", _size(padding(attrs)), 0),
             _optional("dilation", "dilation", attrs["dilation"], 1),
-            _optional("groups", "groups", attrs["groups"], 1), _optional("bias", "bias", attrs["bias"], True),
-        )  # fmt: skip
+            _optional("groups", "groups", attrs["groups"], 1),
+            _optional("bias", "bias", attrs["bias"], True),
+        )
     if leaf.layer == "linear":
-        return _call("Linear", Hole("in_channels", C), Hole("out_channels", attrs["out"]),
-                     _optional("bias", "bias", attrs["bias"], True))  # fmt: skip
+        return _call(
+            "Linear",
+            Hole("in_channels", C),
+            Hole("out_channels", attrs["out"]),
+            _optional("bias", "bias", attrs["bias"], True),
+        )
     if leaf.layer == "scale":
-        return _call("Scale", Hole("channels", C), _optional("gain", "gain", float(attrs["gain"]), 1.0),
-                     _optional("shift", "shift", float(attrs["shift"]), 0.0))  # fmt: skip
+        return _call(
+            "Scale",
+            Hole("channels", C),
+            _optional("gain", "gain", float(attrs["gain"]), 1.0),
+            _optional("shift", "shift", float(attrs["shift"]), 0.0),
+        )
     if leaf.layer == "layer_norm":
         return _call("LayerNorm", Hole("channels", C), _optional("eps", "eps", attrs["eps"], 1e-5))
     if leaf.layer == "relative_attention":
         x = leaf.inputs[0]
-        return _call("RelativeAttention", Hole("key", attrs["key"]), Hole("heads", attrs["heads"]),
-                     Hole("height", x.H), Hole("width", x.W))  # fmt: skip
+        return _call(
+            "RelativeAttention",
+            Hole("key", attrs["key"]),
+            Hole("heads", attrs["heads"]),
+            Hole("height", x.H),
+            Hole("width", x.W),
+        )
     assert leaf.layer == "batch_norm", leaf.layer
     return _call(
-        "BatchNorm", Hole("channels", C), _optional("momentum", "momentum", attrs["momentum"], 0.1),
-        _optional("eps", "eps", attrs["eps"], 1e-5), _optional("affine", "affine", attrs["affine"], True),
-    )  # fmt: skip
+        "BatchNorm",
+        Hole("channels", C),
+        _optional("momentum", "momentum", attrs["momentum"], 0.1),
+        _optional("eps", "eps", attrs["eps"], 1e-5),
+        _optional("affine", "affine", attrs["affine"], True),
+    )
 
 
 def function(layer: str, attrs: Attrs, maps: tuple[Expr, ...]) -> Expr:
     """A layer without weights, of its maps; maps that stand in it twice must be names."""
     x = maps[0]
-    simple = {
-        "relu": "F.relu", "sigmoid": "torch.sigmoid", "tanh": "torch.tanh", "silu": "F.silu",
-    }  # fmt: skip
+    simple = {"relu": "F.relu", "sigmoid": "torch.sigmoid", "tanh": "torch.tanh", "silu": "F.silu"}
     if layer in simple:
         return _call(simple[layer], x)
     if layer in ("max_pool", "avg_pool"):
@@ -228,8 +236,7 @@ def function(layer: str, attrs: Attrs, maps: tuple[Expr, ...]) -> Expr:
             matrix = _call("softmax", Text("2"), base=_call("flatten", Text("2"), base=x))
             return _call("view_as", x, base=matrix)
         case "mean" if attrs["groups"] > 1:
-            grouped = _call("unflatten", Text("1"), Items((Hole("groups", attrs["groups"]), Text("-1"))),
-                            base=x)  # fmt: skip
+            grouped = _call("unflatten", Text("1"), Items((Hole("groups", attrs["groups"]), Text("-1"))), base=x)
             return _call("mean", Text("2"), base=grouped)
         case "standardize":
             return _call("standardize", x, Text("(1,)" if channels else "(2, 3)"), Hole("eps", attrs["eps"]))
@@ -280,10 +287,12 @@ def function(layer: str, attrs: Attrs, maps: tuple[Expr, ...]) -> Expr:
 def _pool(layer: str, attrs: Attrs, x: Expr) -> Expr:
     k = _size(attrs["k"])
     args = [
-        x, Hole("kernel", k), _optional("stride", "stride", _size(attrs["stride"]), k),
+        x,
+        Hole("kernel", k),
+        _optional("stride", "stride", _size(attrs["stride"]), k),
         _optional("padding", "padding", _size(padding(attrs)), 0),
         _optional("ceil_mode", "ceil_mode", attrs["ceil"], False),
-    ]  # fmt: skip
+    ]
     if layer == "avg_pool":
         args.append(Arg(Text("False"), "count_include_pad"))
     return _call(f"F.{layer}2d", *args)

@@ -23,8 +23,11 @@ class NetworkText:
         answer = ", ".join(map(str, result[:1] if result.is_vector else result))
         text = [f'    """(B, {image.C}, {image.H}, {image.W}) -> logits (B, {answer}).']
         if len(graph.outputs) == 2:
-            text += ["", "    In training also the logits of the auxiliary head, whose share of the loss is",
-                     "    `auxiliary_weight`."]  # fmt: skip
+            text += [
+                "",
+                "    In training also the logits of the auxiliary head, whose share of the loss is",
+                "    `auxiliary_weight`.",
+            ]
         if self.sets:
             text += ["", "    `choices` holds the logits of the open decisions; they are not parameters."]
         return [text[0] + '"""', ""] if len(text) == 1 else [*text, '    """', ""]

@@ -13,14 +13,7 @@ from typing import Any
 from genolang.compiler.ir import Graph, Node, by_height
 from genolang.compiler.python.forward import Forward, Statement, fold, name_values
 from genolang.compiler.python.layers import HELPERS, constructor
-from genolang.compiler.python.names import (
-    OURS,
-    attribute,
-    class_name,
-    numbered,
-    quoted,
-    variable,
-)
+from genolang.compiler.python.names import OURS, attribute, class_name, numbered, quoted, variable
 from genolang.compiler.python.network import NetworkText
 from genolang.compiler.python.text import (
     OMITTED,
@@ -63,8 +56,7 @@ class Template:
         """Equal for graphs that differ in nothing but numbers."""
         head = (self.graph.name, tuple(self.inputs), tuple(self.keys.values()), self.drop_path)
         body = tuple((s.value, s.topic, s.extra, erased(s.expr)) for s in self.statements)
-        return (head, tuple((target, erased(e)) for target, e in self.made), body,
-                tuple(map(erased, self.outputs)))  # fmt: skip
+        return (head, tuple((target, erased(e)) for target, e in self.made), body, tuple(map(erased, self.outputs)))
 
 
 @dataclass(slots=True)
@@ -134,8 +126,9 @@ class _Writer:
         count = sum(len(holes(e)) for _, e in first.made)
         stored = {p: numbered(p, first.taken | {first.drop_path}) for p in params}
         kept = [p for p in params if any(t == Text(p) for t in texts[count:])]
-        later = [Text(f"self.{stored[t.text]}") if isinstance(t, Text) and t.text in params else t
-                 for t in texts[count:]]  # fmt: skip
+        later = [
+            Text(f"self.{stored[t.text]}") if isinstance(t, Text) and t.text in params else t for t in texts[count:]
+        ]
         fill = iter([*texts[:count], *later])
         found = ClassText(name, list(params))
         for place, template in enumerate(group):

@@ -236,8 +236,13 @@ def _operands(expr: Infix, resolve: Resolve, indent: int) -> list[str]:
         grouped = isinstance(left.right, Infix) and _rank(left.right) <= _rank(expr)
         found.append(f"{margin}{left.sign} {f'({right})' if grouped else right}")
         left = left.left
-    return [margin + (f"({flat(left, resolve)})" if isinstance(left, Infix) and _rank(left) < _rank(expr)
-                      else flat(left, resolve)), *reversed(found)]  # fmt: skip
+    return [
+        margin
+        + (
+            f"({flat(left, resolve)})" if isinstance(left, Infix) and _rank(left) < _rank(expr) else flat(left, resolve)
+        ),
+        *reversed(found),
+    ]
 
 
 def _with_comma(found: list[str]) -> list[str]:

@@ -62,9 +62,7 @@ def matches(form: Form, graph: Graph, number: int, reads: Mapping[int, int]) -> 
     return _placed(Match(form, {}, {}), graph, wanted, number, reads)
 
 
-def _placed(
-    found: Match, graph: Graph, wanted: int, number: int, reads: Mapping[int, int]
-) -> Iterator[Match]:
+def _placed(found: Match, graph: Graph, wanted: int, number: int, reads: Mapping[int, int]) -> Iterator[Match]:
     """A match so far with a node of the form, and all that it reads, put at a node of the graph."""
     form = found.form.graph
     node, pattern = graph.node(number), form.node(wanted)

@@ -152,9 +152,7 @@ def _definition(name: str, text: str) -> DefinitionRef:
 
 
 @cache
-def _expanded(
-    name: str, text: str, values: tuple[tuple[str, Any], ...], types: tuple[MapType, ...]
-) -> Graph | str:
+def _expanded(name: str, text: str, values: tuple[tuple[str, Any], ...], types: tuple[MapType, ...]) -> Graph | str:
     """A pattern's graph for maps of some shapes, or why it does not take them."""
     ref = _definition(name, text)
     try:

@@ -84,9 +84,7 @@ def _norms_that_share(graph: Graph) -> Counter[tuple[str, str, int]]:
 
 def _layers(graph: Graph) -> Counter[tuple[str, str, int]]:
     """The layers without weights, by the line that they come from."""
-    return Counter(
-        _origin(node) for g in calls(graph) for _, node, _ in g if node.kind == "layer" and not node.path
-    )
+    return Counter(_origin(node) for g in calls(graph) for _, node, _ in g if node.kind == "layer" and not node.path)
 
 
 def _read_zeros(graph: Graph) -> Counter[tuple[str, str, int]]:

@@ -36,21 +36,30 @@ _KINDS: Mapping[str, str] = {
     "linear": "product",
     "matmul": "product",
     **dict.fromkeys(("batch_norm", "layer_norm", "standardize", "l2_norm", "softmax"), "normalisation"),
-    **dict.fromkeys(
-        ("max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "mean", "max"), "pooling"
-    ),
+    **dict.fromkeys(("max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "mean", "max"), "pooling"),
     "resize": "resizing",
     **dict.fromkeys(
-        ("relu", "sigmoid", "tanh", "silu", "scale", "add", "subtract", "multiply", "divide"),
-        "element by element",
+        ("relu", "sigmoid", "tanh", "silu", "scale", "add", "subtract", "multiply", "divide"), "element by element"
     ),
     **dict.fromkeys(("dropout", "drop_path"), "element by element"),
 }
 # They move numbers about, or make none.
 NO_WORK = frozenset(
-    ("image", "concat", "slice", "repeat_channels", "pad_channels", "pad_space", "subsample", "zeros",
-     "transpose", "single_precision", "precision", "identity")
-)  # fmt: skip
+    (
+        "image",
+        "concat",
+        "slice",
+        "repeat_channels",
+        "pad_channels",
+        "pad_space",
+        "subsample",
+        "zeros",
+        "transpose",
+        "single_precision",
+        "precision",
+        "identity",
+    )
+)
 
 
 def left_to_library(graph: Graph) -> list[ByLibrary]:
@@ -65,10 +74,15 @@ def left_to_library(graph: Graph) -> list[ByLibrary]:
             before = found[kind].get(place)
             found[kind][place] = line_of(node.span, times + (before.count if before else 0))
     return [
-        ByLibrary(kind, sum(line.count for line in lines.values()), REASONS[kind],
-                  tuple(line for _, line in sorted(lines.items())))
-        for kind, lines in found.items() if lines
-    ]  # fmt: skip
+        ByLibrary(
+            kind,
+            sum(line.count for line in lines.values()),
+            REASONS[kind],
+            tuple(line for _, line in sorted(lines.items())),
+        )
+        for kind, lines in found.items()
+        if lines
+    ]
 
 
 def _kind(node: Node, types: list[MapType]) -> str | None:

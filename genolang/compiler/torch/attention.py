@@ -19,9 +19,7 @@ class RelativeAttention(nn.Module):
     for a larger map. Source: Bello et al. 2019, sections 3.1 and 3.2; first values as in its appendix.
     """
 
-    def __init__(
-        self, key: int, value: int, heads: int, height: int, width: int, plain: bool = False
-    ) -> None:
+    def __init__(self, key: int, value: int, heads: int, height: int, width: int, plain: bool = False) -> None:
         super().__init__()
         self.value, self.heads, self.plain = value, heads, plain
         self.relative_height = nn.Parameter(torch.empty(2 * height - 1, key // heads))
@@ -44,9 +42,13 @@ class RelativeAttention(nn.Module):
             pixels = height * width
             extra = batch * self.heads * pixels * (pixels if pixels <= LARGEST else 2)
             return planned(
-                Size((batch, self.value, height, width)), qkv, *tables, saved=(qkv, *tables), extra=extra,
+                Size((batch, self.value, height, width)),
+                qkv,
+                *tables,
+                saved=(qkv, *tables),
+                extra=extra,
                 save_result=True,
-            )  # fmt: skip
+            )
         return relative_attention(qkv, *tables, self.heads)
 
 

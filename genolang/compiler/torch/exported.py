@@ -51,16 +51,22 @@ def to_onnx(module: NetworkModule, shape: tuple[int, ...]) -> bytes:
     missing = [name for name in _ONNX if find_spec(name) is None]
     if missing:
         raise fail(
-            "G713", f"writing ONNX needs {' and '.join(f'`{name}`' for name in missing)}",
+            "G713",
+            f"writing ONNX needs {' and '.join(f'`{name}`' for name in missing)}",
             help=f"python -m pip install {' '.join(missing)}",
-        )  # fmt: skip
+        )
     example = _example(module, shape)
     with _evaluating(module), torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = torch.onnx.export(
-            _OneImageBatch(module), (example,), dynamo=True, verbose=False, input_names=["images"],
-            output_names=["logits"], dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
-        )  # fmt: skip
+            _OneImageBatch(module),
+            (example,),
+            dynamo=True,
+            verbose=False,
+            input_names=["images"],
+            output_names=["logits"],
+            dynamic_shapes={"images": {0: torch.export.Dim("batch")}},
+        )
     assert model is not None, "the exporter gives a program when it is given no file"
     content: bytes = model.model_proto.SerializeToString()
     return content

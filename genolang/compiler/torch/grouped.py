@@ -93,9 +93,7 @@ def _of_one(x: Tensor, convs: Sequence[Any]) -> Tensor:
     return y.view(B, channels, count, H, W).transpose(1, 2).flatten(1, 2)
 
 
-def norm_convs(
-    maps: Sequence[Tensor], convs: Sequence[Any], norms: Sequence[Any], *, relu: bool
-) -> tuple[Tensor, ...]:
+def norm_convs(maps: Sequence[Tensor], convs: Sequence[Any], norms: Sequence[Any], *, relu: bool) -> tuple[Tensor, ...]:
     """1x1 convolutions (O, C, 1, 1) without biases and batch norms, alike, one for each map; maybe ReLUs."""
     x, count = side_by_side(maps), len(maps)
     y = F.conv2d(x, torch.cat([conv.weight for conv in convs]), groups=count)
@@ -112,9 +110,8 @@ def _normalised(y: Tensor, norms: Sequence[Any]) -> Tensor:
     mean = torch.cat([norm.running_mean for norm in norms])
     variance = torch.cat([norm.running_var for norm in norms])
     result = torch.batch_norm(
-        y, scale, shift, mean, variance, first.training, first.momentum, first.eps,
-        torch.backends.cudnn.enabled,
-    )  # fmt: skip
+        y, scale, shift, mean, variance, first.training, first.momentum, first.eps, torch.backends.cudnn.enabled
+    )
     if first.training:
         kept = [*(norm.running_mean for norm in norms), *(norm.running_var for norm in norms)]
         torch._foreach_copy_(kept, [*mean.chunk(count), *variance.chunk(count)])
@@ -128,8 +125,10 @@ def side_by_side(maps: Sequence[Tensor]) -> Tensor:
         return torch.cat([*maps], 1)
     step = first.shape[1] * whole.stride(1)
     parts = all(
-        x._base is whole and x.shape == first.shape and x.stride() == whole.stride()
+        x._base is whole
+        and x.shape == first.shape
+        and x.stride() == whole.stride()
         and x.storage_offset() == whole.storage_offset() + number * step
         for number, x in enumerate(maps)
-    )  # fmt: skip
+    )
     return whole if parts else torch.cat([*maps], 1)

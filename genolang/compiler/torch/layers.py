@@ -35,9 +35,7 @@ class BatchNorm(nn.BatchNorm2d):
             extra = 2 * input.shape[1]
             return planned(input.shape, input, self.weight, saved=(input, self.weight), extra=extra)
         if self.training and input.numel() == input.shape[1]:
-            raise ValueError(
-                "batch norm cannot train on a single value per channel: use a batch of two or more"
-            )
+            raise ValueError("batch norm cannot train on a single value per channel: use a batch of two or more")
         if self.training and not self.plain and norms.takes(input):
             assert self.running_mean is not None and self.running_var is not None
             kept = self.running_mean, self.running_var
@@ -46,9 +44,16 @@ class BatchNorm(nn.BatchNorm2d):
         # rows of pixels it does not.
         alone = input.shape[0] == 1 and torch.is_grad_enabled() and not torch.compiler.is_exporting()
         y = torch.batch_norm(
-            input.flatten(2) if alone else input, self.weight, self.bias, self.running_mean, self.running_var,
-            self.training, self.momentum or 0.0, self.eps, torch.backends.cudnn.enabled,
-        )  # fmt: skip
+            input.flatten(2) if alone else input,
+            self.weight,
+            self.bias,
+            self.running_mean,
+            self.running_var,
+            self.training,
+            self.momentum or 0.0,
+            self.eps,
+            torch.backends.cudnn.enabled,
+        )
         return y.view_as(input) if alone else y
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -92,8 +97,7 @@ class Conv2d(nn.Conv2d):
         assert not isinstance(self.padding, str)
         reach = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel_size, strict=True)]
         return [
-            (n + 2 * p - r) // s + 1
-            for n, p, r, s in zip(x.shape[2:], self.padding, reach, self.stride, strict=True)
+            (n + 2 * p - r) // s + 1 for n, p, r, s in zip(x.shape[2:], self.padding, reach, self.stride, strict=True)
         ]
 
 
@@ -169,9 +173,15 @@ def make_leaf(leaf: Leaf, *, plain: bool = False) -> nn.Module:
     attrs, x = leaf.attrs, leaf.inputs[0]
     if leaf.layer == "conv":
         return Conv2d(
-            x.C, attrs["out"] or x.C, pair(attrs["k"]), pair(attrs["stride"]), padding(attrs),
-            attrs["dilation"], attrs["groups"], attrs["bias"],
-        )  # fmt: skip
+            x.C,
+            attrs["out"] or x.C,
+            pair(attrs["k"]),
+            pair(attrs["stride"]),
+            padding(attrs),
+            attrs["dilation"],
+            attrs["groups"],
+            attrs["bias"],
+        )
     if leaf.layer == "linear":
         return Linear(x.C, attrs["out"], attrs["bias"])
     if leaf.layer == "scale":

@@ -24,9 +24,7 @@ class Choices(MutableMapping[str, Tensor]):
 
     def __init__(self, sets: Mapping[str, ChoiceSet]) -> None:
         self.sets = sets
-        self.tensors = {
-            key: torch.zeros(len(s.rows), len(s.options), requires_grad=True) for key, s in sets.items()
-        }
+        self.tensors = {key: torch.zeros(len(s.rows), len(s.options), requires_grad=True) for key, s in sets.items()}
         self.dropped = torch.zeros(())
         self._masks: dict[str, Tensor] = {}
 

@@ -94,9 +94,7 @@ class DepthwiseConvs:
     def __init__(self, made: Depthwise, layers: Layers) -> None:
         self.convs: list[Any] = [layers(path) for path in made.convs]
         self.norms: list[Any] = [layers(path) for path in made.norms]
-        self.windows = tuple(
-            Window(c.kernel_size[0], c.stride[0], c.dilation[0]) for c in self.convs
-        )
+        self.windows = tuple(Window(c.kernel_size[0], c.stride[0], c.dilation[0]) for c in self.convs)
 
     def __call__(self, *maps: Tensor) -> Any:
         first = maps[0]
@@ -183,10 +181,11 @@ class NormConvs:
         else:
             _check_count(maps[0])
             affine = [(n.weight, n.bias) for n in self.norms if n.affine]
-            results = [*norm_conv(
-                maps, means, [c.weight for c in self.convs], affine, [*map(statistics, self.norms)],
-                relu=self.relu,
-            )]  # fmt: skip
+            results = [
+                *norm_conv(
+                    maps, means, [c.weight for c in self.convs], affine, [*map(statistics, self.norms)], relu=self.relu
+                )
+            ]
         return results[0] if len(results) == 1 else tuple(results)
 
     def alike(self) -> bool:
@@ -199,9 +198,14 @@ class NormConvs:
         count, out = len(maps), self.convs[0].out_channels
         copied = 0 if count == 1 or are_slices(maps) else count * maps[0].numel()
         y = planned(
-            Size((B, count * out, H, W)), *maps, self.convs[0].weight, saved=() if copied else tuple(maps),
-            extra=copied + count * (out * C + 2 * out), save_result=self.relu, last=True,
-        )  # fmt: skip
+            Size((B, count * out, H, W)),
+            *maps,
+            self.convs[0].weight,
+            saved=() if copied else tuple(maps),
+            extra=copied + count * (out * C + 2 * out),
+            save_result=self.relu,
+            last=True,
+        )
         return [*slices(y, count)]
 
 
@@ -290,9 +294,8 @@ class MixedSums:
         return total
 
     def multiplied(
-        self, maps: Sequence[Any], shares: Sequence[Tensor], which: Sequence[int], factor: Tensor,
-        total: Tensor | None,
-    ) -> Tensor:  # fmt: skip
+        self, maps: Sequence[Any], shares: Sequence[Tensor], which: Sequence[int], factor: Tensor, total: Tensor | None
+    ) -> Tensor:
         """One map under several masks, added to a sum that nobody else has."""
         masks = [None if maps[t] is factor else maps[t] for t in which]
         if not factor.is_meta:
@@ -325,10 +328,13 @@ class MixedSums:
         if which:
             _check_count(first)
         return mixed(
-            torch.stack([shares[t] for t in (*which, *plain)]), chosen, others,
+            torch.stack([shares[t] for t in (*which, *plain)]),
+            chosen,
+            others,
             taken_means([maps[t] for t in which]),
-            [self.convs[t].weight for t in which], [statistics(self.norms[t]) for t in which],
-        )  # fmt: skip
+            [self.convs[t].weight for t in which],
+            [statistics(self.norms[t]) for t in which],
+        )
 
     def added(self, maps: Sequence[Any], shares: Sequence[Tensor], which: Sequence[int]) -> Tensor:
         """The other terms, by the kernel for mixed sums."""
@@ -353,11 +359,14 @@ class MixedSums:
             extra = len(which) * (1 + 2 * found[0].shape[1])
             return planned(found[0].shape, *found, shares[0], saved=tuple(found), extra=extra)
         return mixed_sum(
-            found, torch.stack([shares[t] for t in which]),
+            found,
+            torch.stack([shares[t] for t in which]),
             [None if n is None else n.running_mean for n in norms],
             [None if n is None else n.running_var for n in norms],
-            training=training, momentum=momentum, eps=eps,
-        )  # fmt: skip
+            training=training,
+            momentum=momentum,
+            eps=eps,
+        )
 
 
 def statistics(norm: Any) -> Statistics:
@@ -372,23 +381,19 @@ def _check_count(x: Tensor) -> None:
 def make_fused(made: Fused, layers: Layers, places: Sequence[int]) -> Callable[..., Any]:
     """The operation of a fused node; `layers` finds the modules of its paths, `places` says where the
     weights of a mixed sum's terms stand in those of their sets."""
-    if isinstance(made, Layout):
-        return LayOut(made)
-    if isinstance(made, Part):
-        return TakePart(made)
-    if isinstance(made, Depthwise):
-        return DepthwiseConvs(made, layers)
-    if isinstance(made, WholeWindow):
-        return WholeWindows(made, layers)
-    if isinstance(made, Pointwise):
-        return PointwiseConv(made, layers)
-    if isinstance(made, Answering):
-        return AnsweringLayer(made, layers)
-    if isinstance(made, NormConv):
-        return NormConvs(made, layers)
-    if isinstance(made, Normalised):
-        return NormalisedOnce(made, layers)
-    if isinstance(made, Matched):
-        return Recognised(made)
-    assert isinstance(made, MixedSum), made
-    return MixedSums(made, layers, places)
+    if isinstance(made, MixedSum):
+        return MixedSums(made, layers, places)
+    if type(made) in _OF_LAYERS:
+        return _OF_LAYERS[type(made)](made, layers)
+    return _ALONE[type(made)](made)
+
+
+_ALONE: dict[type[Fused], Callable[..., Callable[..., Any]]] = {Layout: LayOut, Part: TakePart, Matched: Recognised}
+_OF_LAYERS: dict[type[Fused], Callable[..., Callable[..., Any]]] = {
+    Depthwise: DepthwiseConvs,
+    WholeWindow: WholeWindows,
+    Pointwise: PointwiseConv,
+    Answering: AnsweringLayer,
+    NormConv: NormConvs,
+    Normalised: NormalisedOnce,
+}

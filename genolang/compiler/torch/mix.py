@@ -33,9 +33,8 @@ def mix_function(start: int, kept: tuple[int, ...], combine: str) -> Callable[..
             # Saved besides: the logarithm of every mask, and what it is the logarithm of.
             extra = sum(m.numel() for m in (*masks, *learned))
             return planned(
-                broadcast_shape(*masks), *masks, *shares, saved=(*shares, *learned), extra=extra,
-                save_result=True,
-            )  # fmt: skip
+                broadcast_shape(*masks), *masks, *shares, saved=(*shares, *learned), extra=extra, save_result=True
+            )
         tiny = torch.finfo(masks[0].dtype).tiny
         total = weights[places[0]] * masks[0].clamp_min(tiny).log()
         for place, mask in zip(places[1:], masks[1:], strict=True):

@@ -18,15 +18,7 @@ from genolang.compiler.torch.layers import Dropout, DropPath, make_leaf
 from genolang.compiler.torch.logits import Choices, Weights
 from genolang.compiler.torch.made_nodes import MixedSums, make_fused
 from genolang.compiler.torch.mix import mix_function
-from genolang.compiler.torch.selection import (
-    ABSENT,
-    Instructions,
-    Planned,
-    Selection,
-    Step,
-    checked_selection,
-    pruned,
-)
+from genolang.compiler.torch.selection import ABSENT, Instructions, Planned, Selection, Step, checked_selection, pruned
 from genolang.diagnostics import fail
 from genolang.kernels import dispatch
 from genolang.kernels.cpu.inference import takes
@@ -86,9 +78,8 @@ class GraphModule(Container):
         self._runs = self._selected[known]
 
     def run(
-        self, steps: tuple[Step, ...], inputs: tuple[Tensor, ...], weights: Mapping[str, Weights],
-        quick: bool = False,
-    ) -> list[Any]:  # fmt: skip
+        self, steps: tuple[Step, ...], inputs: tuple[Tensor, ...], weights: Mapping[str, Weights], quick: bool = False
+    ) -> list[Any]:
         values: list[Any] = [*inputs, *(weights[key] for key in self._keys)]
         values += [None] * (self._current.size - len(values))
         operations = self._current.quick if quick else self._current.operations
@@ -193,9 +184,14 @@ class NetworkModule(GraphModule):
 
 
 def build_network(
-    graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: float, together: Graph | None = None,
-    *, plain: bool = False, shared: bool = False,
-) -> NetworkModule:  # fmt: skip
+    graph: Graph,
+    sets: Mapping[str, ChoiceSet],
+    auxiliary_weight: float,
+    together: Graph | None = None,
+    *,
+    plain: bool = False,
+    shared: bool = False,
+) -> NetworkModule:
     """The module of a network's graph; weights in torch's default initialisation, logits zero.
 
     `together` is the same graph after passes that hold while nothing is selected. A `plain` network calls
@@ -215,9 +211,7 @@ class _Assembly:
     Graphs come as versions of one program that passes made; their calls are the same, in one order.
     """
 
-    def __init__(
-        self, root: NetworkModule, versions: tuple[Graph, ...], plain: bool, shared: bool
-    ) -> None:
+    def __init__(self, root: NetworkModule, versions: tuple[Graph, ...], plain: bool, shared: bool) -> None:
         self.root = root
         self.plain = plain
         self.shared = shared
@@ -260,9 +254,7 @@ class _Assembly:
         module._instructions = tuple(self.instruct(module, graph, called, prefix) for graph in versions)
         module._select({})
 
-    def instruct(
-        self, module: GraphModule, graph: Graph, called: list[GraphModule], prefix: Path
-    ) -> Instructions:
+    def instruct(self, module: GraphModule, graph: Graph, called: list[GraphModule], prefix: Path) -> Instructions:
         inputs = {number: place for place, number in enumerate(graph.inputs)}
         keys = {key: len(inputs) + place for place, key in enumerate(graph.keys)}
         slots, waiting = dict(inputs), iter(called)
@@ -296,14 +288,10 @@ class _Assembly:
         if all(option.zero or number in node.kept for number, option in enumerate(known)):
             return None
         channels, vector = node.type.C, node.type.is_vector
-        found.operations.append(
-            lambda x: x.new_zeros(x.shape[0], channels, 1, 1) if vector else torch.zeros_like(x)
-        )
+        found.operations.append(lambda x: x.new_zeros(x.shape[0], channels, 1, 1) if vector else torch.zeros_like(x))
         return len(found.operations) - 1
 
-    def operation(
-        self, owner: GraphModule, node: Node, types: list[MapType], prefix: Path
-    ) -> Callable[..., Any]:
+    def operation(self, owner: GraphModule, node: Node, types: list[MapType], prefix: Path) -> Callable[..., Any]:
         if node.fused is not None:
             return self.fused(owner, node.fused, prefix)
         if node.mix is not None:

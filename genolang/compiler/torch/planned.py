@@ -18,9 +18,15 @@ from torch import Size, Tensor
 class _Planned(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, shape: Size, saved: tuple[Tensor | None, ...], extra: int, save_result: bool,
-        last: bool, first: Tensor, *rest: Tensor | None,
-    ) -> Tensor:  # fmt: skip
+        ctx: Any,
+        shape: Size,
+        saved: tuple[Tensor | None, ...],
+        extra: int,
+        save_result: bool,
+        last: bool,
+        first: Tensor,
+        *rest: Tensor | None,
+    ) -> Tensor:
         # Not `new_empty`, which torch computes in Python there.
         empty = partial(torch.empty, dtype=first.dtype, device="meta")
         result = empty(shape, memory_format=torch.channels_last) if last else empty(shape)
@@ -34,9 +40,13 @@ class _Planned(torch.autograd.Function):
 
 
 def planned(
-    shape: Size, *inputs: Tensor | None, saved: tuple[Tensor | None, ...] = (), extra: int = 0,
-    save_result: bool = False, last: bool = False,
-) -> Tensor:  # fmt: skip
+    shape: Size,
+    *inputs: Tensor | None,
+    saved: tuple[Tensor | None, ...] = (),
+    extra: int = 0,
+    save_result: bool = False,
+    last: bool = False,
+) -> Tensor:
     """A result of a shape on the meta device; backward would need `saved`, `extra` numbers more and,
     where `save_result` says so, the result. An image has no gradient: weights are among the inputs.
     Whether the channels are `last` in memory counts where results are slices of one map."""

@@ -51,9 +51,7 @@ class Instructions:
     quick: list[Callable[..., Any]] = field(default_factory=list)
 
 
-def checked_selection(
-    sets: Mapping[str, ChoiceSet], options: Mapping[str, Sequence[int]]
-) -> Selection:
+def checked_selection(sets: Mapping[str, ChoiceSet], options: Mapping[str, Sequence[int]]) -> Selection:
     """The selection as tuples, -1 for alternatives that compute zeros. Errors: KeyError, G415."""
     found = {}
     for key, given in options.items():
@@ -62,16 +60,15 @@ def checked_selection(
         rows, known = [int(option) for option in given], sets[key].options
         if len(rows) != len(sets[key].rows) or not all(0 <= option < len(known) for option in rows):
             raise fail(
-                "G415", f"a selection of `{key}` is {len(sets[key].rows)} numbers from 0 to"
-                f" {len(known) - 1}, not {rows}",
+                "G415",
+                f"a selection of `{key}` is {len(sets[key].rows)} numbers from 0 to {len(known) - 1}, not {rows}",
             )
         found[key] = tuple(ABSENT if known[option].zero else option for option in rows)
     return found
 
 
 def pruned(
-    plan: Sequence[Planned], chosen: Mapping[tuple[str, int], int], absent: Mapping[int, bool],
-    outputs: tuple[int, ...],
+    plan: Sequence[Planned], chosen: Mapping[tuple[str, int], int], absent: Mapping[int, bool], outputs: tuple[int, ...]
 ) -> tuple[tuple[Step, ...], tuple[int, ...]]:
     """The steps that some outputs need and the outputs' slots, with mixes replaced by what is chosen.
 

@@ -107,9 +107,8 @@ class _Depthwise(torch.autograd.Function):
 
 
 def _add(
-    found: list[Tensor | None], members: Sequence[int], parts: Sequence[Tensor], maps: Sequence[Tensor],
-    stride: int,
-) -> None:  # fmt: skip
+    found: list[Tensor | None], members: Sequence[int], parts: Sequence[Tensor], maps: Sequence[Tensor], stride: int
+) -> None:
     """Add gradients to those of their maps; with a stride they belong to every stride-th pixel."""
     if len(maps) > 1:
         for member, part in zip(members, parts, strict=True):

@@ -59,10 +59,12 @@ def are_slices(maps: Sequence[Tensor]) -> bool:
     strides = [(n, s) for n, s in enumerate((H * W * wide, 1, W * wide, wide)) if first.shape[n] > 1]
     start, storage = first.storage_offset(), first.untyped_storage()._cdata
     return all(
-        x.shape == first.shape and all(x.stride(n) == s for n, s in strides)
-        and x.storage_offset() == start + index * C and x.untyped_storage()._cdata == storage
+        x.shape == first.shape
+        and all(x.stride(n) == s for n, s in strides)
+        and x.storage_offset() == start + index * C
+        and x.untyped_storage()._cdata == storage
         for index, x in enumerate(maps)
-    )  # fmt: skip
+    )
 
 
 def slices(x: Tensor, count: int) -> tuple[Tensor, ...]:

@@ -12,9 +12,7 @@ from torch.autograd.function import once_differentiable
 from genolang.kernels.cpu.mixing import product
 
 
-def masked(
-    x: Tensor, masks: Sequence[Tensor | None], shares: Tensor, total: Tensor | None = None
-) -> Tensor:
+def masked(x: Tensor, masks: Sequence[Tensor | None], shares: Tensor, total: Tensor | None = None) -> Tensor:
     """x * sum_t shares[t] * masks[t], None for a mask of ones; added to `total`, in its memory, if given.
 
     Masks are (B, C, H, W) or have size 1 on some axes.
@@ -25,9 +23,7 @@ def masked(
 
 class _Masked(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, x: Tensor, shares: Tensor, total: Tensor | None, *masks: Tensor | None
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, shares: Tensor, total: Tensor | None, *masks: Tensor | None) -> Tensor:
         mask = _sum(x, masks, shares.tolist())
         ctx.save_for_backward(x, shares, mask, *(m for m in masks if m is not None))
         ctx.given = [m is not None for m in masks]

@@ -10,24 +10,20 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from genolang.kernels.cpu.maps import last, matrix, unmatrix
-from genolang.kernels.cpu.moments import (
-    Folded,
-    Statistics,
-    centred_product,
-    fold,
-    stacked,
-    through_result,
-    unfold,
-)
+from genolang.kernels.cpu.moments import Folded, Statistics, centred_product, fold, stacked, through_result, unfold
 
 # The library's scalar product adds float32 numbers one after the other: it gets pieces.
 _PIECE = 2**18
 
 
 def mixed(
-    shares: Tensor, maps: Sequence[Tensor], plain: Sequence[Tensor], means: Sequence[Tensor] = (),
-    weights: Sequence[Tensor] = (), kept: Sequence[Statistics] = (),
-) -> Tensor:  # fmt: skip
+    shares: Tensor,
+    maps: Sequence[Tensor],
+    plain: Sequence[Tensor],
+    means: Sequence[Tensor] = (),
+    weights: Sequence[Tensor] = (),
+    kept: Sequence[Statistics] = (),
+) -> Tensor:
     """sum_t shares[t] * y_t, first of the maps, then of the plain ones.
 
     y is a plain map itself; of a map it is the batch norm in training, without scale and shift, of its
@@ -41,9 +37,7 @@ def mixed(
 
 class _Mixed(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, folded: int, kept: tuple[Statistics, ...], shares: Tensor, *tensors: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, folded: int, kept: tuple[Statistics, ...], shares: Tensor, *tensors: Tensor) -> Tensor:
         count = shares.shape[0]
         maps, plain = tensors[:folded], tensors[folded:count]
         means, weights = tensors[count : count + folded], tensors[count + folded :]
@@ -90,8 +84,7 @@ class _Mixed(torch.autograd.Function):
             scales = shares[:folded, None].expand_as(found.rstds)
             all_weights, to_scales, (direct, own) = unfold(found, products, scales, g.shape[0])
             to_maps += [
-                unmatrix(centred.mm(a).addmm_(z, b), gradient)
-                for z, a, b in zip(pixels, direct, own, strict=True)
+                unmatrix(centred.mm(a).addmm_(z, b), gradient) for z, a, b in zip(pixels, direct, own, strict=True)
             ]
             for index in ctx.cancelled:
                 all_weights[index], to_scales[index], to_map = through_result(

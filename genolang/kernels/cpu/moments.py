@@ -46,9 +46,7 @@ class Folded:
     cancelled: tuple[int, ...] = ()
 
 
-def fold(
-    pixels: Sequence[Tensor], means: Sequence[Tensor], weights: Tensor, kept: Sequence[Statistics]
-) -> Folded:
+def fold(pixels: Sequence[Tensor], means: Sequence[Tensor], weights: Tensor, kept: Sequence[Statistics]) -> Folded:
     """Fold the norms of T centred maps (pixels, C) into their convolutions; running statistics follow."""
     count = pixels[0].shape[0]
     second = torch.stack([z.t().mm(z) for z in pixels]).div_(count)
@@ -114,9 +112,14 @@ def stacked(weights: Sequence[Tensor]) -> Tensor:
 
 
 def norm_conv(
-    maps: Sequence[Tensor], means: Sequence[Tensor], weights: Sequence[Tensor],
-    affine: Sequence[tuple[Tensor, Tensor]], kept: Sequence[Statistics], *, relu: bool,
-) -> tuple[Tensor, ...]:  # fmt: skip
+    maps: Sequence[Tensor],
+    means: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    affine: Sequence[tuple[Tensor, Tensor]],
+    kept: Sequence[Statistics],
+    *,
+    relu: bool,
+) -> tuple[Tensor, ...]:
     """Batch norm in training of the 1x1 convolution of every map, with a ReLU behind it if asked for.
 
     Maps are centred and come with the means (C,) taken off; `affine` holds scale and shift per map or
@@ -131,9 +134,7 @@ def norm_conv(
 
 class _NormConv(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any, count: int, kept: tuple[Statistics, ...], relu: bool, *tensors: Tensor
-    ) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, count: int, kept: tuple[Statistics, ...], relu: bool, *tensors: Tensor) -> tuple[Tensor, ...]:
         x = joined(tensors[:count])
         means, weights = tensors[count : 2 * count], stacked(tensors[2 * count : 3 * count])
         affine = tensors[3 * count :]
@@ -186,19 +187,14 @@ class _NormConv(torch.autograd.Function):
         if ctx.affine:
             for scale, shift in zip(to_scales, (mean * size).chunk(count), strict=True):
                 to_affine += [scale, shift]
-        return (
-            None, None, None, *to_maps, *[None] * count,
-            *(w[:, :, None, None] for w in to_weights), *to_affine,
-        )  # fmt: skip
+        return (None, None, None, *to_maps, *[None] * count, *(w[:, :, None, None] for w in to_weights), *to_affine)
 
 
 def _products(pixels: Tensor, weights: Tensor) -> Tensor:
     """Every slice of the pixels' channels by its own matrix (T, O, C): (pixels, T * O)."""
     count, out, _ = weights.shape
     found = pixels.new_empty(pixels.shape[0], count * out)
-    for part, weight, result in zip(
-        pixels.chunk(count, 1), weights, found.chunk(count, 1), strict=True
-    ):
+    for part, weight, result in zip(pixels.chunk(count, 1), weights, found.chunk(count, 1), strict=True):
         torch.mm(part, weight.t(), out=result)
     return found
 

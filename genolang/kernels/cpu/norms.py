@@ -42,9 +42,8 @@ def takes(x: Tensor) -> bool:
 
 
 def batch_norm(
-    x: Tensor, weight: Tensor | None, bias: Tensor | None, kept: tuple[Tensor, Tensor], momentum: float,
-    eps: float,
-) -> Tensor:  # fmt: skip
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, kept: tuple[Tensor, Tensor], momentum: float, eps: float
+) -> Tensor:
     """Batch norm by the batch's statistics, which the kept ones follow, of a map that `takes` takes."""
     found: Tensor = _BatchNorm.apply(x, weight, bias, kept, momentum, eps)  # type: ignore[no-untyped-call]
     return found
@@ -53,9 +52,14 @@ def batch_norm(
 class _BatchNorm(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor | None, bias: Tensor | None, kept: tuple[Tensor, Tensor],
-        momentum: float, eps: float,
-    ) -> Tensor:  # fmt: skip
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor | None,
+        bias: Tensor | None,
+        kept: tuple[Tensor, Tensor],
+        momentum: float,
+        eps: float,
+    ) -> Tensor:
         mean, variance = moments(x)
         follow(kept, mean, variance, momentum, x)
         ctx.save_for_backward(x, weight, mean, torch.rsqrt(variance + eps))
@@ -68,9 +72,7 @@ class _BatchNorm(torch.autograd.Function):
         return *gradients(gradient, x, weight, mean, rstd, ctx.needs_input_grad[:3]), None, None, None
 
 
-def follow(
-    kept: tuple[Tensor, Tensor], mean: Tensor, variance: Tensor, momentum: float, x: Tensor
-) -> None:
+def follow(kept: tuple[Tensor, Tensor], mean: Tensor, variance: Tensor, momentum: float, x: Tensor) -> None:
     """Move kept statistics towards those of the map's channels; the variance kept is the unbiased one."""
     count = x.numel() // x.shape[1]
     kept[0].lerp_(mean.to(kept[0].dtype), momentum)
@@ -105,9 +107,15 @@ def _merged(x: Tensor, pieces: int) -> tuple[Tensor, Tensor]:
 
 
 def gradients(
-    gradient: Tensor, x: Tensor, weight: Tensor | None, mean: Tensor, rstd: Tensor, needs: Sequence[bool],
-    *, by_batch: bool = True,
-) -> tuple[Tensor | None, Tensor | None, Tensor | None]:  # fmt: skip
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor | None,
+    mean: Tensor,
+    rstd: Tensor,
+    needs: Sequence[bool],
+    *,
+    by_batch: bool = True,
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
     """To a batch norm's map, scale and shift, where they are needed; mean and reciprocal deviation are the
     batch's own, or kept ones."""
     x, gradient = regular(x), regular(gradient.contiguous(memory_format=memory_format_of(x)))
@@ -120,9 +128,17 @@ def gradients(
         return found
     one = torch.ones_like(mean).repeat(pieces)
     _, products, sums = aten.native_batch_norm_backward(
-        _apart(gradient, pieces), _apart(x, pieces), one, mean.repeat(pieces), one, None, None, False, 0.0,
+        _apart(gradient, pieces),
+        _apart(x, pieces),
+        one,
+        mean.repeat(pieces),
+        one,
+        None,
+        None,
+        False,
+        0.0,
         [False, True, True],
-    )  # fmt: skip
+    )
     to_scale, to_shift = products.view(pieces, -1).sum(0).mul_(rstd), sums.view(pieces, -1).sum(0)
     scale = rstd if weight is None else weight * rstd
     to_x = None

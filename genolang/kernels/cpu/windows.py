@@ -58,9 +58,7 @@ def input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, window: Window) 
         return convolve(gradient, weight.flip(2, 3), window)
     if window.thins:
         found = torch.zeros_like(x, memory_format=torch.channels_last)
-        found[:, :, :: window.stride, :: window.stride] = convolve(
-            gradient, weight.flip(2, 3), window.thinned
-        )
+        found[:, :, :: window.stride, :: window.stride] = convolve(gradient, weight.flip(2, 3), window.thinned)
         return found
     return _library(gradient, x, weight, window, [True, False, False])[0]
 
@@ -80,19 +78,31 @@ def weight_gradient(gradient: Tensor, x: Tensor, window: Window) -> Tensor:
 
 
 def _library(
-    gradient: Tensor, x: Tensor, weight: Tensor, window: Window, wanted: list[bool],
-    stride: tuple[int, int] | None = None, padding: tuple[int, int] | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    window: Window,
+    wanted: list[bool],
+    stride: tuple[int, int] | None = None,
+    padding: tuple[int, int] | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
     found: tuple[Tensor, Tensor, Tensor] = _gradients(
-        gradient, x, weight, None, stride or [window.stride] * 2, padding or [window.reach] * 2,
-        [window.dilation] * 2, False, [0, 0], x.shape[1], wanted,
-    )  # fmt: skip
+        gradient,
+        x,
+        weight,
+        None,
+        stride or [window.stride] * 2,
+        padding or [window.reach] * 2,
+        [window.dilation] * 2,
+        False,
+        [0, 0],
+        x.shape[1],
+        wanted,
+    )
     return found
 
 
-def _three_columns(
-    gradient: Tensor, x: Tensor, rows: int, padding: tuple[int, int], stride: int = 1
-) -> Tensor:
+def _three_columns(gradient: Tensor, x: Tensor, rows: int, padding: tuple[int, int], stride: int = 1) -> Tensor:
     """Weight gradient (C, 1, rows, 3) of a plain window."""
     weight = x.new_empty((x.shape[1], 1, rows, 3))
     return _library(gradient, x, weight, Window(3), [False, True, False], (stride, 1), padding)[1]

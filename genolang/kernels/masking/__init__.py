@@ -52,10 +52,17 @@ def _not_worth(fewest: float, inputs: Sequence[Tensor]) -> str:
 _TOLERANCE = {torch.float64: 1e-12, torch.float32: 2e-6, torch.float16: 2e-3, torch.bfloat16: 1.6e-2}
 _ALL = frozenset({FUSED, CPU, REFERENCE})
 
+
 def masked(
-    t: Tensor, m: Tensor, *, gate: str = MIXED, residual: bool = True, eps: float | None = None,
-    sigmoid: bool | None = None, use: str | None = None,
-) -> Tensor:  # fmt: skip
+    t: Tensor,
+    m: Tensor,
+    *,
+    gate: str = MIXED,
+    residual: bool = True,
+    eps: float | None = None,
+    sigmoid: bool | None = None,
+    use: str | None = None,
+) -> Tensor:
     """(1 + gate(m)) * t, or gate(m) * t if not `residual`, of two maps (B, C, H, W); differentiable once.
 
     `mixed` is the sigmoid, `spatial` the sigmoid of m standardised over the positions of each channel
@@ -118,23 +125,38 @@ def _answer(x: Tensor, f: Tensor, m: Tensor, *, relu: bool = False) -> Tensor:
     return recalibrated_forward(x, f, m, relu)[0]
 
 
-_kernel = partial(Kernel, implementations=_ALL, tolerance=_TOLERANCE, configurations=launch.CONFIGURATIONS,
-                  dtypes=FLOATS, obstacle=_obstacle)  # fmt: skip
+_kernel = partial(
+    Kernel,
+    implementations=_ALL,
+    tolerance=_TOLERANCE,
+    configurations=launch.CONFIGURATIONS,
+    dtypes=FLOATS,
+    obstacle=_obstacle,
+)
 KERNELS = {
     kernel.name: kernel
     for kernel in (
-        _kernel("residual_mask", patterns.RESIDUAL, fewest=FEW, not_worth=partial(_not_worth, FEW),
-                run=masked),
-        _kernel("naive_mask", patterns.NAIVE, fewest=math.inf, not_worth=partial(_not_worth, math.inf),
-                run=partial(masked, residual=False)),
-        _kernel("spatial_mask", patterns.SPATIAL, not_worth=partial(_not_worth, 0),
-                run=partial(masked, gate=SPATIAL)),
-        _kernel("channel_mask", patterns.CHANNEL, not_worth=partial(_not_worth, 0),
-                run=partial(masked, gate=CHANNEL)),
-        _kernel("recalibration", patterns.RECALIBRATION, fewest=FEW, not_worth=partial(_not_worth, FEW),
-                run=recalibrated, takes=_recalibrates, answer=_answer),
+        _kernel("residual_mask", patterns.RESIDUAL, fewest=FEW, not_worth=partial(_not_worth, FEW), run=masked),
+        _kernel(
+            "naive_mask",
+            patterns.NAIVE,
+            fewest=math.inf,
+            not_worth=partial(_not_worth, math.inf),
+            run=partial(masked, residual=False),
+        ),
+        _kernel("spatial_mask", patterns.SPATIAL, not_worth=partial(_not_worth, 0), run=partial(masked, gate=SPATIAL)),
+        _kernel("channel_mask", patterns.CHANNEL, not_worth=partial(_not_worth, 0), run=partial(masked, gate=CHANNEL)),
+        _kernel(
+            "recalibration",
+            patterns.RECALIBRATION,
+            fewest=FEW,
+            not_worth=partial(_not_worth, FEW),
+            run=recalibrated,
+            takes=_recalibrates,
+            answer=_answer,
+        ),
     )
-}  # fmt: skip
+}
 
 
 def mask_kernel(gate: str, residual: bool) -> Kernel:

@@ -119,9 +119,16 @@ def _through_rows(g: Tensor, left: Tensor, scale: Tensor, stretch: Tensor) -> Te
     rows = batch, channels, height * width
     found: Tensor = aten.native_group_norm_backward(
         # A view of a map with its channels last would do for `reshape`, and not for ATen.
-        g.contiguous().view(rows), (_maps(stretch, left) * left).view(rows), torch.zeros_like(scale),
-        scale, None, *rows[:2], rows[2], channels, [True, False, False],
-    )[0]  # fmt: skip
+        g.contiguous().view(rows),
+        (_maps(stretch, left) * left).view(rows),
+        torch.zeros_like(scale),
+        scale,
+        None,
+        *rows[:2],
+        rows[2],
+        channels,
+        [True, False, False],
+    )[0]
     return found.view(left.shape)
 
 

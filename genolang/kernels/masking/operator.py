@@ -117,9 +117,16 @@ def _(
 
 @torch.library.custom_op("genolang::masked_backward", mutates_args=())
 def _masked_backward(
-    g: Tensor, t: Tensor, saved: list[Tensor], kind: str, residual: bool, eps: float, sigmoid: bool,
-    by: str, needs: list[bool],
-) -> list[Tensor]:  # fmt: skip
+    g: Tensor,
+    t: Tensor,
+    saved: list[Tensor],
+    kind: str,
+    residual: bool,
+    eps: float,
+    sigmoid: bool,
+    by: str,
+    needs: list[bool],
+) -> list[Tensor]:
     """The gradients that are needed."""
     found = MODULES[by].masked_backward(g, t, tuple(saved), Gate(kind, residual, eps, sigmoid), needs)
     return [grad for grad in found if grad is not None]
@@ -127,9 +134,16 @@ def _masked_backward(
 
 @_masked_backward.register_fake
 def _(
-    g: Tensor, t: Tensor, saved: list[Tensor], kind: str, residual: bool, eps: float, sigmoid: bool,
-    by: str, needs: list[bool],
-) -> list[Tensor]:  # fmt: skip
+    g: Tensor,
+    t: Tensor,
+    saved: list[Tensor],
+    kind: str,
+    residual: bool,
+    eps: float,
+    sigmoid: bool,
+    by: str,
+    needs: list[bool],
+) -> list[Tensor]:
     if by == CPU:
         found = cpu.masked_backward(g, t, tuple(saved), Gate(kind, residual, eps, sigmoid), needs)
         return [grad for grad in found if grad is not None]
@@ -163,9 +177,7 @@ def _recalibrated_backward(
 
 
 @_recalibrated_backward.register_fake
-def _(
-    g: Tensor, f: Tensor, kept: Tensor, y: Tensor | None, by: str, needs: list[bool]
-) -> list[Tensor]:
+def _(g: Tensor, f: Tensor, kept: Tensor, y: Tensor | None, by: str, needs: list[bool]) -> list[Tensor]:
     if by == CPU:
         return [x for x in cpu.recalibrated_backward(g, f, kept, y, needs) if x is not None]
     there = (x for x, need in zip((g, f, kept), needs, strict=True) if need)

@@ -19,13 +19,13 @@ _EITHER = "(if residual then 1 + gate else gate) * x"
 
 RESIDUAL = _mask("residual_mask", "", "sigmoid(m)", "(1 + gate) * x")
 NAIVE = _mask("naive_mask", "", "sigmoid(m)", "gate * x")
-SPATIAL = _mask(
-    "spatial_mask", ", residual=true, eps=1e-5", "m -> standardize(space, eps=eps) -> sigmoid", _EITHER
-)
+SPATIAL = _mask("spatial_mask", ", residual=true, eps=1e-5", "m -> standardize(space, eps=eps) -> sigmoid", _EITHER)
 CHANNEL = _mask(
-    "channel_mask", ", residual=true, sigmoid=false, eps=1e-12",
-    "m -> l2_norm(channels, eps=eps) -> (if sigmoid then core.sigmoid else identity)", _EITHER,
-)  # fmt: skip
+    "channel_mask",
+    ", residual=true, sigmoid=false, eps=1e-12",
+    "m -> l2_norm(channels, eps=eps) -> (if sigmoid then core.sigmoid else identity)",
+    _EITHER,
+)
 RECALIBRATION = """
 op recalibration(f: map, m: map, relu=false) {
   require H * W > 1, "its map has a single position"

@@ -53,10 +53,7 @@ def why(xs: Sequence[Tensor], weights: Tensor, use: str | None = None) -> str:
 
 
 def _check(
-    xs: Sequence[Tensor],
-    weights: Tensor,
-    means: Sequence[Tensor | None],
-    variances: Sequence[Tensor | None],
+    xs: Sequence[Tensor], weights: Tensor, means: Sequence[Tensor | None], variances: Sequence[Tensor | None]
 ) -> None:
     count = len(xs)
     if count == 0 or weights.shape != (count,) or len(means) != count or len(variances) != count:

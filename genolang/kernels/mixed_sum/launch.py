@@ -102,9 +102,7 @@ def backward(
     return [next(each) if need else None for need in needs], sums[:count].sum(1).to(weights.dtype)
 
 
-def _run(
-    kernel: str, configuration: str, grid: tuple[int, ...], wide: torch.dtype, *args: Any, **how: Any
-) -> None:
+def _run(kernel: str, configuration: str, grid: tuple[int, ...], wide: torch.dtype, *args: Any, **how: Any) -> None:
     import triton.language as tl
 
     from genolang.kernels.mixed_sum.fused import KERNELS
@@ -155,4 +153,3 @@ def _kept(statistics: Sequence[Tensor | None], unread: Tensor) -> tuple[Tensor, 
     """Running statistics as one argument; where there are none, something that is never read."""
     there = next((s for s in statistics if s is not None), unread)
     return tuple(there if s is None else s for s in statistics)
-

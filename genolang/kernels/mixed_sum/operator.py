@@ -106,9 +106,16 @@ def _traced(xs: Sequence[Tensor], weights: Tensor, norms: Norms, use: str) -> Te
 
 @torch.library.custom_op("genolang::mixed_sum", mutates_args=())
 def _forward(
-    xs: list[Tensor], weights: Tensor, means: list[Tensor], variances: list[Tensor], normalised: list[bool],
-    training: bool, momentum: float, eps: float, use: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    xs: list[Tensor],
+    weights: Tensor,
+    means: list[Tensor],
+    variances: list[Tensor],
+    normalised: list[bool],
+    training: bool,
+    momentum: float,
+    eps: float,
+    use: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Sum, means and reciprocal deviations (T, C), and what the running statistics become."""
     kept = torch.stack((*means, *variances)) if means else weights.new_empty((0, xs[0].shape[1]))
     places = [
@@ -121,18 +128,31 @@ def _forward(
 
 @_forward.register_fake
 def _(
-    xs: list[Tensor], weights: Tensor, means: list[Tensor], variances: list[Tensor], normalised: list[bool],
-    training: bool, momentum: float, eps: float, use: str,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    xs: list[Tensor],
+    weights: Tensor,
+    means: list[Tensor],
+    variances: list[Tensor],
+    normalised: list[bool],
+    training: bool,
+    momentum: float,
+    eps: float,
+    use: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     kept = (means[0] if means else weights).new_empty((2 * len(means), xs[0].shape[1]))
     return *_shapes(xs), kept
 
 
 @torch.library.custom_op("genolang::mixed_sum_backward", mutates_args=())
 def _backward(
-    grad: Tensor, xs: list[Tensor], weights: Tensor, means: Tensor, rstds: Tensor,
-    by_batch: list[bool], needs: list[bool], use: str,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    grad: Tensor,
+    xs: list[Tensor],
+    weights: Tensor,
+    means: Tensor,
+    rstds: Tensor,
+    by_batch: list[bool],
+    needs: list[bool],
+    use: str,
+) -> tuple[Tensor, Tensor]:
     """Gradients to the maps that need one, stacked, and to the weights."""
     implementation = _at_run_time(xs, weights, use)
     to_xs, to_weights = implementation.backward(grad, xs, weights, (means, rstds), by_batch, needs)
@@ -144,9 +164,15 @@ def _backward(
 
 @_backward.register_fake
 def _(
-    grad: Tensor, xs: list[Tensor], weights: Tensor, means: Tensor, rstds: Tensor,
-    by_batch: list[bool], needs: list[bool], use: str,
-) -> tuple[Tensor, Tensor]:  # fmt: skip
+    grad: Tensor,
+    xs: list[Tensor],
+    weights: Tensor,
+    means: Tensor,
+    rstds: Tensor,
+    by_batch: list[bool],
+    needs: list[bool],
+    use: str,
+) -> tuple[Tensor, Tensor]:
     return maps_like(xs[0], sum(needs)), torch.empty_like(weights)
 
 

@@ -32,9 +32,7 @@ def relative_attention(
     return operator.relative_attention(qkv, relative_height, relative_width, heads, use)
 
 
-def why(
-    qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str | None = None
-) -> str:
+def why(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str | None = None) -> str:
     """One sentence: which implementation these inputs get, and for what reason; of the fused one, also how
     backward runs."""
     tensors = qkv, relative_height, relative_width

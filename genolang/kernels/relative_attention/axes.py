@@ -39,9 +39,7 @@ def heads_of(qkv: Tensor, s: Sizes) -> tuple[Tensor, Tensor, Tensor]:
     return (query.mT * s.scale).contiguous(), key, value
 
 
-def biases(
-    query: Tensor, relative_height: Tensor, relative_width: Tensor, s: Sizes
-) -> tuple[Tensor, Tensor]:
+def biases(query: Tensor, relative_height: Tensor, relative_width: Tensor, s: Sizes) -> tuple[Tensor, Tensor]:
     """What a key's row and what its column add to a logit: (N, H*W, H) and (N, H*W, W)."""
     grid = query.view(query.shape[0], s.height, s.width, s.key)
     rows, columns = _tables(relative_height, relative_width, query, s)
@@ -51,9 +49,14 @@ def biases(
 
 
 def gradients(
-    qkv: Tensor, relative_height: Tensor, relative_width: Tensor, query: Tensor, s: Sizes,
-    parts: tuple[Tensor, Tensor, Tensor], by_axis: tuple[Tensor, Tensor],
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    qkv: Tensor,
+    relative_height: Tensor,
+    relative_width: Tensor,
+    query: Tensor,
+    s: Sizes,
+    parts: tuple[Tensor, Tensor, Tensor],
+    by_axis: tuple[Tensor, Tensor],
+) -> tuple[Tensor, Tensor, Tensor]:
     """Those of `qkv` and of both tables, from `parts`, those of queries (as if without biases), keys and
     values in the shapes of `heads_of`, and from those of the biases."""
     places = (s.batch * s.heads, s.height, s.width)
@@ -67,14 +70,17 @@ def gradients(
     grid = query.view(*places, s.key)
     grad_height = _table_gradient(below, grid.transpose(1, 2), relative_height)
     grad_width = _table_gradient(right, grid, relative_width)
-    joined = torch.cat([part.reshape(s.batch, s.heads * part.shape[1], s.pixels)
-                        for part in (grad_query.mul_(s.scale).mT, grad_key, grad_value)], 1)  # fmt: skip
+    joined = torch.cat(
+        [
+            part.reshape(s.batch, s.heads * part.shape[1], s.pixels)
+            for part in (grad_query.mul_(s.scale).mT, grad_key, grad_value)
+        ],
+        1,
+    )
     return joined.view(qkv.shape).to(qkv.dtype), grad_height, grad_width
 
 
-def _tables(
-    relative_height: Tensor, relative_width: Tensor, like: Tensor, s: Sizes
-) -> tuple[Tensor, Tensor]:
+def _tables(relative_height: Tensor, relative_width: Tensor, like: Tensor, s: Sizes) -> tuple[Tensor, Tensor]:
     return centre(relative_height, s.height).to(like.dtype), centre(relative_width, s.width).to(like.dtype)
 
 

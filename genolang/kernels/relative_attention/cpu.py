@@ -19,9 +19,7 @@ TILE = 1 << 18
 
 
 @as_given
-def forward(
-    qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int
-) -> tuple[Tensor, Tensor]:
+def forward(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int) -> tuple[Tensor, Tensor]:
     """(B, value, H, W) in the dtype of `qkv`, and what is kept."""
     s = sizes(qkv, relative_height, relative_width, heads)
     query, key, value = heads_of(qkv, s)
@@ -41,9 +39,8 @@ def forward(
 
 @as_given
 def backward(
-    grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, out: Tensor,
-    kept: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, out: Tensor, kept: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of `qkv` and of the two tables."""
     s = sizes(qkv, relative_height, relative_width, heads)
     query, key, value = heads_of(qkv, s)

@@ -13,9 +13,7 @@ from torch.nn import functional as F
 from genolang.kernels.relative_attention.sizes import by_pair, sizes
 
 
-def relative_attention(
-    qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int
-) -> Tensor:
+def relative_attention(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int) -> Tensor:
     """(B, 2 * key + value, H, W) to (B, value, H, W), with nothing of the size HWxHW in memory."""
     s = sizes(qkv, relative_height, relative_width, heads)
     widths = [heads * s.key, heads * s.key, heads * s.value]
@@ -33,7 +31,5 @@ def relative_attention(
     places = torch.cat([rows, columns], 1).to(qkv.dtype).expand(*key.shape[:2], -1, -1)
     # A value as wide as the key lets the fast implementations take it.
     padded = F.pad(value, (0, max(0, s.key + s.height + s.width - s.value)))
-    out = F.scaled_dot_product_attention(
-        torch.cat([query, biases], 3), torch.cat([key, places], 3), padded, scale=1.0
-    )
+    out = F.scaled_dot_product_attention(torch.cat([query, biases], 3), torch.cat([key, places], 3), padded, scale=1.0)
     return torch.unflatten(out[..., : s.value].mT.flatten(1, 2), 2, (s.height, s.width))

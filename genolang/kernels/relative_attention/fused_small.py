@@ -25,10 +25,25 @@ from genolang.kernels.relative_attention.fused import (
 
 
 @triton.jit
-def all_logits(q, k, relative_height, relative_width, i, H: tl.constexpr, W: tl.constexpr, KEY: tl.constexpr,
-               SCALE: tl.constexpr, HP: tl.constexpr, WP: tl.constexpr, TABLE_H: tl.constexpr,
-               TABLE_W: tl.constexpr, DP: tl.constexpr, OP: tl.constexpr, ACC: tl.constexpr,
-               PRECISION: tl.constexpr):  # fmt: skip
+def all_logits(
+    q,
+    k,
+    relative_height,
+    relative_width,
+    i,
+    H: tl.constexpr,
+    W: tl.constexpr,
+    KEY: tl.constexpr,
+    SCALE: tl.constexpr,
+    HP: tl.constexpr,
+    WP: tl.constexpr,
+    TABLE_H: tl.constexpr,
+    TABLE_W: tl.constexpr,
+    DP: tl.constexpr,
+    OP: tl.constexpr,
+    ACC: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
     """Those of queries i for all keys, in rows of WP; minus infinity where there is no pixel."""
     products = offset_products(q, q, relative_height, H, KEY, TABLE_H, DP, 0, OP, ACC, PRECISION)
     row = at_keys(products, tl.arange(0, HP)[None, :], i // W, H, TABLE_H)
@@ -47,12 +62,33 @@ def at_offsets(by_position, own, L: tl.constexpr, TP: tl.constexpr):
 
 
 @triton.jit
-def small_backward(qkv, relative_height, relative_width, grad, grad_qkv, parts, stride_b,
-                   STRIDE_C: tl.constexpr, STRIDE_P: tl.constexpr, H: tl.constexpr, W: tl.constexpr,
-                   HEADS: tl.constexpr, KEY: tl.constexpr, VALUE: tl.constexpr, SCALE: tl.constexpr,
-                   HP: tl.constexpr, WP: tl.constexpr, TABLE_H: tl.constexpr, TABLE_W: tl.constexpr,
-                   DP: tl.constexpr, EP: tl.constexpr, OP: tl.constexpr, ACC: tl.constexpr,
-                   PRECISION: tl.constexpr, QUERIES: tl.constexpr):  # fmt: skip
+def small_backward(
+    qkv,
+    relative_height,
+    relative_width,
+    grad,
+    grad_qkv,
+    parts,
+    stride_b,
+    STRIDE_C: tl.constexpr,
+    STRIDE_P: tl.constexpr,
+    H: tl.constexpr,
+    W: tl.constexpr,
+    HEADS: tl.constexpr,
+    KEY: tl.constexpr,
+    VALUE: tl.constexpr,
+    SCALE: tl.constexpr,
+    HP: tl.constexpr,
+    WP: tl.constexpr,
+    TABLE_H: tl.constexpr,
+    TABLE_W: tl.constexpr,
+    DP: tl.constexpr,
+    EP: tl.constexpr,
+    OP: tl.constexpr,
+    ACC: tl.constexpr,
+    PRECISION: tl.constexpr,
+    QUERIES: tl.constexpr,
+):
     """All of a head's gradients, to grad_qkv [B, C, P]; the tables', rows before columns, as a part of
     parts [N, 2H-1 + 2W-1, KEY]."""
     P: tl.constexpr = H * W
@@ -71,8 +107,9 @@ def small_backward(qkv, relative_height, relative_width, grad, grad_qkv, parts, 
         # Zeros behind the last query keep it out of all sums.
         q = load_tile(queries, i[:, None], d[None, :], KEY, P, STRIDE_C, STRIDE_P, OP)
         g = load_tile(grad + n * VALUE * P, i[:, None], e[None, :], VALUE, P, P, 1, OP)
-        logits = all_logits(q, k, relative_height, relative_width, i, H, W, KEY, SCALE, HP, WP, TABLE_H,
-                            TABLE_W, DP, OP, ACC, PRECISION)  # fmt: skip
+        logits = all_logits(
+            q, k, relative_height, relative_width, i, H, W, KEY, SCALE, HP, WP, TABLE_H, TABLE_W, DP, OP, ACC, PRECISION
+        )
         weights = tl.exp2(logits - tl.max(logits, 1)[:, None])
         weights = weights / tl.sum(weights, 1)[:, None]
         to_value += tl.dot(tl.trans(weights.to(OP)), g, input_precision=PRECISION)
@@ -89,16 +126,17 @@ def small_backward(qkv, relative_height, relative_width, grad, grad_qkv, parts, 
         to_query += tl.dot(row, rows, input_precision=PRECISION)
         columns = load_table(relative_width, tw, d[None, :], W, KEY, OP)
         to_query += tl.dot(column, columns, input_precision=PRECISION)
-        tl.store(to_queries + d[None, :] * P + i[:, None], to_query * (SCALE * LN2),
-                 mask=(i < P)[:, None] & (d < KEY)[None, :])  # fmt: skip
+        tl.store(
+            to_queries + d[None, :] * P + i[:, None],
+            to_query * (SCALE * LN2),
+            mask=(i < P)[:, None] & (d < KEY)[None, :],
+        )
     there = (place < P)[:, None]
-    tl.store(to_keys + d[None, :] * P + place[:, None], to_key * (SCALE * LN2),
-             mask=there & (d < KEY)[None, :])  # fmt: skip
+    tl.store(to_keys + d[None, :] * P + place[:, None], to_key * (SCALE * LN2), mask=there & (d < KEY)[None, :])
     tl.store(to_values + e[None, :] * P + place[:, None], to_value, mask=there & (e < VALUE)[None, :])
     part = parts + n * (2 * H + 2 * W - 2) * KEY + d[None, :]
     tl.store(part + th * KEY, to_height * (SCALE * LN2), mask=(th < 2 * H - 1) & (d < KEY)[None, :])
-    tl.store(part + (2 * H - 1 + tw) * KEY, to_width * (SCALE * LN2),
-             mask=(tw < 2 * W - 1) & (d < KEY)[None, :])  # fmt: skip
+    tl.store(part + (2 * H - 1 + tw) * KEY, to_width * (SCALE * LN2), mask=(tw < 2 * W - 1) & (d < KEY)[None, :])
 
 
 KERNELS: dict[str, Any] = {"small_backward": small_backward}

@@ -22,9 +22,7 @@ from genolang.kernels.relative_attention.configurations import (
 from genolang.kernels.relative_attention.sizes import Sizes, centre, kept_for, sizes
 
 
-def forward(
-    qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int
-) -> tuple[Tensor, Tensor]:
+def forward(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int) -> tuple[Tensor, Tensor]:
     """(B, value, H, W) in the dtype of `qkv`, and what is kept: in the last row, base-2
     logarithms of the weights' sums."""
     call = _Call(qkv, relative_height, relative_width, heads)

@@ -106,18 +106,22 @@ def _forward(
 
 
 @_forward.register_fake
-def _(
-    qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str
-) -> tuple[Tensor, Tensor]:
+def _(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str) -> tuple[Tensor, Tensor]:
     s = sizes(qkv, relative_height, relative_width, heads)
     return qkv.new_empty((s.batch, heads * s.value, s.height, s.width)), kept_for(qkv, s)
 
 
 @torch.library.custom_op("genolang::relative_attention_backward", mutates_args=())
 def _backward(
-    grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, out: Tensor,
-    kept: Tensor, use: str,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    grad: Tensor,
+    qkv: Tensor,
+    relative_height: Tensor,
+    relative_width: Tensor,
+    heads: int,
+    out: Tensor,
+    kept: Tensor,
+    use: str,
+) -> tuple[Tensor, Tensor, Tensor]:
     tensors = qkv, relative_height, relative_width
     by = _at_run_time(*tensors, heads, use)
     found: tuple[Tensor, Tensor, Tensor] = by.backward(grad, *tensors, heads, out, kept)
@@ -126,16 +130,20 @@ def _backward(
 
 @_backward.register_fake
 def _(
-    grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, out: Tensor,
-    kept: Tensor, use: str,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    grad: Tensor,
+    qkv: Tensor,
+    relative_height: Tensor,
+    relative_width: Tensor,
+    heads: int,
+    out: Tensor,
+    kept: Tensor,
+    use: str,
+) -> tuple[Tensor, Tensor, Tensor]:
     to_height = relative_height.new_empty(relative_height.shape)
     return qkv.new_empty(qkv.shape), to_height, relative_width.new_empty(relative_width.shape)
 
 
-def _at_run_time(
-    qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str
-) -> ModuleType:
+def _at_run_time(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, use: str) -> ModuleType:
     # What is not fused is done in tiles here: the two directions belong together.
     tensors = qkv, relative_height, relative_width
     chosen = choose(kernel_for(*tensors, heads), tensors, use or None)

@@ -8,9 +8,7 @@ from torch import Tensor
 from genolang.kernels.relative_attention.sizes import by_pair, sizes
 
 
-def relative_attention(
-    qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int
-) -> Tensor:
+def relative_attention(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int) -> Tensor:
     """The logit of pixel i for pixel j is q_i . (k_j + rW[jx - ix] + rH[jy - iy]) / sqrt(d).
 
     Source: Bello et al. 2019, "Attention Augmented Convolutional Networks", equations 2 and 3.

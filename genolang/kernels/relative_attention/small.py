@@ -18,9 +18,7 @@ LARGEST = 256
 
 
 @as_given
-def forward(
-    qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int
-) -> tuple[Tensor, Tensor]:
+def forward(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int) -> tuple[Tensor, Tensor]:
     """(B, value, H, W) in the dtype of `qkv`, and the weights (B * heads, H*W, H*W)."""
     s = sizes(qkv, relative_height, relative_width, heads)
     query, key, value = heads_of(qkv, s)
@@ -32,9 +30,8 @@ def forward(
 
 @as_given
 def backward(
-    grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, out: Tensor,
-    weights: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    grad: Tensor, qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: int, out: Tensor, weights: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients of `qkv` and of the two tables."""
     s = sizes(qkv, relative_height, relative_width, heads)
     query, key, value = heads_of(qkv, s)

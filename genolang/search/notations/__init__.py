@@ -37,8 +37,11 @@ def read_spec(format: str, source: Source, name: str | None) -> str:
     wrong = [d for d in check_source(Source("imported.geno", text)).diagnostics if d.severity == "error"]
     if wrong:
         called = f"with the name `{name}`" if name else "as it stands"
-        raise fail("G610", f"{called} this would be a spec that does not check: {wrong[0].message}",
-                   help="choose another --name" if name else None)  # fmt: skip
+        raise fail(
+            "G610",
+            f"{called} this would be a spec that does not check: {wrong[0].message}",
+            help="choose another --name" if name else None,
+        )
     return text
 
 

@@ -57,12 +57,18 @@ def cannot_say(message: str, span: Span | None = None, help: str | None = None) 
     return fail("G609", message, span, help=help)
 
 
-def cell_text(
-    name: str, params: str, inputs: str, nodes: Sequence[str], edges: Sequence[str], returns: str
-) -> str:
+def cell_text(name: str, params: str, inputs: str, nodes: Sequence[str], edges: Sequence[str], returns: str) -> str:
     """A cell in the language."""
-    lines = [f"cell {name}({params}) {{", f"inputs {inputs}", f"nodes {', '.join(nodes)}", "edges {", *edges,
-             "}", f"return {returns}", "}"]  # fmt: skip
+    lines = [
+        f"cell {name}({params}) {{",
+        f"inputs {inputs}",
+        f"nodes {', '.join(nodes)}",
+        "edges {",
+        *edges,
+        "}",
+        f"return {returns}",
+        "}",
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -73,8 +79,7 @@ def find_cell(module: Module, names: Sequence[str]) -> DefinitionRef:
         if name in cells:
             return cells[name]
     listed = f"it has {', '.join(cells)}" if cells else "it has no cells"
-    raise cannot_say(f"{module.source.name} has no cell `{names[0]}`",
-                     help=did_you_mean(names[0], cells) or listed)  # fmt: skip
+    raise cannot_say(f"{module.source.name} has no cell `{names[0]}`", help=did_you_mean(names[0], cells) or listed)
 
 
 def read_cell(ref: DefinitionRef) -> ReadCell:
@@ -119,10 +124,7 @@ def read_stage(written: s.Expr, stage: s.Expr, module: Module, local: set[str]) 
         return Stage(target.name, target.module.source.name.removesuffix(".geno"), whole, written.span)
     shown = print_expression(written)
     if isinstance(target, DefinitionRef) and target.kind == "choice":
-        raise cannot_say(f"the choice `{shown}` is still open", written.span,
-                         help="let a search make it: genoc search")  # fmt: skip
+        raise cannot_say(f"the choice `{shown}` is still open", written.span, help="let a search make it: genoc search")
     known = isinstance(target, DefinitionRef) and not target.module.source.library
     why = "which this file defines" if known else "for which the notation has no word"
     raise cannot_say(f"the edge holds `{shown}`, {why}", written.span)
-
-

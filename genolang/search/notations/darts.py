@@ -32,9 +32,13 @@ FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat", "normal_bottlene
 WINDOWS = ("max_pool", "avg_pool", "sep_conv", "dil_conv")
 PLAIN = {"none": "none", "skip_connect": "skip", "conv_7x1_1x7": "conv_7x1_1x7"}
 ATTENTION = {
-    "Identity": "identity", "SE": "se", "BAM": "bam_code", "CBAM": "cbam_code", "GE_theta-plus": "ge",
+    "Identity": "identity",
+    "SE": "se",
+    "BAM": "bam_code",
+    "CBAM": "cbam_code",
+    "GE_theta-plus": "ge",
     "DoubleAttention": "double_attention",
-}  # fmt: skip
+}
 _EXAMPLE = "Genotype(normal=[('sep_conv_3x3', 0), ('skip_connect', 1), ...], normal_concat=[2, 3, 4, 5], ...)"
 _KINDS = (("normal", "normal"), ("reduction", "reduce"))
 
@@ -61,20 +65,28 @@ def read(source: Source, name: str | None) -> str:
     modules = "|".join(word for word in ATTENTION.values() if word != "identity")
     attention = re.search(rf"-> ({modules})\b", "".join(cells))
     imports = ["std.ops", *(["std.attention"] if attention else []), "darts.networks as darts"]
-    text = "\n".join([
-        "geno 1",
-        f"# The cells of {title}, on the networks of DARTS, of the published sizes.",
-        f"import {', '.join(imports)}", "", *cells,
-        "network cifar = darts.cifar(normal=normal, reduction=reduction)", "",
-        "network imagenet = darts.imagenet(normal=normal, reduction=reduction)", "",
-    ])  # fmt: skip
+    text = "\n".join(
+        [
+            "geno 1",
+            f"# The cells of {title}, on the networks of DARTS, of the published sizes.",
+            f"import {', '.join(imports)}",
+            "",
+            *cells,
+            "network cifar = darts.cifar(normal=normal, reduction=reduction)",
+            "",
+            "network imagenet = darts.imagenet(normal=normal, reduction=reduction)",
+            "",
+        ]
+    )
     return format_source(Source("imported.geno", text))
 
 
 def write(module: Module, name: str | None) -> str:
     """The cells `normal` and `reduction` as a genotype. Error: G609."""
-    cells = [(kind, read_cell(find_cell(module, names)), module) for kind, names in
-             (("normal", ["normal"]), ("reduce", ["reduction", "reduce"]))]  # fmt: skip
+    cells = [
+        (kind, read_cell(find_cell(module, names)), module)
+        for kind, names in (("normal", ["normal"]), ("reduce", ["reduction", "reduce"]))
+    ]
     genes = {kind: _genes(cell, kind == "reduce") for kind, cell, _ in cells}
     ends = {kind: _concat(cell, module) for kind, cell, module in cells}
     triples = any(attention is not None for found in genes.values() for *_, attention in found) or any(
@@ -118,9 +130,12 @@ def _parsed(source: Source) -> tuple[ast.Module, Source]:
             pass
         line = min(max(error.lineno or 1, 1), len(source.line_starts))
         start = source.line_starts[line - 1]
-        raise fail("G610", f"this is no genotype, nor Python that holds one: {error.msg}",
-                   Span(source, start, start + len(source.line(line))),
-                   help=f"it reads {_EXAMPLE}") from None  # fmt: skip
+        raise fail(
+            "G610",
+            f"this is no genotype, nor Python that holds one: {error.msg}",
+            Span(source, start, start + len(source.line(line))),
+            help=f"it reads {_EXAMPLE}",
+        ) from None
 
 
 def _python(text: str) -> ast.Module:
@@ -152,14 +167,19 @@ def _choose(calls: _Calls, name: str | None) -> tuple[str, ast.Call]:
     found = calls.found
     if name is not None:
         if name not in found:
-            raise _bad(calls.source, None, f"there is no genotype `{name}`",
-                       did_you_mean(name, found) or f"there are {', '.join(found) or 'none'}")  # fmt: skip
+            raise _bad(
+                calls.source,
+                None,
+                f"there is no genotype `{name}`",
+                did_you_mean(name, found) or f"there are {', '.join(found) or 'none'}",
+            )
         return name, found[name]
     different = {id(call): key for key, call in reversed(found.items())}
     if len(different) != 1:
         said = "there are several genotypes" if found else "there is no `Genotype(...)` in this text"
-        raise _bad(calls.source, None, said,
-                   f"say which: --name {' | '.join(found)}" if found else f"it reads {_EXAMPLE}")  # fmt: skip
+        raise _bad(
+            calls.source, None, said, f"say which: --name {' | '.join(found)}" if found else f"it reads {_EXAMPLE}"
+        )
     return next(iter(found.items()))
 
 
@@ -169,8 +189,12 @@ def _fields(call: ast.Call, source: Source) -> dict[str, ast.expr]:
     pairs = [*zip(names, call.args, strict=False), *((k.arg, k.value) for k in call.keywords)]
     for field, value in pairs:
         if field not in FIELDS or field in fields or isinstance(value, ast.Starred):
-            raise _bad(source, value, f"a genotype has no second or other field `{field}`",
-                       f"its fields are {', '.join(FIELDS)}")  # fmt: skip
+            raise _bad(
+                source,
+                value,
+                f"a genotype has no second or other field `{field}`",
+                f"its fields are {', '.join(FIELDS)}",
+            )
         fields[field] = value
     return fields
 
@@ -225,10 +249,13 @@ def _cell_text(cell: str, kind: str, fields: dict[str, ast.expr], source: Source
     if bottleneck is not None and _text(bottleneck, source):
         returns += f" -> {_attention(bottleneck, source)}"
     return cell_text(
-        cell, "prev2, prev1, channels=36",
+        cell,
+        "prev2, prev1, channels=36",
         "s0 = prev2 -> fit(channels, like=prev1), s1 = prev1 -> relu_conv_bn(channels)",
-        names[2:], edges, returns,
-    )  # fmt: skip
+        names[2:],
+        edges,
+        returns,
+    )
 
 
 def _edge_text(gene: ast.expr, node: int, names: Sequence[str], reduction: bool, source: Source) -> str:
@@ -259,8 +286,12 @@ def _operation(node: ast.expr, strided: bool, source: Source) -> str:
 def _attention(node: ast.expr, source: Source) -> str:
     name = _text(node, source)
     if name not in ATTENTION:
-        raise _bad(source, node, f"there is no attention module `{name}`", did_you_mean(name, ATTENTION)
-                   or f"there are {', '.join(ATTENTION)}")  # fmt: skip
+        raise _bad(
+            source,
+            node,
+            f"there is no attention module `{name}`",
+            did_you_mean(name, ATTENTION) or f"there are {', '.join(ATTENTION)}",
+        )
     return ATTENTION[name]
 
 
@@ -308,8 +339,11 @@ def _module_name(stage: Stage) -> str:
     theirs = {ours: name for name, ours in ATTENTION.items()}
     if stage.name in theirs and stage.home in ("std/attention", "core") and not stage.args:
         return theirs[stage.name]
-    raise cannot_say(f"there is no word for `{stage.span.text}` in Att-DARTS", stage.span,
-                     help="its modules have their published reduction: `se`, `cbam_code`, ...")  # fmt: skip
+    raise cannot_say(
+        f"there is no word for `{stage.span.text}` in Att-DARTS",
+        stage.span,
+        help="its modules have their published reduction: `se`, `cbam_code`, ...",
+    )
 
 
 def _concat(cell: ReadCell, module: Module) -> tuple[list[int], str]:

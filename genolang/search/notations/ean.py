@@ -28,16 +28,26 @@ def read(source: Source, name: str | None) -> str:
     words = list(re.finditer(r"[^\s,|\[\]\"']+", source.text))
     for word in words:
         if set(word[0]) - set("01"):
-            raise fail("G610", f"a scheme is written in the digits 0 and 1, not `{word[0][:40]}`",
-                       Span(source, *word.span()), help=_EXAMPLE)  # fmt: skip
+            raise fail(
+                "G610",
+                f"a scheme is written in the digits 0 and 1, not `{word[0][:40]}`",
+                Span(source, *word.span()),
+                help=_EXAMPLE,
+            )
     stages = _stages([word[0] for word in words])
     imports, base = _network(tuple(map(len, stages)), source)
     quoted = ", ".join(f'"{stage}"' for stage in stages)
-    text = "\n".join([
-        "geno 1", "# A scheme of an efficient attention network: the blocks that share a stage's module.",
-        f"import {imports}, std.attention", "", f"network {network} = {base}",
-        f"  with {MODULE} at residual shared per stage where [{quoted}]", "",
-    ])  # fmt: skip
+    text = "\n".join(
+        [
+            "geno 1",
+            "# A scheme of an efficient attention network: the blocks that share a stage's module.",
+            f"import {imports}, std.attention",
+            "",
+            f"network {network} = {base}",
+            f"  with {MODULE} at residual shared per stage where [{quoted}]",
+            "",
+        ]
+    )
     return format_source(Source("imported.geno", text))
 
 
@@ -56,23 +66,28 @@ def _network(blocks: tuple[int, ...], source: Source) -> tuple[str, str]:
         return f"{NETWORKS[blocks]} as ean", "ean.org"
     if len(blocks) == 3 and len(set(blocks)) == 1:
         depth = 9 * blocks[0] + 2
-        return ("std.residual_blocks, std.resnet_cifar",
-                f"resnet_cifar(depth={depth}, block=bottleneck, classes=100)")  # fmt: skip
+        return ("std.residual_blocks, std.resnet_cifar", f"resnet_cifar(depth={depth}, block=bottleneck, classes=100)")
     found = " + ".join(map(str, blocks)) or "none"
-    raise fail("G610", f"no network here has stages of {found} blocks",
-               Span(source, 0, max(len(source.text), 1)), help=_EXAMPLE)  # fmt: skip
+    raise fail(
+        "G610",
+        f"no network here has stages of {found} blocks",
+        Span(source, 0, max(len(source.text), 1)),
+        help=_EXAMPLE,
+    )
 
 
 def write(module: Module, name: str | None) -> str:
     """The bits of the network of that name, or of the only one that has some. Error: G609."""
     schemes = {
         ref.name: [plug.where for plug in ref.syntax.plugs if plug.where and plug.where.kind == "bits"]
-        for ref in module.definitions.values() if ref.kind == "network"
-    }  # fmt: skip
+        for ref in module.definitions.values()
+        if ref.kind == "network"
+    }
     named = {key: found for key, found in schemes.items() if found}
     if name is None and len(named) > 1:
-        raise cannot_say(f"{module.source.name} has several networks with bits",
-                         help=f"say which: --name {' | '.join(named)}")  # fmt: skip
+        raise cannot_say(
+            f"{module.source.name} has several networks with bits", help=f"say which: --name {' | '.join(named)}"
+        )
     key = name or next(iter(named), "")
     if key not in named:
         what = f"the network `{key}`" if key else "no network"

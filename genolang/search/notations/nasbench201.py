@@ -11,9 +11,12 @@ from genolang.search.notations.cells import CellEdge, cannot_say, cell_text, fin
 from genolang.semantics.modules import Module
 
 OPERATIONS = {
-    "none": "none", "skip_connect": "skip", "nor_conv_1x1": "nor_conv(1)", "nor_conv_3x3": "nor_conv(3)",
+    "none": "none",
+    "skip_connect": "skip",
+    "nor_conv_1x1": "nor_conv(1)",
+    "nor_conv_3x3": "nor_conv(3)",
     "avg_pool_3x3": "avg_pool(3)",
-}  # fmt: skip
+}
 # As (name, its only argument); what `std.ops` has as a default is not written out.
 _CALLS = {"none": ("none", None), "skip": ("skip_connect", None), "avg_pool": ("avg_pool_3x3", 3)}
 _EXAMPLE = "|nor_conv_3x3~0|+|nor_conv_3x3~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
@@ -33,8 +36,12 @@ def read(source: Source, name: str | None) -> str:
         node += 1
         match = re.fullmatch(r"\|((?:[^|~+\s]+~\d{1,3}\|)+)", part)
         if match is None:
-            raise fail("G610", "a node reads `|operation~start|operation~start|`",
-                       Span(source, at, at + max(len(part), 1)), help=f"for example {_EXAMPLE}")  # fmt: skip
+            raise fail(
+                "G610",
+                "a node reads `|operation~start|operation~start|`",
+                Span(source, at, at + max(len(part), 1)),
+                help=f"for example {_EXAMPLE}",
+            )
         place = at + 1
         for word in match[1].rstrip("|").split("|"):
             span = Span(source, place, place + len(word))
@@ -42,12 +49,17 @@ def read(source: Source, name: str | None) -> str:
             place += len(word) + 1
         at += len(part) + 1
     nodes = [f"n{number + 1}" for number in range(node)]
-    made = "\n".join([
-        "geno 1", "# A cell of NAS-Bench-201, in its network for CIFAR.",
-        "import std.ops, nas_bench_201.networks", "",
-        cell_text(cell, "prev", "n0 = prev", nodes, edges, nodes[-1]),
-        f"network cifar = nas_bench_201(cell={cell})", "",
-    ])  # fmt: skip
+    made = "\n".join(
+        [
+            "geno 1",
+            "# A cell of NAS-Bench-201, in its network for CIFAR.",
+            "import std.ops, nas_bench_201.networks",
+            "",
+            cell_text(cell, "prev", "n0 = prev", nodes, edges, nodes[-1]),
+            f"network cifar = nas_bench_201(cell={cell})",
+            "",
+        ]
+    )
     return format_source(Source("imported.geno", made))
 
 
@@ -65,8 +77,7 @@ def write(module: Module, name: str | None) -> str:
     """A cell with one input, by name or the only one, as a string. Error: G609."""
     own = [ref.name for ref in module.definitions.values() if ref.kind == "cell"]
     if name is None and len(own) > 1:
-        raise cannot_say(f"{module.source.name} has several cells",
-                         help=f"say which: --name {' | '.join(own)}")  # fmt: skip
+        raise cannot_say(f"{module.source.name} has several cells", help=f"say which: --name {' | '.join(own)}")
     cell = read_cell(find_cell(module, [name] if name else own or ["found"]))
     if cell.inputs != 1:
         raise cannot_say(f"a cell of NAS-Bench-201 has one input, not {cell.inputs}", cell.span)
@@ -90,5 +101,8 @@ def _operation(edge: CellEdge) -> str:
             word, default = _CALLS[stage.name]
             if k is None or k == default:
                 return word
-    raise cannot_say("the edge holds what no operation of NAS-Bench-201 is", edge.span,
-                     help=f"they are {', '.join(OPERATIONS.values())}")  # fmt: skip
+    raise cannot_say(
+        "the edge holds what no operation of NAS-Bench-201 is",
+        edge.span,
+        help=f"they are {', '.join(OPERATIONS.values())}",
+    )

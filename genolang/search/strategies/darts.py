@@ -19,40 +19,18 @@ from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
 from genolang.diagnostics import GenoError
-from genolang.search.choice_gradients import (
-    exact_products,
-    first_order,
-    fixed,
-    second_order,
-    virtual_step,
-)
+from genolang.search.choice_gradients import exact_products, first_order, fixed, second_order, virtual_step
 from genolang.search.collapse import Watch, curvature
 from genolang.search.halves import Halves
 from genolang.search.normalising import fresh_accuracy
 from genolang.search.progress import Progress
-from genolang.search.strategy import (
-    Derives,
-    Searched,
-    SearchEpoch,
-    logits_of_choices,
-    openness,
-    summarise,
-)
+from genolang.search.strategy import Derives, Searched, SearchEpoch, logits_of_choices, openness, summarise
 from genolang.semantics.program import Program
 from genolang.semantics.settings import Collapse, SearchSettings
 from genolang.train.batches import Batches, generator_for
 from genolang.train.captured import Recordings, Work
 from genolang.train.datasets import Dataset
-from genolang.train.epochs import (
-    EXPLODED,
-    GPU_LOOK_STEPS,
-    all_finite,
-    fault,
-    in_memory,
-    lost,
-    run_epochs,
-    seed_step,
-)
+from genolang.train.epochs import EXPLODED, GPU_LOOK_STEPS, all_finite, fault, in_memory, lost, run_epochs, seed_step
 from genolang.train.evaluate import answer_of, correct_answers, evaluate
 from genolang.train.network import logits_of
 from genolang.train.optimizers import build_optimizer, clip_gradients, set_lr
@@ -68,8 +46,14 @@ Batch = tuple[Tensor, Tensor]
 
 
 def search_one(
-    module: NetworkModule, settings: SearchSettings, data: Dataset, phase: Phase, program: Program,
-    *, trained: bool = False, derives: Derives | None = None,
+    module: NetworkModule,
+    settings: SearchSettings,
+    data: Dataset,
+    phase: Phase,
+    program: Program,
+    *,
+    trained: bool = False,
+    derives: Derives | None = None,
 ) -> Searched:
     """Searches from the module's present weights and from fresh logits drawn by the phase's seed.
 
@@ -83,8 +67,13 @@ def search_one(
         run_epochs(loop, interrupt)
         accuracy = loop.finish()
     progress = loop.progress
-    return Searched(logits_of_choices(module.choices), accuracy, tuple(progress.history),
-                    entropy=openness(summarise(module)), stopped=progress.stopped)
+    return Searched(
+        logits_of_choices(module.choices),
+        accuracy,
+        tuple(progress.history),
+        entropy=openness(summarise(module)),
+        stopped=progress.stopped,
+    )
 
 
 @dataclass(slots=True)
@@ -178,8 +167,11 @@ class _Loop:
         else:
             with exact_products(self.phase.device):
                 loss, gradients = second_order(
-                    self._exact_loss(batch), self._exact_loss(val), self.module,
-                    self.logits, virtual_step(self.weights_optimizer, self.weights),
+                    self._exact_loss(batch),
+                    self._exact_loss(val),
+                    self.module,
+                    self.logits,
+                    virtual_step(self.weights_optimizer, self.weights),
                     settings.unrolled_radius,
                 )
         for logits, gradient in zip(self.logits, gradients, strict=True):
@@ -323,9 +315,18 @@ class _Loop:
         self.progress = Progress(**{**meta["progress"], "history": history})
 
     def _owners(self) -> dict[str, Packable]:
-        return {"module": self.module, "choices": self.module.choices,
-                "weights_optimizer": self.weights_optimizer, "choices_optimizer": self.choices_optimizer}
+        return {
+            "module": self.module,
+            "choices": self.module.choices,
+            "weights_optimizer": self.weights_optimizer,
+            "choices_optimizer": self.choices_optimizer,
+        }
 
     def _lost(self, code: str, what: str) -> GenoError:
-        return lost(self, code, what, "search again with a lower `lr` of `weights`, or with `clip` set",
-                    f" of `{self.phase.name}`")  # fmt: skip
+        return lost(
+            self,
+            code,
+            what,
+            "search again with a lower `lr` of `weights`, or with `clip` set",
+            f" of `{self.phase.name}`",
+        )

@@ -84,8 +84,11 @@ class EanSampler:
         self.buffer = [*self.buffer, (places, stored, log_p.detach().exp())][-settings.buffer :]
         replayed = self._replay(step) if step >= settings.replay_from else 0.0
         return {
-            "p_bar": float(log_p.detach().exp().mean()), "bonus": bonus.tolist(),
-            "baseline": self.baseline or 0.0, "loss": float(loss.detach()), "replay_loss": replayed,
+            "p_bar": float(log_p.detach().exp().mean()),
+            "bonus": bonus.tolist(),
+            "baseline": self.baseline or 0.0,
+            "loss": float(loss.detach()),
+            "replay_loss": replayed,
         }
 
     def answer(self) -> Scheme | None:
@@ -107,10 +110,12 @@ class EanSampler:
 
     def _places(self, schemes: list[Scheme]) -> Tensor:
         """The schemes' alternatives by their place among those of the row: (schemes, rows)."""
-        return torch.tensor([
-            [row.options.index(option) for row, option in zip(self.space.rows, scheme, strict=True)]
-            for scheme in schemes
-        ])
+        return torch.tensor(
+            [
+                [row.options.index(option) for row, option in zip(self.space.rows, scheme, strict=True)]
+                for scheme in schemes
+            ]
+        )
 
     def _chosen(self, places: Tensor) -> Tensor:
         """The log-probability of every alternative of some schemes: (schemes, rows)."""
@@ -155,8 +160,7 @@ class EanSampler:
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         parts = ("places", "rewards", "probabilities")
-        buffer = {part: torch.stack([entry[i] for entry in self.buffer])
-                  for i, part in enumerate(parts) if self.buffer}  # fmt: skip
+        buffer = {part: torch.stack([entry[i] for entry in self.buffer]) for i, part in enumerate(parts) if self.buffer}
         tensors = pack_state("buffer", buffer)
         for name, owner in self._owners().items():
             tensors |= pack_state(name, owner)
@@ -171,7 +175,9 @@ class EanSampler:
 
     def _owners(self) -> dict[str, Any]:
         return {
-            "controller": self.controller, "target": self.target, "predictor": self.predictor,
+            "controller": self.controller,
+            "target": self.target,
+            "predictor": self.predictor,
             "controller_optimizer": self.controller_optimizer,
             "predictor_optimizer": self.predictor_optimizer,
         }

@@ -46,7 +46,10 @@ class EnasSampler:
         self.baseline: float | None = None
 
     def walk(
-        self, schemes: list[Scheme] | None, count: int = 0, generator: torch.Generator | None = None,
+        self,
+        schemes: list[Scheme] | None,
+        count: int = 0,
+        generator: torch.Generator | None = None,
         likeliest: bool = False,
     ) -> tuple[Tensor, Tensor, list[Scheme]]:
         """Decides row by row, as given schemes do or else by itself.
@@ -98,8 +101,11 @@ class EnasSampler:
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.optimizer.step()
-        return {"p_bar": float(log_p.detach().exp().mean()), "baseline": self.baseline or 0.0,
-                "loss": float(loss.detach())}  # fmt: skip
+        return {
+            "p_bar": float(log_p.detach().exp().mean()),
+            "baseline": self.baseline or 0.0,
+            "loss": float(loss.detach()),
+        }
 
     def answer(self) -> Scheme | None:
         if self.settings.answer == "reward":

@@ -62,8 +62,7 @@ class GeneticSampler:
                 new[worst] = best
         self.population = new
         leader = max(new, key=lambda one: one[0])[1]
-        agreed = [option == chosen for _, scheme in new
-                  for option, chosen in zip(scheme, leader, strict=True)]  # fmt: skip
+        agreed = [option == chosen for _, scheme in new for option, chosen in zip(scheme, leader, strict=True)]
         return {"p_bar": sum(agreed) / len(agreed)}
 
     def answer(self) -> Scheme | None:

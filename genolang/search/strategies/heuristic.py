@@ -15,9 +15,7 @@ class HeuristicSampler(Memoryless):
     Source: Efficient Attention Network, section 6.2, HSP.
     """
 
-    def __init__(
-        self, settings: HeuristicSettings, space: SchemeSpace, seed: int, connect: float
-    ) -> None:
+    def __init__(self, settings: HeuristicSettings, space: SchemeSpace, seed: int, connect: float) -> None:
         self.settings, self.space = settings, space
         self.steps = 1
 

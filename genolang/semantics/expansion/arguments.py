@@ -21,12 +21,23 @@ Given = tuple[str | None, Any, s.Arg]
 
 
 def misfit(
-    site: Site, ref: DefinitionRef, code: str, message: str, span: Span, help: str | None = None,
+    site: Site,
+    ref: DefinitionRef,
+    code: str,
+    message: str,
+    span: Span,
+    help: str | None = None,
     label: Label | None = None,
-) -> GenoError:  # fmt: skip
+) -> GenoError:
     """An error of a use of a definition, with how it reads."""
-    return problem(site, code, message, span, labels=[label or Label(ref.syntax.name.span, "defined here")],
-                   help=help or reads(definition_signature(ref.syntax)))  # fmt: skip
+    return problem(
+        site,
+        code,
+        message,
+        span,
+        labels=[label or Label(ref.syntax.name.span, "defined here")],
+        help=help or reads(definition_signature(ref.syntax)),
+    )
 
 
 def bind_primitive(callee: PrimitiveOp, expr: s.Call, frame: Frame) -> tuple[list[Any], Args]:
@@ -39,9 +50,12 @@ def bind_primitive(callee: PrimitiveOp, expr: s.Call, frame: Frame) -> tuple[lis
     for arg in expr.args:
         if arg.name is not None and arg.name not in fields:
             raise problem(
-                frame, "G202", f"`{primitive.name}` has no argument `{arg.name}`", arg.span,
+                frame,
+                "G202",
+                f"`{primitive.name}` has no argument `{arg.name}`",
+                arg.span,
                 help=did_you_mean(arg.name, fields) or reads(primitive_signature(primitive)),
-            )  # fmt: skip
+            )
         name = arg.name or (waiting[0] if waiting else None)
         words = fields[name].kind if name is not None else None
         if isinstance(words, tuple) and isinstance(arg.value, s.Name) and arg.value.id in words:
@@ -52,8 +66,13 @@ def bind_primitive(callee: PrimitiveOp, expr: s.Call, frame: Frame) -> tuple[lis
                 operands.append(value)
                 continue
         if name is None:
-            raise problem(frame, "G203", f"`{primitive.name}` takes no more arguments", arg.span,
-                          help=reads(primitive_signature(primitive)))  # fmt: skip
+            raise problem(
+                frame,
+                "G203",
+                f"`{primitive.name}` takes no more arguments",
+                arg.span,
+                help=reads(primitive_signature(primitive)),
+            )
         if name in bound:
             raise problem(frame, "G204", f"`{name}` is given twice", arg.span)
         bound[name] = check_field(primitive.name, fields[name], value, arg.value.span, frame)
@@ -80,8 +99,7 @@ def check_field(owner: str, field: Field, value: Any, span: Span, site: Site) ->
                 return tuple([whole(v, span, site, minimum=minimum) for v in value])
             return whole(value, span, site, minimum=minimum)
     if not fits:
-        raise problem(site, "G205", f"`{field.name}` of `{owner}` is {wanted}, not {describe(value)}",
-                      span, help=help)  # fmt: skip
+        raise problem(site, "G205", f"`{field.name}` of `{owner}` is {wanted}, not {describe(value)}", span, help=help)
     if kind not in ("number", "number0", "share"):
         return value
     if (kind != "number" and value < 0) or (kind == "share" and value > 1):
@@ -98,9 +116,12 @@ def complete(op: PrimitiveOp, site: Site) -> dict[str, Any]:
         value = given.get(field.name, field.default)
         if value is REQUIRED:
             raise problem(
-                site, "G201", f"`{op.primitive.name}` needs `{field.name}`", op.span,
+                site,
+                "G201",
+                f"`{op.primitive.name}` needs `{field.name}`",
+                op.span,
                 help=reads(primitive_signature(op.primitive)),
-            )  # fmt: skip
+            )
         # Arguments handed on by a choice have not been looked at yet.
         if field.name in given and field.name != "constant" and value is not None:
             value = check_field(op.primitive.name, field, value, op.span, site)
@@ -125,11 +146,11 @@ def bind_definition(ref: DefinitionRef, before: Args, args: Sequence[Given], sit
             if name in named:
                 raise problem(site, "G204", f"`{name}` is given twice", arg.span)
         elif name in maps and not isinstance(value, MapValue):
-            raise problem(site, "G205", f"`{name}` of `{ref.name}` is a feature map, not"
-                          f" {describe(value)}", arg.span)  # fmt: skip
+            raise problem(site, "G205", f"`{name}` of `{ref.name}` is a feature map, not {describe(value)}", arg.span)
         elif name not in known:
-            raise misfit(site, ref, "G202", f"`{ref.name}` has no parameter `{name}`", arg.span,
-                         did_you_mean(name, params))  # fmt: skip
+            raise misfit(
+                site, ref, "G202", f"`{ref.name}` has no parameter `{name}`", arg.span, did_you_mean(name, params)
+            )
         if name in bound:
             raise problem(site, "G204", f"`{name}` is given twice", arg.span)
         bound[name] = simplify(value)

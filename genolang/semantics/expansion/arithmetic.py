@@ -21,11 +21,21 @@ def _divided(a: Any, b: Any) -> Any:
 
 
 _STEPS: dict[str, Callable[[Any, Any], Any]] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": _divided, "//": operator.floordiv,
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": _divided,
+    "//": operator.floordiv,
     "%": operator.mod,
-}  # fmt: skip
-_COMPARE = {"==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le,
-            ">": operator.gt, ">=": operator.ge}  # fmt: skip
+}
+_COMPARE = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
 
 
 def simplify(value: Any) -> Any:
@@ -58,8 +68,13 @@ def folded(expr: s.Infix, values: Sequence[Any], site: Site) -> Any:
         if abs(result) > MAX_MAGNITUDE:
             raise problem(site, "G207", f"`{expr.span.text[:40]}` is a number beyond 1e15", expr.span)
         if isinstance(result, Fraction) and result.denominator > MAX_DENOMINATOR:
-            raise problem(site, "G207", f"`{expr.span.text[:40]}` is a fraction too fine to be exact",
-                          expr.span, help="round it: `floor`, `ceil`, `round` or `//`")  # fmt: skip
+            raise problem(
+                site,
+                "G207",
+                f"`{expr.span.text[:40]}` is a fraction too fine to be exact",
+                expr.span,
+                help="round it: `floor`, `ceil`, `round` or `//`",
+            )
     return simplify(result)
 
 
@@ -80,8 +95,13 @@ def whole(value: Any, span: Span, site: Site, *, minimum: int = 1) -> int:
     value = simplify(value)
     if not isinstance(value, int):
         shown = f"{value} = {float(value):g}" if isinstance(value, Fraction) else f"{value:g}"
-        raise problem(site, "G206", f"a whole number is needed here, not {shown}", span,
-                      help="`//` divides and rounds down: `max(1, C // r)`")  # fmt: skip
+        raise problem(
+            site,
+            "G206",
+            f"a whole number is needed here, not {shown}",
+            span,
+            help="`//` divides and rounds down: `max(1, C // r)`",
+        )
     if value < minimum:
         raise problem(site, "G207", f"at least {minimum} is needed here, not {value}", span)
     return value

@@ -74,23 +74,24 @@ class Builder:
         return value
 
     def too_large(self, name: str, what: str, node: BlockNode) -> GenoError:
-        return fail("G507", f"`{self.name}` has more than {limit(name):,} {what}", node.span,
-                    help="repeat less, or split it into definitions" if name != "map" else None,
-                    notes=(limit_note(name),))  # fmt: skip
+        return fail(
+            "G507",
+            f"`{self.name}` has more than {limit(name):,} {what}",
+            node.span,
+            help="repeat less, or split it into definitions" if name != "map" else None,
+            notes=(limit_note(name),),
+        )
 
     def input(self, type: MapType, span: Span, *, zero: bool = False) -> MapValue:
         return self.add(BlockNode("input", type, span), zero=zero)
 
     def layer(
-        self, primitive: Primitive, attrs: Mapping[str, Any], maps: list[MapValue], scope: Scope,
-        span: Span,
-    ) -> MapValue:  # fmt: skip
+        self, primitive: Primitive, attrs: Mapping[str, Any], maps: list[MapValue], scope: Scope, span: Span
+    ) -> MapValue:
         """Add a primitive layer; raises ShapeProblem where its shape rule does not hold."""
         type = primitive.shape(attrs, [m.type for m in maps])
         path = scope.name(primitive.name) if primitive.has_weights else ()
-        node = BlockNode(
-            "layer", type, span, tuple([m.index for m in maps]), path, primitive.name, attrs
-        )
+        node = BlockNode("layer", type, span, tuple([m.index for m in maps]), path, primitive.name, attrs)
         if path:
             self.own(node)
         zero = primitive.name == "zeros" or (
@@ -102,9 +103,15 @@ class Builder:
 
     def call(self, body: Block, maps: list[MapValue], path: Path, span: Span) -> MapValue:
         node = BlockNode(
-            "call", body.output_type, span, tuple([m.index for m in maps]),
-            path if body.weighted else (), body.name, None, body,
-        )  # fmt: skip
+            "call",
+            body.output_type,
+            span,
+            tuple([m.index for m in maps]),
+            path if body.weighted else (),
+            body.name,
+            None,
+            body,
+        )
         if node.path:
             self.own(node)
         return self.add(node, zero=body.zero)
@@ -125,8 +132,9 @@ class Builder:
                 "G306",
                 f"`{node.path[0]}` has one set of weights, but is put to {self._inputs(owner)}"
                 f" and to {self._inputs(node)}, which need different ones",
-                node.span, help="give each use its own instance: repeat the expression",
-            )  # fmt: skip
+                node.span,
+                help="give each use its own instance: repeat the expression",
+            )
 
     def _weights(self, node: BlockNode) -> object:
         if node.body is not None:
@@ -141,9 +149,8 @@ class Builder:
 
     def finish(self, outputs: list[MapValue]) -> Block:
         return Block(
-            self.name, tuple(self.nodes), tuple(o.index for o in outputs), self._program_order(),
-            zero=outputs[0].zero,
-        )  # fmt: skip
+            self.name, tuple(self.nodes), tuple(o.index for o in outputs), self._program_order(), zero=outputs[0].zero
+        )
 
     def reserve(self, path: Path) -> None:
         """Keep the place of a named operation's weights, which its first use will make."""

@@ -49,8 +49,13 @@ def evaluate_call(expr: s.Call, frame: Frame) -> Any:
     if isinstance(callee, Op):
         if len(maps) == len(args) == 1:
             return frame.apply(callee, maps[0])
-        raise problem(frame, "G215", "an operation is called with one feature map", expr.span,
-                      help="write `operation(x)` or `x -> operation`")  # fmt: skip
+        raise problem(
+            frame,
+            "G215",
+            "an operation is called with one feature map",
+            expr.span,
+            help="write `operation(x)` or `x -> operation`",
+        )
     raise problem(frame, "G208", f"{describe(callee)} cannot be called", expr.callee.span)
 
 
@@ -84,8 +89,13 @@ def _call_primitive(callee: PrimitiveOp, expr: s.Call, frame: Frame) -> Any:
         return add_layer(PrimitiveOp(expr.span, callee.primitive, bound), operands, frame)
     for operand, arg in zip(operands, expr.args, strict=False):
         if isinstance(operand, MapValue):
-            raise problem(frame, "G214", "feature maps and operations without input are mixed here",
-                          arg.span, help="feed every operation: `x -> ...`")  # fmt: skip
+            raise problem(
+                frame,
+                "G214",
+                "feature maps and operations without input are mixed here",
+                arg.span,
+                help="feed every operation: `x -> ...`",
+            )
     return ForkOp(expr.span, callee.primitive, tuple(operands), bound)
 
 
@@ -93,17 +103,22 @@ def _call_function(name: str, expr: s.Call, args: list[Given], frame: Frame) -> 
     values = [value for _, value, _ in args]
     if name == "repeat":
         if len(values) != 2 or not isinstance(values[1], Op):
-            raise problem(frame, "G205", "`repeat` takes a number and an operation", expr.span,
-                          help="`repeat(3, unit)`")  # fmt: skip
+            raise problem(
+                frame, "G205", "`repeat` takes a number and an operation", expr.span, help="`repeat(3, unit)`"
+            )
         count = whole(values[0], expr.args[0].span, frame, minimum=0)
         if count > limit("repeat"):
-            raise problem(frame, "G507", f"`repeat` runs at most {limit('repeat')} times, not {count}",
-                          expr.span, notes=(limit_note("repeat"),))  # fmt: skip
+            raise problem(
+                frame,
+                "G507",
+                f"`repeat` runs at most {limit('repeat')} times, not {count}",
+                expr.span,
+                notes=(limit_note("repeat"),),
+            )
         return PipeOp(expr.span, (values[1],) * count)
     for called, value, arg in args:
         if called is not None or not (is_number(value) or isinstance(value, tuple)):
-            raise problem(frame, "G205", f"`{name}` computes with numbers, not with {describe(value)}",
-                          arg.span)  # fmt: skip
+            raise problem(frame, "G205", f"`{name}` computes with numbers, not with {describe(value)}", arg.span)
     try:
         return NUMERIC_FUNCTIONS[name](*values)
     except (TypeError, ValueError, OverflowError):

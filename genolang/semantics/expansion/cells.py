@@ -35,8 +35,7 @@ class CellBody:
         for item in statement.inputs:
             value = self.frame.names[item.name.id]
             if not isinstance(value, MapValue):
-                raise problem(self.frame, "G205", f"an input is a feature map, not {describe(value)}",
-                              item.value.span)  # fmt: skip
+                raise problem(self.frame, "G205", f"an input is a feature map, not {describe(value)}", item.value.span)
 
     def build(self, statement: s.Nodes) -> None:
         """Every node in order: the sum of its edges."""
@@ -71,9 +70,7 @@ class CellBody:
             space.append(SpaceEdge(start, name.id, decisions, edge))
         self.frame.names[name.id] = self.sum(name, values)
 
-    def edge(
-        self, start: str, end: str, edge: s.Edge, scope: Frame
-    ) -> tuple[MapValue, tuple[Decision, ...]]:
+    def edge(self, start: str, end: str, edge: s.Edge, scope: Frame) -> tuple[MapValue, tuple[Decision, ...]]:
         frame = scope.under(start, edge=(start, end))
         op = self.operation(edge, frame)
         value = self.frame.names.get(start, self.frame.main if start == "x" else None)
@@ -95,9 +92,10 @@ class CellBody:
         here, name = id(self.ref.module.source), self.ref.name
         placed = [(self.frame.expansion.decisions.place(decision), decision) for decision in made]
         found = [
-            (place.way, decision) for place, decision in placed
+            (place.way, decision)
+            for place, decision in placed
             if place.edge == edge and place.definition == name and place.way[0].source == here
-        ]  # fmt: skip
+        ]
         return tuple(decision for _, decision in sorted(found))
 
     def operation(self, edge: s.Edge, frame: Frame) -> Op:
@@ -121,12 +119,13 @@ class CellBody:
             except ShapeProblem:
                 pass
             raise problem(
-                self.frame, "G301",
-                f"the edges into `{name.id}` give {maps[0].type} and {value.type}", edge.span,
-                labels=[Label(values[0][1].span, f"this edge gives {maps[0].type}"),
-                        history(maps[0]), history(value)],
+                self.frame,
+                "G301",
+                f"the edges into `{name.id}` give {maps[0].type} and {value.type}",
+                edge.span,
+                labels=[Label(values[0][1].span, f"this edge gives {maps[0].type}"), history(maps[0]), history(value)],
                 help="give every edge from a larger map a stride: `operation(stride=2)`",
-            )  # fmt: skip
+            )
         return named_layer("add", maps, self.frame, name.span)
 
     def record(self, space: list[SpaceEdge], nodes: list[str]) -> None:
@@ -138,28 +137,37 @@ class CellBody:
             rank_by = next((k for k, n in names.items() if n == self.keep.choice.id), None)
             if rank_by is None:
                 raise problem(
-                    self.frame, "G405", f"no edge of this cell holds the choice `{self.keep.choice.id}`",
-                    self.keep.choice.span, help=did_you_mean(self.keep.choice.id, names.values())
-                    or (f"its edges hold {' and '.join(f'`{n}`' for n in sorted(set(names.values())))}"
-                        if names else "a cell without choices needs no `keep`"),
-                )  # fmt: skip
+                    self.frame,
+                    "G405",
+                    f"no edge of this cell holds the choice `{self.keep.choice.id}`",
+                    self.keep.choice.span,
+                    help=did_you_mean(self.keep.choice.id, names.values())
+                    or (
+                        f"its edges hold {' and '.join(f'`{n}`' for n in sorted(set(names.values())))}"
+                        if names
+                        else "a cell without choices needs no `keep`"
+                    ),
+                )
             counts = Counter(e.end for e in space if e.of(rank_by))
             for node in nodes:
                 count = counts[node]
                 if count < keep:
                     raise problem(
-                        self.frame, "G404",
-                        f"{keep} edges cannot be kept of the {count} that lead into `{node}`", self.keep.span,
+                        self.frame,
+                        "G404",
+                        f"{keep} edges cannot be kept of the {count} that lead into `{node}`",
+                        self.keep.span,
                         help="keep fewer, or let more edges with the choice lead into the node",
-                    )  # fmt: skip
+                    )
         cells = self.frame.expansion.cells
         before = cells.get(self.ref)
         if before is not None:
             # Instances of a cell may read different words of an edge: `if stride == 1 then a else b`.
             space = [
-                old if old.decisions == edge.decisions
+                old
+                if old.decisions == edge.decisions
                 else replace(edge, decisions=tuple(dict.fromkeys((*old.decisions, *edge.decisions))))
                 for old, edge in zip(before.edges, space, strict=True)
-            ]  # fmt: skip
+            ]
         if any(edge.decisions for edge in space):
             cells[self.ref] = CellSpace(self.ref.name, tuple(space), keep, rank_by)

@@ -16,22 +16,16 @@ from genolang.semantics.expansion.builder import MapValue
 from genolang.semantics.expansion.definitions import bind_params, limit_depth, used
 from genolang.semantics.expansion.errors import history, problem
 from genolang.semantics.expansion.frames import Frame, Within
-from genolang.semantics.expansion.values import (
-    ChoiceOp,
-    DefinedOp,
-    Op,
-    PrimitiveOp,
-    has_choice,
-    is_local,
-)
+from genolang.semantics.expansion.values import ChoiceOp, DefinedOp, Op, PrimitiveOp, has_choice, is_local
 from genolang.semantics.modules import DefinitionRef
 from genolang.semantics.program import Mix
 
 
 def evaluate_alternatives(expr: s.Alternatives, frame: Frame) -> ChoiceOp:
     ops = _alternatives(expr.options, (), frame, frame, expr.span)
-    return ChoiceOp(expr.span, "choice", ops, expr.options, expr.options, (), "sum", frame.home, frame.edge,
-                    frame.way(expr.span))  # fmt: skip
+    return ChoiceOp(
+        expr.span, "choice", ops, expr.options, expr.options, (), "sum", frame.home, frame.edge, frame.way(expr.span)
+    )
 
 
 def call_choice(expr: s.Call, args: Sequence[Given], frame: Frame) -> ChoiceOp:
@@ -40,8 +34,9 @@ def call_choice(expr: s.Call, args: Sequence[Given], frame: Frame) -> ChoiceOp:
         raise problem(frame, "G208", "only a named choice takes arguments", expr.span)
     for name, _, arg in args:
         if name is None:
-            raise problem(frame, "G406", "a choice hands on named arguments only", arg.span,
-                          help="write `operation(stride=2)`")  # fmt: skip
+            raise problem(
+                frame, "G406", "a choice hands on named arguments only", arg.span, help="write `operation(stride=2)`"
+            )
     return use_choice(ref, expr.span, args, frame)
 
 
@@ -70,27 +65,43 @@ def use_choice(ref: DefinitionRef, span: Span, extra: Sequence[Given], frame: Fr
     ops = frame.expansion.options.get(known) if known is not None else None
     if ops is None:
         limit_depth(ref, frame, span)
-        inner = Frame(frame.expansion, ref.name, ref.module, frame.builder, frame.scope, {},
-                      used(ref, frame, span), None, frame.edge)  # fmt: skip
+        inner = Frame(
+            frame.expansion,
+            ref.name,
+            ref.module,
+            frame.builder,
+            frame.scope,
+            {},
+            used(ref, frame, span),
+            None,
+            frame.edge,
+        )
         bind_params(ref, given, inner, span)
         for name in names:
             if isinstance(inner.names[name], Op) and has_choice(inner.names[name]):
-                raise problem(frame, "G414", f"the parameter `{name}` of a choice cannot be a choice", span,
-                              help="write an alternative for each")  # fmt: skip
+                raise problem(
+                    frame,
+                    "G414",
+                    f"the parameter `{name}` of a choice cannot be a choice",
+                    span,
+                    help="write an alternative for each",
+                )
         if combine not in ("sum", "product"):
             raise problem(frame, "G205", f"alternatives combine by sum or by product, not `{combine}`", span)
         if isinstance(body, tuple) or len(options) < 2:
             raise problem(
-                frame, "G407", f"the choice `{ref.name}` has fewer than two alternatives", span,
+                frame,
+                "G407",
+                f"the choice `{ref.name}` has fewer than two alternatives",
+                span,
                 labels=[Label(definition.span, "defined here")],
                 help="write them with `|` between: `choice c = skip | sep_conv(3)`",
-            )  # fmt: skip
+            )
         ops = _alternatives(options, extra, inner, frame, span)
         if known is not None and not any(is_local(op) or has_choice(op) for op in ops):
             frame.expansion.options[known] = ops
     added = tuple([s.Arg(arg.span, name, arg.value) for name, _, arg in extra])
-    return ChoiceOp(span, ref.name, ops, options, written, added, combine, frame.home, frame.edge,
-                    frame.way(span))  # fmt: skip
+    return ChoiceOp(span, ref.name, ops, options, written, added, combine, frame.home, frame.edge, frame.way(span))
 
 
 def _alternatives(
@@ -102,8 +113,13 @@ def _alternatives(
     for number, option in enumerate(options):
         op = inner.but(within=Within(home, way, number)).operation(option, "an alternative is an operation")
         if isinstance(op, ChoiceOp):
-            raise problem(inner, "G414", "a choice cannot be an alternative of a choice", option.span,
-                          help="list its alternatives here")  # fmt: skip
+            raise problem(
+                inner,
+                "G414",
+                "a choice cannot be an alternative of a choice",
+                option.span,
+                help="list its alternatives here",
+            )
         ops.append(_bind_more(op, extra, frame) if extra else op)
     return tuple(ops)
 
@@ -119,10 +135,13 @@ def _bind_more(op: Op, extra: Sequence[Given], frame: Frame) -> Op:
     for name, _, arg in extra:
         if name not in free:
             raise problem(
-                frame, "G406", f"an alternative of this choice does not take `{name}`", arg.span,
+                frame,
+                "G406",
+                f"an alternative of this choice does not take `{name}`",
+                arg.span,
                 labels=[Label(op.span, "this one")],
                 help=did_you_mean(name or "", takes) or f"give every alternative a parameter `{name}`",
-            )  # fmt: skip
+            )
     if isinstance(op, DefinedOp):
         return DefinedOp(op.span, op.ref, bind_definition(op.ref, op.args, extra, frame))
     assert isinstance(op, PrimitiveOp)
@@ -139,18 +158,25 @@ def apply_choice(op: ChoiceOp, value: MapValue, frame: Frame) -> MapValue:
         if results and result.type != results[0].type and op.combine == "sum":
             first, other = (op.syntax[i].span.text[:60] for i in (0, len(results)))
             raise problem(
-                frame, "G308",
+                frame,
+                "G308",
                 f"the alternatives of a choice give one shape, but `{first}` gives {results[0].type}"
                 f" and `{other}` gives {result.type}",
-                op.span, labels=[Label(option.span, f"this gives {result.type}")],
+                op.span,
+                labels=[Label(option.span, f"this gives {result.type}")],
                 help="give every alternative the same channels and stride",
-            )  # fmt: skip
+            )
         results.append(result)
     zeros = tuple([r.zero and not value.zero for r in results])
     decision = frame.expansion.decisions.of_choice(op, zeros)
     if op.combine == "product" and any(r.zero for r in results):
-        raise problem(frame, "G205", "a product of masks cannot include zeros", op.span,
-                      help="leave `none` out of a choice that combines by product")  # fmt: skip
+        raise problem(
+            frame,
+            "G205",
+            "a product of masks cannot include zeros",
+            op.span,
+            help="leave `none` out of a choice that combines by product",
+        )
     try:
         return frame.builder.mix(Mix(*decision, op.combine), results, op.span)
     except ShapeProblem as error:
@@ -169,8 +195,7 @@ def _put_in(node: Any, words: Mapping[str, s.Expr]) -> Any:
     if isinstance(node, s.For):
         bound = {name.id for name in node.names}
         words = {name: expr for name, expr in words.items() if name not in bound}
-    changes = {f.name: _put_in(getattr(node, f.name), words) for f in fields(node)
-               if f.name not in ("span", "names")}  # fmt: skip
+    changes = {f.name: _put_in(getattr(node, f.name), words) for f in fields(node) if f.name not in ("span", "names")}
     return replace(node, **changes)
 
 

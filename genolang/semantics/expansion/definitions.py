@@ -61,17 +61,14 @@ def call_definition(op: DefinedOp, maps: list[MapValue], frame: Frame) -> MapVal
 
 
 def expand_in_place(
-    ref: DefinitionRef, given: dict[str, Any], inputs: dict[str, MapValue], frame: Frame, scope: Scope,
-    span: Span,
-) -> MapValue:  # fmt: skip
+    ref: DefinitionRef, given: dict[str, Any], inputs: dict[str, MapValue], frame: Frame, scope: Scope, span: Span
+) -> MapValue:
     """The definition expanded in the caller's block, its weights named under a scope."""
     inner = Frame(frame.expansion, ref.name, ref.module, frame.builder, scope, {}, used(ref, frame, span))
     return _read(ref, given, inputs, inner, span)
 
 
-def block_of(
-    ref: DefinitionRef, given: dict[str, Any], inputs: dict[str, MapValue], frame: Frame, span: Span
-) -> Block:
+def block_of(ref: DefinitionRef, given: dict[str, Any], inputs: dict[str, MapValue], frame: Frame, span: Span) -> Block:
     """The definition expanded at these arguments and shapes, made once."""
     expansion = frame.expansion
     shapes = tuple([(m.type, m.zero) for m in inputs.values()])
@@ -101,10 +98,14 @@ def used(ref: DefinitionRef, frame: Frame, span: Span) -> tuple[Use, ...]:
 def limit_depth(ref: DefinitionRef, frame: Frame, span: Span) -> None:
     if len(frame.uses) >= MAX_DEPTH:
         raise misfit(
-            frame, ref, "G210", f"`{ref.name}` is used inside itself without end", span,
+            frame,
+            ref,
+            "G210",
+            f"`{ref.name}` is used inside itself without end",
+            span,
             help="end the recursion with `if levels == 0 then ... else ...`; inside a definition"
             " that replaces a primitive, write `core.name` for the primitive",
-        )  # fmt: skip
+        )
 
 
 # Arguments
@@ -138,16 +139,20 @@ def bind_params(ref: DefinitionRef, given: Mapping[str, Any], frame: Frame, span
             if isinstance(value, Op) and has_choice(value):
                 frame.defaults = {**(frame.defaults or {}), param.name: (ref, param.default, frame)}
         else:
-            raise misfit(frame, ref, "G201", f"`{ref.name}` needs `{param.name}`", span,
-                         label=Label(param.span, "it has no default"))  # fmt: skip
+            raise misfit(
+                frame,
+                ref,
+                "G201",
+                f"`{ref.name}` needs `{param.name}`",
+                span,
+                label=Label(param.span, "it has no default"),
+            )
 
 
 # Texts
 
 
-def _read(
-    ref: DefinitionRef, given: dict[str, Any], inputs: dict[str, MapValue], frame: Frame, span: Span
-) -> MapValue:
+def _read(ref: DefinitionRef, given: dict[str, Any], inputs: dict[str, MapValue], frame: Frame, span: Span) -> MapValue:
     """What a definition's text comes to in a fresh frame."""
     deepest = frame.expansion.deepest
     if deepest is None or len(deepest.uses) < len(frame.uses):
@@ -187,10 +192,13 @@ def _write_states(states: tuple[s.Name, ...], frame: Frame) -> None:
             raise Poisoned
         if not isinstance(value, MapValue) or value.type != old.type:
             raise problem(
-                frame, "G420", f"the state `{name.id}` is {old.type} and becomes {describe(value)}",
-                name.span, help="a state is one number per channel of the first map, before and after",
+                frame,
+                "G420",
+                f"the state `{name.id}` is {old.type} and becomes {describe(value)}",
+                name.span,
+                help="a state is one number per channel of the first map, before and after",
                 labels=[history(value)] if isinstance(value, MapValue) else [],
-            )  # fmt: skip
+            )
         now.append(value)
     frame.builder.states[frame.scope.path] = tuple(now)
 

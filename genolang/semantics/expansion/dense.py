@@ -35,15 +35,14 @@ def _ends_like(nodes: Any, index: int, image: int) -> bool:
     return any(_ends_like(body.nodes, body.outputs[0], place) for place in places)
 
 
-def image_maps(
-    ref: DefinitionRef, given: Mapping[str, Any], maps: int, frame: Frame
-) -> dict[str, MapValue]:
+def image_maps(ref: DefinitionRef, given: Mapping[str, Any], maps: int, frame: Frame) -> dict[str, MapValue]:
     """The image for map parameters that have it as their default, where too few maps are given."""
     image = frame.names.get(IMAGE)
     free = [name for name in ref.map_params if name not in given]
     if len(free) <= maps or not isinstance(image, MapValue):
         return {}
     return {
-        param.name: image for param in ref.syntax.params
+        param.name: image
+        for param in ref.syntax.params
         if param.name in free and is_map_param(param, ref.kind) and param.default is not None
-    }  # fmt: skip
+    }

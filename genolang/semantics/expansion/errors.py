@@ -33,9 +33,15 @@ POISON = object()
 
 
 def problem(
-    site: Site, code: str, message: str, span: Span, *, help: str | None = None,
-    labels: Iterable[Label] = (), notes: Iterable[str] = (),
-) -> GenoError:  # fmt: skip
+    site: Site,
+    code: str,
+    message: str,
+    span: Span,
+    *,
+    help: str | None = None,
+    labels: Iterable[Label] = (),
+    notes: Iterable[str] = (),
+) -> GenoError:
     """An error at a place; one inside a library definition points at the user's call first."""
     labels = list(labels)
     if span.source.library:

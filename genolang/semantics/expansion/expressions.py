@@ -75,9 +75,12 @@ def _global_name(name: str, span: Span, frame: Frame) -> Any:
     if len(found) > 1:
         files = " and ".join(ref.module.source.name for ref in found)
         raise problem(
-            frame, "G105", f"`{name}` is defined by several imports: {files}", span,
+            frame,
+            "G105",
+            f"`{name}` is defined by several imports: {files}",
+            span,
             help="import one of them `as` a name and write `that.name`",
-        )  # fmt: skip
+        )
     if found:
         return _reference(found[0], span, frame)
     if name in core_names():
@@ -91,10 +94,14 @@ def _global_name(name: str, span: Span, frame: Frame) -> Any:
     known = names_in_scope(frame.module) | set(frame.names)
     sizes = name in ("C", "H", "W", "x")
     raise problem(
-        frame, "G101", f"nothing here is called `{name[:60]}`", span,
+        frame,
+        "G101",
+        f"nothing here is called `{name[:60]}`",
+        span,
         help="a map's size is written `name.C`, `name.H`, `name.W` where there is no single `x`"
-        if sizes else did_you_mean(name, known),
-    )  # fmt: skip
+        if sizes
+        else did_you_mean(name, known),
+    )
 
 
 def _reference(ref: DefinitionRef, span: Span, frame: Frame) -> Any:
@@ -109,22 +116,33 @@ def evaluate_attribute(expr: s.Attribute, frame: Frame) -> Any:
         module = base.module
         names = core_names() if module is None else set(module.definitions)
         if expr.name not in names:
-            raise problem(frame, "G101", f"it has nothing called `{expr.name}`", expr.span,
-                          help=did_you_mean(expr.name, names))  # fmt: skip
+            raise problem(
+                frame, "G101", f"it has nothing called `{expr.name}`", expr.span, help=did_you_mean(expr.name, names)
+            )
         if module is None:
             return PrimitiveOp(expr.span, PRIMITIVES[expr.name], ())
         return _reference(module.definitions[expr.name], expr.span, frame)
     if isinstance(base, MapValue) and expr.name in ("C", "H", "W"):
         return getattr(base.type, expr.name)
-    raise problem(frame, "G213", f"{describe(base)} has no `.{expr.name}`", expr.span,
-                  help="a feature map has `.C`, `.H` and `.W`")  # fmt: skip
+    raise problem(
+        frame,
+        "G213",
+        f"{describe(base)} has no `.{expr.name}`",
+        expr.span,
+        help="a feature map has `.C`, `.H` and `.W`",
+    )
 
 
 def evaluate_index(expr: s.Index, frame: Frame) -> Any:
     base, index = frame.evaluate(expr.base), frame.evaluate(expr.index)
     if not isinstance(base, tuple) or type(index) is not int:
-        raise problem(frame, "G205", f"{describe(base)} cannot be indexed", expr.span,
-                      help="an index picks an item of a list: `sizes[0]`")  # fmt: skip
+        raise problem(
+            frame,
+            "G205",
+            f"{describe(base)} cannot be indexed",
+            expr.span,
+            help="an index picks an item of a list: `sizes[0]`",
+        )
     if not 0 <= index < len(base):
         raise problem(frame, "G207", f"there is no item {index} in a list of {len(base)}", expr.span)
     return base[index]
@@ -142,10 +160,13 @@ def evaluate_if(expr: s.If, frame: Frame) -> Any:
         for branch in branches:
             if "searching" not in frame.names and holds_choice(frame.module, branch):
                 raise problem(
-                    frame, "G421", "a choice stands in a branch on `searching`", branch.span,
+                    frame,
+                    "G421",
+                    "a choice stands in a branch on `searching`",
+                    branch.span,
                     help="put the choice before the `if`: the answer reads the other branch, so nothing"
                     " would be decided",
-                )  # fmt: skip
+                )
     return frame.evaluate(expr.then if taken else expr.otherwise)
 
 
@@ -156,9 +177,12 @@ def evaluate_pipeline(expr: s.Pipeline, frame: Frame) -> Any:
         op = frame.evaluate(stage)
         if not isinstance(op, Op):
             raise problem(
-                frame, "G205", f"a pipeline leads into operations, not into {describe(op)}", stage.span,
+                frame,
+                "G205",
+                f"a pipeline leads into operations, not into {describe(op)}",
+                stage.span,
                 help="a map can only stand at its beginning" if isinstance(op, MapValue) else None,
-            )  # fmt: skip
+            )
         ops.append(op)
     if isinstance(first, MapValue):
         return frame.apply(PipeOp(expr.span, tuple(ops)), first)

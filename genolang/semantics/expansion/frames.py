@@ -63,15 +63,25 @@ class Frame:
         size = size_of(value)
         self.expansion.budget.spend(size // 8, self, span)
         if size > limit("parts"):
-            raise problem(self, "G507", f"a value of more than {limit('parts'):,} parts", span,
-                          help="repeat less, or split it into definitions",
-                          notes=(limit_note("parts"),))  # fmt: skip
+            raise problem(
+                self,
+                "G507",
+                f"a value of more than {limit('parts'):,} parts",
+                span,
+                help="repeat less, or split it into definitions",
+                notes=(limit_note("parts"),),
+            )
 
     def condition(self, expr: s.Expr) -> bool:
         value = self.evaluate(expr)
         if not isinstance(value, bool):
-            raise problem(self, "G211", f"a condition is true or false, not {describe(value)}",
-                          expr.span, help="compare it: `levels == 0`")  # fmt: skip
+            raise problem(
+                self,
+                "G211",
+                f"a condition is true or false, not {describe(value)}",
+                expr.span,
+                help="compare it: `levels == 0`",
+            )
         return value
 
     def operation(self, expr: s.Expr, wanted: str) -> Op:
@@ -111,15 +121,27 @@ class Frame:
         return self.but(scope=self.scope.child(word), edge=edge)
 
     def but(
-        self, *, scope: Scope | None = None, edge: tuple[str, str] | None = None,
-        within: Within | None = None, names: dict[str, Any] | None = None,
-    ) -> Frame:  # fmt: skip
+        self,
+        *,
+        scope: Scope | None = None,
+        edge: tuple[str, str] | None = None,
+        within: Within | None = None,
+        names: dict[str, Any] | None = None,
+    ) -> Frame:
         """The same frame in what is not given here. A name that is given is no parameter's default."""
         defaults = self.defaults
         if names is not None and defaults is not None:
             defaults = {name: bound for name, bound in defaults.items() if name not in names}
         return Frame(
-            self.expansion, self.definition, self.module, self.builder, scope or self.scope,
-            self.names if names is None else self.names | names, self.uses, self.main,
-            edge or self.edge, within or self.within, defaults,
-        )  # fmt: skip
+            self.expansion,
+            self.definition,
+            self.module,
+            self.builder,
+            scope or self.scope,
+            self.names if names is None else self.names | names,
+            self.uses,
+            self.main,
+            edge or self.edge,
+            within or self.within,
+            defaults,
+        )

@@ -34,11 +34,14 @@ def evaluate_infix(expr: s.Infix, frame: Frame) -> Any:
         return wanted == any(frame.condition(o) == wanted for o in expr.operands)
     values: list[Any] = []
     for operand in expr.operands:
-        if expr.operator == "<" and isinstance(operand, s.Prefix) and values and isinstance(
-            values[0], (MapValue, Op)
-        ):
-            raise problem(frame, "G205", "`<` compares numbers, not operations or maps", expr.span,
-                          help="pipelines run to the right: `a -> b`")  # fmt: skip
+        if expr.operator == "<" and isinstance(operand, s.Prefix) and values and isinstance(values[0], (MapValue, Op)):
+            raise problem(
+                frame,
+                "G205",
+                "`<` compares numbers, not operations or maps",
+                expr.span,
+                help="pipelines run to the right: `a -> b`",
+            )
         values.append(frame.evaluate(operand))
     if any(isinstance(v, MapValue) for v in values):
         return _join_maps(expr, values, frame)
@@ -56,14 +59,20 @@ def evaluate_infix(expr: s.Infix, frame: Frame) -> Any:
 def _join_maps(expr: s.Infix, values: list[Any], frame: Frame) -> MapValue:
     sign, span = expr.operator, expr.span
     if sign not in _JOINS:
-        raise problem(frame, "G205", f"`{sign}` compares numbers, not feature maps", span,
-                      help="compare sizes: `a.H == b.H`")  # fmt: skip
+        raise problem(
+            frame, "G205", f"`{sign}` compares numbers, not feature maps", span, help="compare sizes: `a.H == b.H`"
+        )
     maps: list[MapValue] = []
     constants: list[Any] = []
     for value, operand in zip(values, expr.operands, strict=True):
         if isinstance(value, Op):
-            raise problem(frame, "G214", "an operation stands here without its input", operand.span,
-                          help=f"feed it: `(x -> {operand.span.text[:40]})`")  # fmt: skip
+            raise problem(
+                frame,
+                "G214",
+                "an operation stands here without its input",
+                operand.span,
+                help=f"feed it: `(x -> {operand.span.text[:40]})`",
+            )
         if isinstance(value, MapValue):
             maps.append(value)
         elif is_number(value):

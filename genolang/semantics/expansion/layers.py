@@ -47,15 +47,25 @@ def add_layer(op: PrimitiveOp, maps: list[MapValue], frame: Frame) -> MapValue:
         return maps[0]
     expected = primitive.maps
     if expected is not None and len(maps) != expected:
-        raise problem(frame, "G215", f"`{primitive.name}` takes {maps_in_words(expected)}, not {len(maps)}",
-                      span, help=f"write `{primitive.name}(a, b)`" if expected == 2 else None)  # fmt: skip
+        raise problem(
+            frame,
+            "G215",
+            f"`{primitive.name}` takes {maps_in_words(expected)}, not {len(maps)}",
+            span,
+            help=f"write `{primitive.name}(a, b)`" if expected == 2 else None,
+        )
     attrs = complete(op, frame)
     if isinstance(attrs.get("like"), MapValue):
         maps = [*maps, attrs["like"]]
         attrs["like"] = True
     if any(m.builder is not frame.builder for m in maps):
-        raise problem(frame, "G205", "a feature map of another definition cannot be used here", span,
-                      help="hand it over as a parameter: `op gate(g: map) = ...`")  # fmt: skip
+        raise problem(
+            frame,
+            "G205",
+            "a feature map of another definition cannot be used here",
+            span,
+            help="hand it over as a parameter: `op gate(g: map) = ...`",
+        )
     if len(maps) == 1 and _does_nothing(primitive.name, attrs, maps[0].type):
         return maps[0]
     try:

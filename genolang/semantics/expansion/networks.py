@@ -20,15 +20,7 @@ from genolang.semantics.expansion.frames import Frame
 from genolang.semantics.expansion.rules import APPLY, EVALUATE
 from genolang.semantics.expansion.slots import begin_network, begin_stage, check_plugs, read_plugs
 from genolang.semantics.expansion.state import Budget, Expansion
-from genolang.semantics.expansion.values import (
-    DefinedOp,
-    NetworkValue,
-    Op,
-    PipeOp,
-    PrimitiveOp,
-    describe,
-    is_number,
-)
+from genolang.semantics.expansion.values import DefinedOp, NetworkValue, Op, PipeOp, PrimitiveOp, describe, is_number
 from genolang.semantics.modules import DefinitionRef, Module
 from genolang.semantics.program import Block, Origin, Program
 from genolang.semantics.reach import names_of, slots
@@ -40,9 +32,14 @@ class NetworkBuilder:
     """Expands one network with given arguments; diagnostics gather in the expansion."""
 
     def __init__(
-        self, module: Module, *, searching: bool, closed: dict[object, Block] | None = None,
-        budget: Budget | None = None, image: tuple[int, int] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        module: Module,
+        *,
+        searching: bool,
+        closed: dict[object, Block] | None = None,
+        budget: Budget | None = None,
+        image: tuple[int, int] | None = None,
+    ) -> None:
         """`image` is a height and width to expand for instead of those that `input` declares; what is
         required of the whole network is not looked at then."""
         self.module = module
@@ -65,13 +62,10 @@ class NetworkBuilder:
     def block(self, ref: DefinitionRef, given: Mapping[str, Any], types: Sequence[MapType]) -> Block:
         """A definition by itself at maps of these types."""
         frame, span = self.frame(ref.module, ref.name), ref.syntax.name.span
-        inputs = {name: frame.builder.input(type, span)
-                  for name, type in zip(ref.map_params, types, strict=True)}  # fmt: skip
+        inputs = {name: frame.builder.input(type, span) for name, type in zip(ref.map_params, types, strict=True)}
         return block_of(ref, dict(given), inputs, frame, span)
 
-    def resolve(
-        self, ref: DefinitionRef, given: dict[str, Any], span: Span
-    ) -> tuple[DefinitionRef, dict[str, Any]]:
+    def resolve(self, ref: DefinitionRef, given: dict[str, Any], span: Span) -> tuple[DefinitionRef, dict[str, Any]]:
         """Follow `network a = b(...)` to a network in braces and the arguments for it."""
         for _ in range(MAX_ALIASES):
             body = ref.syntax.body
@@ -83,15 +77,18 @@ class NetworkBuilder:
             read_plugs(ref, frame)
             target = frame.evaluate(body)
             if not isinstance(target, NetworkValue):
-                raise problem(frame, "G205", f"a network is another network, not {describe(target)}",
-                              body.span, help="or write it in braces")  # fmt: skip
+                raise problem(
+                    frame,
+                    "G205",
+                    f"a network is another network, not {describe(target)}",
+                    body.span,
+                    help="or write it in braces",
+                )
             more = {name: value for name, value in given.items() if name not in own}
             ref, given = target.ref, dict(target.args) | more
         raise fail("G210", f"the network `{ref.name}` stands for itself", span)
 
-    def expand(
-        self, name: str, ref: DefinitionRef, given: dict[str, Any], span: Span
-    ) -> Program | None:
+    def expand(self, name: str, ref: DefinitionRef, given: dict[str, Any], span: Span) -> Program | None:
         frame = self.frame(ref.module, ref.name)
         if ref.module is not self.module:
             frame.uses = (Use(name, span),)
@@ -99,9 +96,12 @@ class NetworkBuilder:
         for key in given:
             if key not in params:
                 raise problem(
-                    frame, "G202", f"the network `{name}` has no parameter `{key}`", span,
+                    frame,
+                    "G202",
+                    f"the network `{name}` has no parameter `{key}`",
+                    span,
                     help=did_you_mean(key, params) or f"it has {', '.join(params) or 'none'}",
-                )  # fmt: skip
+                )
         bind_params(ref, given, frame, span)
         begin_network(frame)
         run = _NetworkRun(ref, frame, self.image)
@@ -185,8 +185,13 @@ class _NetworkRun:
         expr = statement.value
         is_image = isinstance(expr, s.Call) and isinstance(expr.callee, s.Name) and expr.callee.id == "image"
         if not is_image:
-            raise problem(self.frame, "G410", "the input of a network is an image", expr.span,
-                          help="write `input image(3, 32, 32)`: channels, height, width")  # fmt: skip
+            raise problem(
+                self.frame,
+                "G410",
+                "the input of a network is an image",
+                expr.span,
+                help="write `input image(3, 32, 32)`: channels, height, width",
+            )
         assert isinstance(expr, s.Call)
         image = PRIMITIVES["image"]
         _, bound = bind_primitive(PrimitiveOp(expr.span, image, ()), expr, self.frame)
@@ -197,8 +202,13 @@ class _NetworkRun:
 
     def need_input(self, span: Span) -> MapValue:
         if self.current is None:
-            raise problem(self.frame, "G410", "a network begins with its input", span,
-                          help="write `input image(3, 32, 32)`: channels, height, width")  # fmt: skip
+            raise problem(
+                self.frame,
+                "G410",
+                "a network begins with its input",
+                span,
+                help="write `input image(3, 32, 32)`: channels, height, width",
+            )
         return self.current
 
     # Cells
@@ -207,8 +217,13 @@ class _NetworkRun:
         current = self.need_input(statement.span)
         count = self.frame.whole(statement.count)
         if count > limit("cells"):
-            raise problem(self.frame, "G507", f"a network has at most {limit('cells')} cells, not {count}",
-                          statement.count.span, notes=(limit_note("cells"),))  # fmt: skip
+            raise problem(
+                self.frame,
+                "G507",
+                f"a network has at most {limit('cells')} cells, not {count}",
+                statement.count.span,
+                notes=(limit_note("cells"),),
+            )
         default, special = self.positions(statement, count)
         names = dict(self.frame.names)
         outputs = self.stems[-2:] or [current]
@@ -226,9 +241,7 @@ class _NetworkRun:
             self.cells.append(outputs[-1])
         self.current = outputs[-1]
 
-    def call(
-        self, op: DefinedOp, maps: list[MapValue], frame: Frame, index: int, placed: s.Placed
-    ) -> MapValue:
+    def call(self, op: DefinedOp, maps: list[MapValue], frame: Frame, index: int, placed: s.Placed) -> MapValue:
         ref, given = op.ref, dict(op.args)
         inputs = dict(zip(ref.map_params, maps, strict=True))
         if self.frame.expansion.plugs.concerns(op):
@@ -247,18 +260,24 @@ class _NetworkRun:
         for placed in statement.placed:
             if placed is default and placed.at is not None:
                 raise problem(
-                    self.frame, "G413", "the first cell fills every place that no other takes", placed.span,
+                    self.frame,
+                    "G413",
+                    "the first cell fills every place that no other takes",
+                    placed.span,
                     help="write it without `at`, and the cells at single places after it",
-                )  # fmt: skip
+                )
             if placed.at is not None:
                 last = placed
                 special[self.position(placed.at, count)] = placed
             elif placed is not default:
                 if last is None or not is_number(self.frame.evaluate(placed.value)):
                     raise problem(
-                        self.frame, "G413", "every cell but the first says where it stands", placed.span,
+                        self.frame,
+                        "G413",
+                        "every cell but the first says where it stands",
+                        placed.span,
                         help="write `reduction at 1/3, 2/3`",
-                    )  # fmt: skip
+                    )
                 special[self.position(placed.value, count)] = last
         return default, special
 
@@ -269,8 +288,13 @@ class _NetworkRun:
             raise problem(self.frame, "G205", f"a position is a number, not {describe(value)}", expr.span)
         index = value if isinstance(value, int) and not isinstance(value, bool) else math.floor(value * count)
         if not 0 <= index < count:
-            raise problem(self.frame, "G413", f"there is no cell {index} among {count}", expr.span,
-                          help="a share of the depth (`1/3`) or a number from 0")  # fmt: skip
+            raise problem(
+                self.frame,
+                "G413",
+                f"there is no cell {index} among {count}",
+                expr.span,
+                help="a share of the depth (`1/3`) or a number from 0",
+            )
         return index
 
     def cell(self, placed: s.Placed, names: dict[str, Any]) -> DefinedOp:
@@ -280,8 +304,12 @@ class _NetworkRun:
         if not isinstance(op, DefinedOp):
             raise problem(self.frame, "G205", f"`cells` places cells, not {describe(op)}", placed.value.span)
         if any(isinstance(value, MapValue) for _, value in op.args):
-            raise problem(self.frame, "G205", "a placed cell takes the maps of the cells before it and no"
-                          " other", placed.value.span)  # fmt: skip
+            raise problem(
+                self.frame,
+                "G205",
+                "a placed cell takes the maps of the cells before it and no other",
+                placed.value.span,
+            )
         names.update(op.args)
         params = [p.name for p in op.ref.value_params]
         given = {p: names[p] for p in params if p in names and not isinstance(names[p], MapValue)}
@@ -298,8 +326,9 @@ class _NetworkRun:
         op = self.frame.evaluate(statement.value)
         weight = self.frame.evaluate(statement.weight)
         if not isinstance(op, Op) or not is_number(weight):
-            raise problem(self.frame, "G205", "an auxiliary head is an operation with a number as weight",
-                          statement.span)  # fmt: skip
+            raise problem(
+                self.frame, "G205", "an auxiliary head is an operation with a number as weight", statement.span
+            )
         frame = self.frame.under("auxiliary")
         self.auxiliary = frame.apply(op, source)
         self.weight = float(weight)
@@ -310,22 +339,41 @@ class _NetworkRun:
         outputs = [current] + ([self.auxiliary] if self.auxiliary is not None else [])
         for value in outputs:
             if not value.type.is_vector and not answers_every_pixel(value):
-                expansion.report(problem(
-                    self.frame, "G309", f"a network ends in one value per class, not in {value.type}", span,
-                    help="end it with `head global_avg_pool -> linear(classes)`, or with"
-                    " `resize(like=input)` for a value per class and pixel", labels=[history(value)],
-                ))  # fmt: skip
+                expansion.report(
+                    problem(
+                        self.frame,
+                        "G309",
+                        f"a network ends in one value per class, not in {value.type}",
+                        span,
+                        help="end it with `head global_avg_pool -> linear(classes)`, or with"
+                        " `resize(like=input)` for a value per class and pixel",
+                        labels=[history(value)],
+                    )
+                )
                 return None
         assert self.input is not None
         block = self.frame.builder.finish(outputs)
         arguments = {k: v for k, v in self.frame.names.items() if isinstance(v, (int, float, str))}
-        program = Program(name, block, self.input, current.type, self.weight, expansion.decisions.choices(),
-                          tuple(expansion.cells.values()), arguments, expansion.plugs.used(),
-                          self.stages)  # fmt: skip
+        program = Program(
+            name,
+            block,
+            self.input,
+            current.type,
+            self.weight,
+            expansion.decisions.choices(),
+            tuple(expansion.cells.values()),
+            arguments,
+            expansion.plugs.used(),
+            self.stages,
+        )
         if program.params > limit("parameters"):
-            raise fail("G507", f"`{name}` has {program.params:,} learnable numbers", span,
-                       help="fewer channels or smaller windows",
-                       notes=(limit_note("parameters"),))  # fmt: skip
+            raise fail(
+                "G507",
+                f"`{name}` has {program.params:,} learnable numbers",
+                span,
+                help="fewer channels or smaller windows",
+                notes=(limit_note("parameters"),),
+            )
         if self.image is None and self.waiting:
             self.requirements(program)
         for error in check_plugs(expansion.plugs, slots(self.ref), self.stages):

@@ -3,16 +3,7 @@
 from __future__ import annotations
 
 from genolang.lang import syntax as s
-from genolang.semantics.expansion import (
-    calls,
-    choices,
-    definitions,
-    expressions,
-    joins,
-    layers,
-    slots,
-    values,
-)
+from genolang.semantics.expansion import calls, choices, definitions, expressions, joins, layers, slots, values
 from genolang.semantics.expansion.state import Apply, Evaluate
 
 EVALUATE: Evaluate = {

@@ -27,15 +27,19 @@ def read_plugs(ref: DefinitionRef, frame: Frame) -> None:
         if slot in plugs.by_slot and plugs.by_slot[slot].site is not frame:
             continue
         if slot in plugs.by_slot:
-            raise problem(frame, "G412", f"two modules are plugged into the slot `{slot}`", syntax.span,
-                          labels=[Label(plugs.by_slot[slot].syntax.span, "first here")])  # fmt: skip
+            raise problem(
+                frame,
+                "G412",
+                f"two modules are plugged into the slot `{slot}`",
+                syntax.span,
+                labels=[Label(plugs.by_slot[slot].syntax.span, "first here")],
+            )
         op = frame.operation(syntax.module, "a module is plugged in")
         shared = syntax.shared.id if syntax.shared is not None else "block"
         if shared not in SHARING:
             assert syntax.shared is not None
             message = f"a module is shared per block, stage or network, not per `{shared}`"
-            raise problem(frame, "G205", message, syntax.shared.span,
-                          help=did_you_mean(shared, SHARING))  # fmt: skip
+            raise problem(frame, "G205", message, syntax.shared.span, help=did_you_mean(shared, SHARING))
         plugs.by_slot[slot] = _placed(Plug(syntax, op, frame, shared, "all"), frame)
 
 
@@ -55,11 +59,14 @@ def _placed(plug: Plug, frame: Frame) -> Plug:
         wrong = not isinstance(texts, tuple) or not texts
         if wrong or any(not isinstance(t, str) or set(t) - set("01") for t in texts):
             raise problem(
-                frame, "G419", f"a scheme is bits in strings, one per stage, not {describe(value)}"
-                if wrong else "a scheme's strings hold the digits 0 and 1 alone", where.value.span,
-                help='write `where ["001100", "011011", "100100"]`, `where all`, `where every 2` or'
-                " `where search`",
-            )  # fmt: skip
+                frame,
+                "G419",
+                f"a scheme is bits in strings, one per stage, not {describe(value)}"
+                if wrong
+                else "a scheme's strings hold the digits 0 and 1 alone",
+                where.value.span,
+                help='write `where ["001100", "011011", "100100"]`, `where all`, `where every 2` or `where search`',
+            )
         plug.bits = texts
     return plug
 
@@ -114,9 +121,12 @@ def _plugged(plug: Plug, value: MapValue, frame: Frame, stage: int) -> MapValue:
     plugs, slot = frame.expansion.plugs, plug.syntax.slot.id
     if plug.shared == "stage" and not stage:
         raise problem(
-            plug.site, "G417", f"the slot `{slot}` stands outside of stages, so nothing is shared per stage",
-            plug.syntax.span, help="share it `per network`, or let the network place its blocks by `stages`",
-        )  # fmt: skip
+            plug.site,
+            "G417",
+            f"the slot `{slot}` stands outside of stages, so nothing is shared per stage",
+            plug.syntax.span,
+            help="share it `per network`, or let the network place its blocks by `stages`",
+        )
     uses = (*frame.uses, Use(plug.site.definition, plug.syntax.span))
     inner = replace(frame, uses=uses, main=None, edge=None)
     op = plug.op
@@ -131,10 +141,13 @@ def _plugged(plug: Plug, value: MapValue, frame: Frame, stage: int) -> MapValue:
         plugs.inside = False
     if result.type != value.type:
         raise problem(
-            plug.site, "G418", f"what is plugged into `{slot}` turns {value.type} into {result.type}",
-            plug.syntax.module.span, labels=[history(result)],
+            plug.site,
+            "G418",
+            f"what is plugged into `{slot}` turns {value.type} into {result.type}",
+            plug.syntax.module.span,
+            labels=[history(result)],
             help="a plug-in keeps the shape of its map",
-        )  # fmt: skip
+        )
     return result
 
 
@@ -143,12 +156,20 @@ def check_plugs(plugs: Plugs, known: frozenset[str], stages: int) -> list[GenoEr
     found = []
     for slot, plug in plugs.by_slot.items():
         if not plug.scheme:
-            found.append(problem(
-                plug.site, "G417", f"the network has no slot `{slot}`", plug.syntax.slot.span,
-                help=did_you_mean(slot, known)
-                or (f"it has {', '.join(f'`{n}`' for n in sorted(known))}" if known
-                    else "a block marks one by `slot name`"),
-            ))  # fmt: skip
+            found.append(
+                problem(
+                    plug.site,
+                    "G417",
+                    f"the network has no slot `{slot}`",
+                    plug.syntax.slot.span,
+                    help=did_you_mean(slot, known)
+                    or (
+                        f"it has {', '.join(f'`{n}`' for n in sorted(known))}"
+                        if known
+                        else "a block marks one by `slot name`"
+                    ),
+                )
+            )
         elif plug.kind == "bits":
             found += _check_bits(plug, stages)
     return found
@@ -160,12 +181,25 @@ def _check_bits(plug: Plug, stages: int) -> list[GenoError]:
     if len(plug.bits) == 1:
         wanted = {"the network": (sum(map(len, plug.scheme.values())), plug.bits[0])}
     elif len(plug.bits) != stages:
-        return [problem(plug.site, "G419", f"a scheme of {len(plug.bits)} strings for {stages} stages",
-                        where.span, help="give a string per stage, or one for all")]  # fmt: skip
+        return [
+            problem(
+                plug.site,
+                "G419",
+                f"a scheme of {len(plug.bits)} strings for {stages} stages",
+                where.span,
+                help="give a string per stage, or one for all",
+            )
+        ]
     else:
         wanted = {f"stage {n}": (len(plug.scheme.get(n, "")), bits) for n, bits in enumerate(plug.bits, 1)}
     return [
-        problem(plug.site, "G419", f"{home} has {count} slots `{slot}`, but the scheme has {len(bits)} bits",
-                where.span, help="one bit per block, the first block first")
-        for home, (count, bits) in wanted.items() if count != len(bits)
-    ]  # fmt: skip
+        problem(
+            plug.site,
+            "G419",
+            f"{home} has {count} slots `{slot}`, but the scheme has {len(bits)} bits",
+            where.span,
+            help="one bit per block, the first block first",
+        )
+        for home, (count, bits) in wanted.items()
+        if count != len(bits)
+    ]

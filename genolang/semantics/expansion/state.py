@@ -31,19 +31,27 @@ class Budget:
         self.left -= steps
         if self.left < 0:
             raise problem(
-                site, "G507", "working this out takes too many steps", span,
+                site,
+                "G507",
+                "working this out takes too many steps",
+                span,
                 help="repeat less, and let definitions that only differ in unused arguments be one",
                 notes=(limit_note("steps"),),
-            )  # fmt: skip
+            )
 
 
 class Expansion:
     """Memo, decisions, plug-ins and diagnostics of one network."""
 
     def __init__(
-        self, evaluate: Evaluate, apply: Apply, *, searching: bool,
-        closed: dict[object, Block] | None = None, budget: Budget | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        evaluate: Evaluate,
+        apply: Apply,
+        *,
+        searching: bool,
+        closed: dict[object, Block] | None = None,
+        budget: Budget | None = None,
+    ) -> None:
         self.evaluate = evaluate
         self.apply = apply
         self.searching = searching

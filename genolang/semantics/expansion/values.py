@@ -208,8 +208,9 @@ def is_movable(value: Op, definition: str, edge: tuple[str, str] | None) -> bool
 def on_edge(op: Op, edge: tuple[str, str]) -> Op:
     """A movable operation on another edge."""
     if isinstance(op, ChoiceOp):
-        return ChoiceOp(op.span, op.name, op.options, op.syntax, op.written, op.added, op.combine,
-                        op.definition, edge, op.way)  # fmt: skip
+        return ChoiceOp(
+            op.span, op.name, op.options, op.syntax, op.written, op.added, op.combine, op.definition, edge, op.way
+        )
     if isinstance(op, PipeOp):
         return PipeOp(op.span, tuple([on_edge(stage, edge) for stage in op.stages]))
     return op

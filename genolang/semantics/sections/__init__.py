@@ -52,10 +52,13 @@ _SCHEDULES = {
 }
 # What each augmentation takes, with its defaults.
 _AUGMENTATIONS: dict[str, dict[str, tuple[Read, float]]] = {
-    "flip": {}, "crop": {"amount": (real(0, 512), 4.0)}, "shift": {"amount": (real(0, 1), 0.15)},
-    "cutout": {"amount": (real(0, 512), 16.0)}, "resized_crop": {"amount": (count(1, 4096), 224)},
+    "flip": {},
+    "crop": {"amount": (real(0, 512), 4.0)},
+    "shift": {"amount": (real(0, 1), 0.15)},
+    "cutout": {"amount": (real(0, 512), 16.0)},
+    "resized_crop": {"amount": (count(1, 4096), 224)},
     "jitter": {"amount": (real(0, 1), 0.4), "hue": (real(0, 0.5), 0.0)},
-}  # fmt: skip
+}
 
 
 def _data(expr: s.Expr) -> str:
@@ -95,10 +98,15 @@ def optimizer(expr: s.Expr) -> OptimizerSettings:
     """`sgd(lr=cosine(0.025, 0.001), momentum=0.9, decay=3e-4, clip=5)` and the like."""
     name, call = callee(expr, _OPTIMIZERS, "optimiser")
     readers: dict[str, Read] = {
-        "lr": schedule, "momentum": real(0, 1), "decay": real(0, 10), "nesterov": flag,
-        "clip": real(0, 1e9, open_low=True), "betas": _betas, "eps": real(0, 1, open_low=True),
+        "lr": schedule,
+        "momentum": real(0, 1),
+        "decay": real(0, 10),
+        "nesterov": flag,
+        "clip": real(0, 1e9, open_low=True),
+        "betas": _betas,
+        "eps": real(0, 1, open_low=True),
         "alpha": real(0, 1),
-    }  # fmt: skip
+    }
     given = arguments(call, _OPTIMIZERS[name])
     values = {key: readers[key](value) for key, value in given.items()}
     if "lr" not in values:
@@ -127,8 +135,7 @@ def augmentations(expr: s.Expr) -> tuple[Augmentation, ...]:
         name, call = callee(item, _AUGMENTATIONS, "augmentation")
         taken = _AUGMENTATIONS[name]
         given = arguments(call, tuple(taken))
-        values = {key: read(given[key]) if key in given else default
-                  for key, (read, default) in taken.items()}  # fmt: skip
+        values = {key: read(given[key]) if key in given else default for key, (read, default) in taken.items()}
         if name == "resized_crop" and crop_size(found) is not None:
             raise fail("G502", "`resized_crop` is given twice", item.span)
         found.append(Augmentation(name, **values))  # type: ignore[arg-type]
@@ -159,8 +166,12 @@ def _collapse(expr: s.Expr) -> Collapse:
     name, call = callee(expr, taken, "answer to a collapse")
     values = {key: taken[name][key](value) for key, value in arguments(call, tuple(taken[name])).items()}
     if ("window" in values and "eigenvalue" not in values) or {"skips", "eigenvalue"} <= set(values):
-        raise fail("G503", "a search stops by the count of skips or by the eigenvalue, which has a window",
-                   call.span, help="`stop(skips=2)` or `stop(eigenvalue=0.75, window=5)`")  # fmt: skip
+        raise fail(
+            "G503",
+            "a search stops by the count of skips or by the eigenvalue, which has a window",
+            call.span,
+            help="`stop(skips=2)` or `stop(eigenvalue=0.75, window=5)`",
+        )
     defaults: dict[str, dict[str, Any]] = {"stop": {"skips": 2}, "regularise": {"dropout": 0.4}}
     return Collapse(**(values or defaults.get(name, {})))
 
@@ -182,8 +193,12 @@ def _score(expr: s.Expr) -> OptimizerSettings | dict[str, Any]:
     taken = {key: read for key, read in TRAIN.items() if key not in _OF_THE_SEARCH}
     for key, value in named_arguments(call).items():
         if key in _OF_THE_SEARCH:
-            raise fail("G501", f"a score takes its `{key}` from the search", value.span,
-                       help=f"leave it out, or set `{key}` in `search`")  # fmt: skip
+            raise fail(
+                "G501",
+                f"a score takes its `{key}` from the search",
+                value.span,
+                help=f"leave it out, or set `{key}` in `search`",
+            )
         if key not in taken:
             raise fail("G501", f"`train` has no setting `{key}`", value.span, help=did_you_mean(key, taken))
         found[key] = taken[key](value)
@@ -193,20 +208,40 @@ def _score(expr: s.Expr) -> OptimizerSettings | dict[str, Any]:
 _OF_THE_SEARCH = ("task", "data", "split", "seed")
 _SEED = count(0, 2**31 - 1)
 _SHARED: dict[str, Read] = {
-    "network": network, "data": _data, "epochs": count(1, 100_000), "batch": count(2, 100_000), "seed": _SEED,
-    "augment": augmentations, "precision": word("auto", "float32"),
-}  # fmt: skip
+    "network": network,
+    "data": _data,
+    "epochs": count(1, 100_000),
+    "batch": count(2, 100_000),
+    "seed": _SEED,
+    "augment": augmentations,
+    "precision": word("auto", "float32"),
+}
 SEARCH: dict[str, Read] = _SHARED | {
-    "method": _method, "split": real(0.05, 0.95), "weights": optimizer, "choices": optimizer,
-    "init": real(0, 10), "choices_start": count(0), "fresh_validation": flag,
-    "unrolled_radius": real(0, 1, open_low=True), "seeds": count(1, 1000), "random": count(0, 1000),
-    "score": _score, "score_epochs": count(1, 100_000), "connect": real(0, 1),
-    "statistics": _statistics, "compare": _compared, "collapse": _collapse,
-}  # fmt: skip
+    "method": _method,
+    "split": real(0.05, 0.95),
+    "weights": optimizer,
+    "choices": optimizer,
+    "init": real(0, 10),
+    "choices_start": count(0),
+    "fresh_validation": flag,
+    "unrolled_radius": real(0, 1, open_low=True),
+    "seeds": count(1, 1000),
+    "random": count(0, 1000),
+    "score": _score,
+    "score_epochs": count(1, 100_000),
+    "connect": real(0, 1),
+    "statistics": _statistics,
+    "compare": _compared,
+    "collapse": _collapse,
+}
 TRAIN: dict[str, Read] = _SHARED | {
-    "task": word(*get_args(TaskKind)), "split": real(0, 0.95), "optimizer": optimizer,
-    "drop_path": _drop_path, "label_smoothing": real(0, 0.99), "patience": count(1),
-}  # fmt: skip
+    "task": word(*get_args(TaskKind)),
+    "split": real(0, 0.95),
+    "optimizer": optimizer,
+    "drop_path": _drop_path,
+    "label_smoothing": real(0, 0.99),
+    "patience": count(1),
+}
 _TABLES: dict[str, dict[str, Read]] = {"search": SEARCH, "train": TRAIN}
 
 
@@ -222,11 +257,19 @@ def read_section(section: s.Section) -> tuple[dict[str, Any], list[Diagnostic]]:
                 break
             try:
                 if setting.name not in table:
-                    raise fail("G501", f"`{section.kind}` has no setting `{setting.name}`", setting.span,
-                               help=did_you_mean(setting.name, table))  # fmt: skip
+                    raise fail(
+                        "G501",
+                        f"`{section.kind}` has no setting `{setting.name}`",
+                        setting.span,
+                        help=did_you_mean(setting.name, table),
+                    )
                 if setting.name in seen:
-                    raise fail("G502", f"`{setting.name}` is set twice", setting.span,
-                               labels=[Label(seen[setting.name].span, "first here")])  # fmt: skip
+                    raise fail(
+                        "G502",
+                        f"`{setting.name}` is set twice",
+                        setting.span,
+                        labels=[Label(seen[setting.name].span, "first here")],
+                    )
                 seen[setting.name] = setting
                 value = table[setting.name](setting.value)
                 values.update(value if setting.name == "method" else {setting.name: value})

@@ -7,40 +7,45 @@ from typing import Any, Literal
 
 from genolang.diagnostics import did_you_mean, fail
 from genolang.lang import syntax as s
-from genolang.semantics.methods import (
-    ALL,
-    EAN_TEXT,
-    EVALUATIONS,
-    METHODS,
-    SAMPLED,
-    AllSettings,
-    EanSettings,
-    Method,
-)
+from genolang.semantics.methods import ALL, EAN_TEXT, EVALUATIONS, METHODS, SAMPLED, AllSettings, EanSettings, Method
 from genolang.semantics.sections.readers import Read, arguments, callee, count, flag, items, real, word
 
 _SHARE, _WEIGHT, _SIZE = real(0, 1), real(0, 1e6), count(1, 10_000)
 _OBJECTIVE: dict[str, Read] = {"accuracy": _WEIGHT, "sparsity": _WEIGHT}
 _STEPS: dict[str, Read] = {"steps": count(1, 10**6), "samples": count(1, 1000)}
 _CONTROLLER: dict[str, Read] = {
-    "hidden": _SIZE, "temperature": real(0, 1e3, open_low=True), "lr": real(0, 10, open_low=True),
-    "baseline": real(0, 0.9999), "answer": word("reward", "probability"),
-}  # fmt: skip
+    "hidden": _SIZE,
+    "temperature": real(0, 1e3, open_low=True),
+    "lr": real(0, 10, open_low=True),
+    "baseline": real(0, 0.9999),
+    "answer": word("reward", "probability"),
+}
 _BUDGET: dict[str, Read] = {"evaluations": count(1, 10**7)}
 _READERS: dict[str, dict[str, Read]] = {
-    "ean": _STEPS | _OBJECTIVE | _CONTROLLER | {
-        "offset": _WEIGHT, "bonus": _WEIGHT, "bonus_over": word("step", "scheme"), "inputs": _SIZE,
-        "output": word("softmax", "sigmoid"), "rnd_hidden": _SIZE, "rnd_outputs": _SIZE,
-        "buffer": count(1, 10**6), "replay_from": count(0), "replay_weight": _WEIGHT,
-        "replay_bonus": flag, "clip": real(0, 0.99),
+    "ean": _STEPS
+    | _OBJECTIVE
+    | _CONTROLLER
+    | {
+        "offset": _WEIGHT,
+        "bonus": _WEIGHT,
+        "bonus_over": word("step", "scheme"),
+        "inputs": _SIZE,
+        "output": word("softmax", "sigmoid"),
+        "rnd_hidden": _SIZE,
+        "rnd_outputs": _SIZE,
+        "buffer": count(1, 10**6),
+        "replay_from": count(0),
+        "replay_weight": _WEIGHT,
+        "replay_bonus": flag,
+        "clip": real(0, 0.99),
     },
     "enas": _STEPS | _OBJECTIVE | _CONTROLLER | {"tanh": _WEIGHT, "entropy": _WEIGHT},
-    "genetic": _BUDGET | _OBJECTIVE | {
-        "population": count(2, 10**5), "tournament": _SIZE, "crossover": _SHARE, "mutation": _SHARE,
-    },
+    "genetic": _BUDGET
+    | _OBJECTIVE
+    | {"population": count(2, 10**5), "tournament": _SIZE, "crossover": _SHARE, "mutation": _SHARE},
     "random": _BUDGET | _OBJECTIVE,
     "heuristic": {"every": _SIZE, "offset": count(0, 10_000)} | _OBJECTIVE,
-}  # fmt: skip
+}
 
 
 def read_method(expr: s.Expr) -> dict[str, Any]:

@@ -15,8 +15,9 @@ Read = Callable[[s.Expr], Any]
 
 
 def bad(expr: s.Expr, wanted: str, example: str) -> GenoError:
-    return fail("G503", f"{wanted} is needed here, not `{expr.span.text[:50]}`", expr.span,
-                help=f"for example {example}")  # fmt: skip
+    return fail(
+        "G503", f"{wanted} is needed here, not `{expr.span.text[:50]}`", expr.span, help=f"for example {example}"
+    )
 
 
 def number(expr: s.Expr) -> float | int | Fraction:
@@ -52,8 +53,9 @@ def count(low: int, high: int = 10**9) -> Read:
     def read(expr: s.Expr) -> int:
         value = number(expr)
         if not isinstance(value, int) or not low <= value <= high:
-            raise fail("G503", f"a whole number from {low} to {high} is needed here, not"
-                       f" `{expr.span.text[:50]}`", expr.span)  # fmt: skip
+            raise fail(
+                "G503", f"a whole number from {low} to {high} is needed here, not `{expr.span.text[:50]}`", expr.span
+            )
         return value
 
     return read
@@ -71,8 +73,7 @@ def word(*options: str) -> Read:
         if name in options:
             return str(name)
         listed = " or ".join(f"`{o}`" for o in options)
-        raise fail("G503", f"{listed} is needed here", expr.span,
-                   help=did_you_mean(name or "", options))  # fmt: skip
+        raise fail("G503", f"{listed} is needed here", expr.span, help=did_you_mean(name or "", options))
 
     return read
 
@@ -88,9 +89,12 @@ def arguments(expr: s.Call, names: tuple[str, ...]) -> dict[str, s.Expr]:
     for arg in expr.args:
         name = arg.name or (free[0] if free else None)
         if name is None or name not in names:
-            raise fail("G501", f"no argument `{arg.name or arg.value.span.text[:40]}` here", arg.span,
-                       help=did_you_mean(arg.name or "", names)
-                       or f"it takes {', '.join(names)}")  # fmt: skip
+            raise fail(
+                "G501",
+                f"no argument `{arg.name or arg.value.span.text[:40]}` here",
+                arg.span,
+                help=did_you_mean(arg.name or "", names) or f"it takes {', '.join(names)}",
+            )
         if name in found:
             raise fail("G502", f"`{name}` is given twice", arg.span)
         found[name] = arg.value
@@ -105,8 +109,12 @@ def callee(expr: s.Expr, table: Mapping[str, Any], what: str) -> tuple[str, s.Ca
         raise bad(expr, f"a {what}", f"`{next(iter(table))}(...)`")
     name = expr.callee.id
     if name not in table:
-        raise fail("G504", f"there is no {what} called `{name[:40]}`", expr.callee.span,
-                   help=did_you_mean(name, table) or f"there are {', '.join(table)}")  # fmt: skip
+        raise fail(
+            "G504",
+            f"there is no {what} called `{name[:40]}`",
+            expr.callee.span,
+            help=did_you_mean(name, table) or f"there are {', '.join(table)}",
+        )
     return name, expr
 
 
@@ -115,9 +123,7 @@ def network(expr: s.Expr) -> NetworkChoice:
     call = expr if isinstance(expr, s.Call) else s.Call(expr.span, expr, ())
     if not isinstance(call.callee, s.Name):
         raise bad(expr, "a network of this file", "`supernet` or `supernet(channels=36)`")
-    return NetworkChoice(call.callee.id, tuple(
-        (name, _text(value)) for name, value in named_arguments(call).items()
-    ))
+    return NetworkChoice(call.callee.id, tuple((name, _text(value)) for name, value in named_arguments(call).items()))
 
 
 def _text(expr: s.Expr) -> str:

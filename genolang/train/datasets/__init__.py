@@ -53,8 +53,11 @@ def load_data(name: str, *, seed: int = 0, size: int | None = None) -> Dataset:
     if DATA_SETS[kind] is not None and not argument:
         raise fail("G602", f"`{name}` names no path, expected `{data_usage(kind)}`")
     if size is not None and source.task != "classification":
-        raise fail("G503", f"`resized_crop` is for classification, and `{name}` has labels for pixels",
-                   help="`crop`, `shift` and `flip` move labels with their images")
+        raise fail(
+            "G503",
+            f"`resized_crop` is for classification, and `{name}` has labels for pixels",
+            help="`crop`, `shift` and `flip` move labels with their images",
+        )
     try:
         if size is not None and source.stream is not None:
             return source.stream(argument, seed, size)

@@ -111,19 +111,18 @@ def channel_statistics(images: Tensor) -> tuple[tuple[float, ...], tuple[float, 
     return tuple(means), tuple(stds)
 
 
-def split_off_test(
-    name: str, images: Tensor, labels: Tensor, class_names: tuple[str, ...], seed: int
-) -> Dataset:
+def split_off_test(name: str, images: Tensor, labels: Tensor, class_names: tuple[str, ...], seed: int) -> Dataset:
     """A data set of images (N, C, H, W), a fifth of each class being the test set."""
     train, test = stratified_split(labels, TEST_SHARE, seed)
-    return with_statistics(
-        name, (images[train], labels[train]), (images[test], labels[test]), class_names
-    )
+    return with_statistics(name, (images[train], labels[train]), (images[test], labels[test]), class_names)
 
 
 def with_statistics(
-    name: str, train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor],
-    class_names: tuple[str, ...], task: TaskKind = "classification",
+    name: str,
+    train: tuple[Tensor, Tensor],
+    test: tuple[Tensor, Tensor],
+    class_names: tuple[str, ...],
+    task: TaskKind = "classification",
 ) -> Dataset:
     """A data set whose mean and standard deviation are those of its training images."""
     mean, std = channel_statistics(train[0])
@@ -159,15 +158,12 @@ def read_bytes(path: Path, limit: int) -> bytes:
 def check_labels(place: str, labels: Tensor, images: int, classes: int) -> None:
     """Raises G604 unless `labels` (N,) are as many as the images and lie in 0..classes-1."""
     if len(labels) != images:
-        raise fail(
-            "G604", f"{place}: expected one label per image, found {len(labels)} labels for "
-            f"{images} images"
-        )
+        raise fail("G604", f"{place}: expected one label per image, found {len(labels)} labels for {images} images")
     wrong = ((labels < 0) | (labels >= classes)).nonzero()[:, 0]
     if len(wrong):
         first = int(wrong[0])
         raise fail(
-            "G604", f"{place}: expected labels from 0 to {classes - 1}, found {int(labels[first])} "
-            f"at image {first}",
+            "G604",
+            f"{place}: expected labels from 0 to {classes - 1}, found {int(labels[first])} at image {first}",
             help="number the classes from 0 without gaps",
         )

@@ -6,9 +6,7 @@ import torch
 from torch import Tensor
 
 
-def density(
-    rows: Tensor, columns: Tensor, there: Tensor, height: int, width: int, sigma: float
-) -> Tensor:
+def density(rows: Tensor, columns: Tensor, there: Tensor, height: int, width: int, sigma: float) -> Tensor:
     """A Gaussian of deviation `sigma` pixels around each point: (N, H, W), float32.
 
     Points are at rows and columns (N, P), where 0 is the middle of the first pixel, and count where

@@ -47,13 +47,15 @@ def image_names(folder: Path) -> list[str]:
     """The names of the image files of a folder, sorted; a million of them in seconds."""
     with os.scandir(folder) as entries:
         return sorted(
-            entry.name for entry in entries
+            entry.name
+            for entry in entries
             if entry.name.lower().endswith(SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
         )
 
 
 def image_shape(path: Path, most: int) -> tuple[int, int, int]:
     """(1 or 3, H, W) by the head of a file, of `most` pixels a side. Errors: those of `read_image`."""
+
     def shape_of(_: Path, image: Image) -> tuple[int, int, int]:
         sides = (image.width, image.height) if _orientation(image) > 4 else (image.height, image.width)
         return (1 if image.mode in _GREY else 3), *sides
@@ -66,6 +68,7 @@ def read_image(path: Path, channels: int) -> Tensor:
 
     From any thread. Errors: G603, G605 (also for colour where grey is needed), G606, G607.
     """
+
     def pixels_of(path: Path, image: Image) -> Pixels:
         return _pixels(path, image, channels)
 
@@ -85,15 +88,16 @@ def read_masks(root: Path, files: Sequence[Path]) -> Tensor:
 def _read(root: Path, files: Sequence[Path], pixels_of: Callable[[Path, Image], Pixels]) -> Tensor:
     first = _decode(files[0], pixels_of)
     if len(files) * first.size > MAX_BYTES:
-        raise fail("G605", f"{root}: expected at most {MAX_BYTES} bytes of pixels, found "
-                   f"{len(files)} images of {first.size}")
+        raise fail(
+            "G605", f"{root}: expected at most {MAX_BYTES} bytes of pixels, found {len(files)} images of {first.size}"
+        )
     images = torch.empty((len(files), *first.shape), dtype=torch.uint8)
     for index, path in enumerate(files):
         pixels = first if index == 0 else _decode(path, pixels_of)
         if pixels.shape != first.shape:
             raise fail(
-                "G605", f"{path}: expected {_shape(first)} as {files[0]}, "
-                f"found {_shape(pixels)}",
+                "G605",
+                f"{path}: expected {_shape(first)} as {files[0]}, found {_shape(pixels)}",
                 help="give all images one size and make them all grey or all colour; those of a folder's"
                 " classes can also be cut to one: `augment [resized_crop(224)]`",
             )
@@ -117,20 +121,18 @@ def _decode(path: Path, found_in: Callable[[Path, Image], T], most: int = MAX_SI
     try:
         with _quiet(), Image.open(path, formats=FORMATS) as image:
             if max(image.size) > most:
-                raise fail("G605", f"{path}: expected at most {most} pixels a side, found "
-                           f"{image.size[0]}x{image.size[1]}")
+                raise fail(
+                    "G605", f"{path}: expected at most {most} pixels a side, found {image.size[0]}x{image.size[1]}"
+                )
             return found_in(path, image)
     except PermissionError:
         raise
     except UnidentifiedImageError as error:
-        raise fail("G606", f"{path}: expected an image ({', '.join(FORMATS)}), found another "
-                   "format") from error
+        raise fail("G606", f"{path}: expected an image ({', '.join(FORMATS)}), found another format") from error
     except Image.DecompressionBombError as error:
-        raise fail("G605", f"{path}: expected at most {most} pixels a side, found "
-                   "more") from error
+        raise fail("G605", f"{path}: expected at most {most} pixels a side, found more") from error
     except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise fail("G603", f"{path}: expected a whole image, found a cut-off or damaged one "
-                   f"({error})") from error
+        raise fail("G603", f"{path}: expected a whole image, found a cut-off or damaged one ({error})") from error
 
 
 _silence = threading.Lock()
@@ -166,8 +168,11 @@ def _pixels(path: Path, image: Image, channels: int | None = None) -> Pixels:
     if image.mode not in _GREY + _COLOUR:
         raise fail("G606", f"{path}: expected 8-bit grey or colour, found the mode {image.mode}")
     if image.mode not in _GREY and channels == 1:
-        raise fail("G605", f"{path}: expected grey as the other images, found colour",
-                   help="make all images grey or all colour")
+        raise fail(
+            "G605",
+            f"{path}: expected grey as the other images, found colour",
+            help="make all images grey or all colour",
+        )
     grey = channels == 1 or (channels is None and image.mode in _GREY)
     pixels = np.array(image.convert("L" if grey else "RGB"), dtype=np.uint8)
     return _upright(image, pixels[None] if grey else pixels.transpose(2, 0, 1))
@@ -175,8 +180,9 @@ def _pixels(path: Path, image: Image, channels: int | None = None) -> Pixels:
 
 def _numbers(path: Path, image: Image) -> Pixels:
     if image.mode not in ("1", "L", "P"):
-        raise fail("G606", f"{path}: expected a mask of class numbers, grey or with a palette, "
-                   f"found the mode {image.mode}")
+        raise fail(
+            "G606", f"{path}: expected a mask of class numbers, grey or with a palette, found the mode {image.mode}"
+        )
     return _upright(image, np.array(image, dtype=np.uint8)[None])
 
 

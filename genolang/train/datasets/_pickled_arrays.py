@@ -97,8 +97,8 @@ def read_pickled_arrays(path: Path) -> dict[str, Any]:
 
 def _not_ours(path: Path, found: str) -> GenoError:
     return fail(
-        "G606", f"{path}: expected a dictionary of lists, numbers, text and uint8 arrays as CIFAR "
-        f"is published, found {found}",
+        "G606",
+        f"{path}: expected a dictionary of lists, numbers, text and uint8 arrays as CIFAR is published, found {found}",
         help="nothing in the file was run; fetch the data again from where it is published",
     )
 
@@ -107,8 +107,7 @@ def _cut_or_foreign(path: Path, content: bytes, error: Exception) -> GenoError:
     if content[:1] != b"\x80":
         return _not_ours(path, "no pickle of protocol 2")
     if content[-1:] != b"." or "exhausted" in str(error) or "expected" in str(error):
-        return fail("G603", f"{path}: expected a whole pickle, found one that breaks off after "
-                    f"{len(content)} bytes")
+        return fail("G603", f"{path}: expected a whole pickle, found one that breaks off after {len(content)} bytes")
     return _not_ours(path, "a damaged pickle")
 
 

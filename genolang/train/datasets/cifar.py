@@ -18,13 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from genolang.diagnostics import fail
-from genolang.train.datasets._base import (
-    Dataset,
-    DataSource,
-    check_labels,
-    read_bytes,
-    user_path,
-)
+from genolang.train.datasets._base import Dataset, DataSource, check_labels, read_bytes, user_path
 from genolang.train.datasets._pickled_arrays import MAX_FILE, read_pickled_arrays
 
 PIXELS = 3 * 32 * 32
@@ -60,13 +54,9 @@ _CIFAR10 = _Cifar(
     name="cifar10",
     classes=10,
     binary=_Layout(
-        "cifar-10-batches-bin", tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
-        "test_batch.bin", "batches.meta.txt",
+        "cifar-10-batches-bin", tuple(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin", "batches.meta.txt"
     ),
-    python=_Layout(
-        "cifar-10-batches-py", tuple(f"data_batch_{i}" for i in range(1, 6)),
-        "test_batch", "batches.meta",
-    ),
+    python=_Layout("cifar-10-batches-py", tuple(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta"),
     label_bytes=1,
     label_byte=0,
     label_key="labels",
@@ -93,16 +83,22 @@ def load(cifar: _Cifar, argument: str, _seed: int) -> Dataset:
     folder, layout = _find(cifar, user_path(argument))
     for name in (*layout.train, layout.test):
         if not (folder / name).is_file():
-            raise fail("G602", f"{folder / name}: expected this file beside the others of "
-                       f"{cifar.name}, found nothing")
+            raise fail("G602", f"{folder / name}: expected this file beside the others of {cifar.name}, found nothing")
     read = _read_binary if layout is cifar.binary else _read_python
     parts = [read(cifar, folder / name) for name in layout.train]
     images = torch.cat([part[0] for part in parts])
     labels = torch.cat([part[1] for part in parts])
     test_images, test_labels = read(cifar, folder / layout.test)
     return Dataset(
-        cifar.name, images, labels, test_images, test_labels, cifar.classes,
-        _class_names(cifar, folder, layout), cifar.mean, cifar.std,
+        cifar.name,
+        images,
+        labels,
+        test_images,
+        test_labels,
+        cifar.classes,
+        _class_names(cifar, folder, layout),
+        cifar.mean,
+        cifar.std,
     )
 
 
@@ -111,7 +107,8 @@ def _find(cifar: _Cifar, given: Path) -> tuple[Path, _Layout]:
     if not given.is_dir():
         found = "a file" if given.exists() else "nothing"
         raise fail(
-            "G602", f"{given}: expected a folder with the files of {cifar.name}, found {found}",
+            "G602",
+            f"{given}: expected a folder with the files of {cifar.name}, found {found}",
             help="unpack the archive and give its folder" if given.exists() else None,
         )
     for layout in (cifar.binary, cifar.python):
@@ -120,12 +117,11 @@ def _find(cifar: _Cifar, given: Path) -> tuple[Path, _Layout]:
                 return folder, layout
     other = _CIFAR100 if cifar is _CIFAR10 else _CIFAR10
     there = any(
-        (given / sub / layout.test).is_file()
-        for layout in (other.binary, other.python)
-        for sub in ("", layout.folder)
+        (given / sub / layout.test).is_file() for layout in (other.binary, other.python) for sub in ("", layout.folder)
     )
     raise fail(
-        "G602", f"{given}: expected the files of {cifar.name} ({cifar.binary.train[0]} .. "
+        "G602",
+        f"{given}: expected the files of {cifar.name} ({cifar.binary.train[0]} .. "
         f"{cifar.binary.test} or {cifar.python.train[0]} .. {cifar.python.test}), found "
         f"{'those of ' + other.name if there else 'neither'}",
         help=f"write `{other.name}:{given}`" if there else None,
@@ -137,7 +133,8 @@ def _read_binary(cifar: _Cifar, path: Path) -> tuple[Tensor, Tensor]:
     record = cifar.label_bytes + PIXELS
     if len(content) % record:
         raise fail(
-            "G603", f"{path}: expected a multiple of {record} bytes (records of "
+            "G603",
+            f"{path}: expected a multiple of {record} bytes (records of "
             f"{cifar.label_bytes} label bytes and {PIXELS} pixels), found {len(content)} bytes",
         )
     records = content.reshape(-1, record)
@@ -151,7 +148,8 @@ def _read_python(cifar: _Cifar, path: Path) -> tuple[Tensor, Tensor]:
     pixels, listed = found.get("data"), found.get(cifar.label_key)
     if pixels is None or listed is None:
         raise fail(
-            "G606", f"{path}: expected the entries `data` and `{cifar.label_key}`, found "
+            "G606",
+            f"{path}: expected the entries `data` and `{cifar.label_key}`, found "
             f"{', '.join(f'`{key[:40]}`' for key in list(found)[:10]) or 'none'}",
         )
     if not isinstance(pixels, np.ndarray) or pixels.ndim != 2 or pixels.shape[1] != PIXELS:
@@ -160,9 +158,7 @@ def _read_python(cifar: _Cifar, path: Path) -> tuple[Tensor, Tensor]:
     if type(listed) is not list or any(type(label) is not int for label in listed):
         raise fail("G606", f"{path}: expected `{cifar.label_key}` as a list of whole numbers")
     # A number beyond 64 bits is out of range like any other; -1 says so without overflowing.
-    labels = torch.tensor(
-        [label if abs(label) < 1 << 63 else -1 for label in listed], dtype=torch.int64
-    )
+    labels = torch.tensor([label if abs(label) < 1 << 63 else -1 for label in listed], dtype=torch.int64)
     check_labels(str(path), labels, len(pixels), cifar.classes)
     if len(labels) == 0:
         raise fail("G603", f"{path}: expected images, found none")
@@ -205,6 +201,4 @@ def _class_names(cifar: _Cifar, folder: Path, layout: _Layout) -> tuple[str, ...
     return names
 
 
-SOURCES = tuple(
-    DataSource(cifar.name, partial(load, cifar)) for cifar in (_CIFAR10, _CIFAR100)
-)
+SOURCES = tuple(DataSource(cifar.name, partial(load, cifar)) for cifar in (_CIFAR10, _CIFAR100))

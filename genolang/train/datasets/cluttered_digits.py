@@ -11,13 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from genolang.train.datasets._base import (
-    TEST_SHARE,
-    Dataset,
-    DataSource,
-    stratified_split,
-    with_statistics,
-)
+from genolang.train.datasets._base import TEST_SHARE, Dataset, DataSource, stratified_split, with_statistics
 from genolang.train.datasets._canvas import fade, paste, windows
 from genolang.train.datasets.digits import CLASS_NAMES, digit_images
 
@@ -43,9 +37,7 @@ def load(_argument: str, seed: int) -> Dataset:
     return with_statistics("cluttered_digits", train, test, CLASS_NAMES)
 
 
-def clutter(
-    digits: Tensor, labels: Tensor, count: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def clutter(digits: Tensor, labels: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """`count` cluttered images, uint8 (count, 1, 32, 32), and the labels of their whole digits.
 
     `digits` (N, S, S), float32 from 0 to 1, of at least two classes `labels` (N,): both the whole
@@ -53,14 +45,13 @@ def clutter(
     """
     size = digits.shape[-1]
     rounds = -(-count // len(digits))
-    chosen = torch.cat(
-        [torch.randperm(len(digits), generator=generator) for _ in range(rounds)]
-    )[:count]
+    chosen = torch.cat([torch.randperm(len(digits), generator=generator) for _ in range(rounds)])[:count]
     canvas = torch.zeros(count, CANVAS, CANVAS)
     for _ in range(PIECES):
         pieces = windows(
             digits[_of_other_classes(labels, chosen, generator)],
-            torch.randint(size - PIECE + 1, (2, count), generator=generator), PIECE,
+            torch.randint(size - PIECE + 1, (2, count), generator=generator),
+            PIECE,
         )
         places = torch.randint(CANVAS - PIECE + 1, (2, count), generator=generator)
         paste(canvas, pieces, places)

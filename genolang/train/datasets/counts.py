@@ -32,15 +32,16 @@ def load(argument: str, seed: int) -> Dataset:
 
     A point outside of its image counts at the nearest place inside, as in MCNN's public code.
     """
-    return load_pairs(argument, seed, "points", (".json", ".npz"), _densities,
-                      lambda _: ("object",), "counting")
+    return load_pairs(argument, seed, "points", (".json", ".npz"), _densities, lambda _: ("object",), "counting")
 
 
 def _densities(root: Path, files: Sequence[Path], images: Tensor) -> Tensor:
     height, width = images.shape[2:]
     if 4 * len(files) * height * width > MAX_BYTES:
-        raise fail("G605", f"{root}: expected at most {MAX_BYTES} bytes of density maps, found "
-                   f"{len(files)} of {width}x{height}")
+        raise fail(
+            "G605",
+            f"{root}: expected at most {MAX_BYTES} bytes of density maps, found {len(files)} of {width}x{height}",
+        )
     maps = torch.empty(len(files), height, width)
     for index, path in enumerate(files):
         points = torch.from_numpy(_points(path))[None]
@@ -73,8 +74,11 @@ def _points(path: Path) -> NDArray[np.float64]:
 
 
 def _no_points(path: Path) -> Exception:
-    return fail("G606", f"{path}: expected a list of points [x, y], found something else",
-                help="write `[[12.5, 3], [40, 7.25]]`, or `[]` where nothing is to be counted")
+    return fail(
+        "G606",
+        f"{path}: expected a list of points [x, y], found something else",
+        help="write `[[12.5, 3], [40, 7.25]]`, or `[]` where nothing is to be counted",
+    )
 
 
 SOURCES = (DataSource("counts", load, "counting"),)

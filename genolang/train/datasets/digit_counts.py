@@ -9,13 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from genolang.train.datasets._base import (
-    TEST_SHARE,
-    Dataset,
-    DataSource,
-    stratified_split,
-    with_statistics,
-)
+from genolang.train.datasets._base import TEST_SHARE, Dataset, DataSource, stratified_split, with_statistics
 from genolang.train.datasets._density import density
 from genolang.train.datasets._scattered import CANVAS, scatter
 from genolang.train.datasets.digits import digit_images
@@ -33,8 +27,7 @@ def load(_argument: str, seed: int) -> Dataset:
     parts = stratified_split(labels, TEST_SHARE, seed)
     generator = torch.Generator().manual_seed(seed)
     train, test = (
-        counts(digits[part, 0], count, generator)
-        for part, count in zip(parts, (TRAIN_COUNT, TEST_COUNT), strict=True)
+        counts(digits[part, 0], count, generator) for part, count in zip(parts, (TRAIN_COUNT, TEST_COUNT), strict=True)
     )
     return with_statistics("digit_counts", train, test, ("digit",), "counting")
 

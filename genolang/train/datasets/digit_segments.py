@@ -11,13 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from genolang.train.datasets._base import (
-    TEST_SHARE,
-    Dataset,
-    DataSource,
-    stratified_split,
-    with_statistics,
-)
+from genolang.train.datasets._base import TEST_SHARE, Dataset, DataSource, stratified_split, with_statistics
 from genolang.train.datasets._canvas import paste
 from genolang.train.datasets._scattered import CANVAS, scatter
 from genolang.train.datasets.digits import CLASS_NAMES, digit_images
@@ -46,9 +40,7 @@ def load(_argument: str, seed: int) -> Dataset:
     return with_statistics("digit_segments", train, test, names, "segmentation")
 
 
-def segments(
-    digits: Tensor, labels: Tensor, count: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def segments(digits: Tensor, labels: Tensor, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Images (count, 1, 40, 40) with digits (D, S, S), and masks of their labels (D,) plus one."""
     found = scatter(digits, GRID, count, generator)
     masks = torch.zeros(count, CANVAS, CANVAS, dtype=torch.uint8)

@@ -22,9 +22,7 @@ def digit_images() -> tuple[Tensor, Tensor]:
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise fail(
-            "G607", "the data `digits` needs scikit-learn", help="pip install scikit-learn"
-        ) from error
+        raise fail("G607", "the data `digits` needs scikit-learn", help="pip install scikit-learn") from error
     pixels, labels = load_digits(return_X_y=True)
     images = torch.from_numpy(pixels).float().reshape(-1, 1, 8, 8) / 16
     return images, torch.from_numpy(labels).long()

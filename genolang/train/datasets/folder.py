@@ -97,8 +97,11 @@ class _Reader:
         except OSError as error:
             raise fail("G602", f"{path}: cannot be read: {error.strerror or error}") from error
         if self.shape is not None and tuple(image.shape) != self.shape:
-            raise fail("G605", f"{path}: expected {_size(self.shape)} as {self.files.path(0)}, found "
-                       f"{_size(tuple(image.shape))}", help=_CUT)
+            raise fail(
+                "G605",
+                f"{path}: expected {_size(self.shape)} as {self.files.path(0)}, found {_size(tuple(image.shape))}",
+                help=_CUT,
+            )
         return image
 
 
@@ -120,8 +123,7 @@ def load(argument: str, seed: int) -> Dataset:
         return split_off_test(files.root.name, images, labels, files.class_names, seed)
     cut = files.trained_on
     return with_statistics(
-        files.root.name, (images[:cut], labels[:cut]), (images[cut:], labels[cut:]),
-        files.class_names,
+        files.root.name, (images[:cut], labels[:cut]), (images[cut:], labels[cut:]), files.class_names
     )
 
 
@@ -140,10 +142,15 @@ def _lazy(files: _Files, seed: int, shape: tuple[int, int, int], *, cut: bool) -
     reader = _Reader(files, shape[0], None if cut else shape)
     grey, marks = shape[0] == 1, files.marks()
     return Dataset(
-        files.root.name, LazyImages(reader, train, shape, cut=cut, source=marks), labels[train],
-        LazyImages(reader, test, shape, cut=cut, source=marks), labels[test],
-        len(files.class_names), files.class_names,
-        (GREY_MEAN,) if grey else MEAN, (GREY_STD,) if grey else STD,
+        files.root.name,
+        LazyImages(reader, train, shape, cut=cut, source=marks),
+        labels[train],
+        LazyImages(reader, test, shape, cut=cut, source=marks),
+        labels[test],
+        len(files.class_names),
+        files.class_names,
+        (GREY_MEAN,) if grey else MEAN,
+        (GREY_STD,) if grey else STD,
     )
 
 
@@ -155,8 +162,7 @@ def _find(argument: str) -> _Files:
     train_root = root / "train" if _folders(root / "train") else root
     files = _Files(root, tuple(folder.name for folder in _folders(train_root)))
     if len(files.class_names) < 2:
-        raise fail("G604", f"{train_root}: expected a folder per class, at least two, found "
-                   f"{len(files.class_names)}")
+        raise fail("G604", f"{train_root}: expected a folder per class, at least two, found {len(files.class_names)}")
     _add(files, train_root)
     files.trained_on = len(files.paths)
     if train_root is not root:
@@ -170,9 +176,7 @@ def _find(argument: str) -> _Files:
 def _folders(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    return sorted(
-        entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
-    )
+    return sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
 
 
 def _add(files: _Files, place: Path) -> None:
@@ -180,8 +184,11 @@ def _add(files: _Files, place: Path) -> None:
     numbers = {name: number for number, name in enumerate(files.class_names)}
     for folder in _folders(place):
         if folder.name not in numbers:
-            raise fail("G604", f"{folder}: expected the class folders of training, found another "
-                       "class", help=f"the classes are {', '.join(files.class_names[:10])}")
+            raise fail(
+                "G604",
+                f"{folder}: expected the class folders of training, found another class",
+                help=f"the classes are {', '.join(files.class_names[:10])}",
+            )
         names = image_names(folder)
         if not names:
             raise fail("G604", f"{folder}: expected images ({', '.join(SUFFIXES)}), found none")

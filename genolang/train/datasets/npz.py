@@ -58,9 +58,7 @@ def load(argument: str, seed: int) -> Dataset:
     return split_off_test(path.stem, *read[0], names, seed)
 
 
-def read_arrays(
-    path: Path, choose: Callable[[Path, dict[str, int]], tuple[str, ...]]
-) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, choose: Callable[[Path, dict[str, int]], tuple[str, ...]]) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file that `choose` names, given the path and the arrays' bytes.
 
     What their headers ask for is looked at before any is made. Raises G602, G603, and G606 for anything but
@@ -80,15 +78,20 @@ def read_arrays(
             wanted = choose(path, {name: member.file_size for name, member in members.items()})
             most = min(MAX_BYTES, max(ALWAYS_UNPACKED, MOST_UNPACKED * path.stat().st_size))
             if sum(members[name].file_size for name in wanted) > most:
-                raise fail("G606", f"{path}: expected arrays of at most {most} bytes, found more",
-                           help=f"a file may unpack to {MOST_UNPACKED} times its size")
+                raise fail(
+                    "G606",
+                    f"{path}: expected arrays of at most {most} bytes, found more",
+                    help=f"a file may unpack to {MOST_UNPACKED} times its size",
+                )
             return {name: _array(archive, members[name]) for name in wanted}
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-        raise fail("G603", f"{path}: expected a whole .npz file, found a cut-off or damaged one "
-                   f"({error})") from error
+        raise fail("G603", f"{path}: expected a whole .npz file, found a cut-off or damaged one ({error})") from error
     except (ValueError, KeyError, TypeError, SyntaxError, MemoryError, RuntimeError) as error:
-        raise fail("G606", f"{path}: expected plain arrays, found something else ({error})",
-                   help="arrays of Python objects are not read") from error
+        raise fail(
+            "G606",
+            f"{path}: expected plain arrays, found something else ({error})",
+            help="arrays of Python objects are not read",
+        ) from error
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
@@ -127,27 +130,28 @@ def _channel_axis(place: str, shape: tuple[int, ...]) -> int | None:
     if len(shape) == 3:
         return None
     if len(shape) != 4:
-        raise fail("G605", f"{place}: expected images (N, H, W), (N, H, W, C) or (N, C, H, W), "
-                   f"found the shape {shape}")
+        raise fail("G605", f"{place}: expected images (N, H, W), (N, H, W, C) or (N, C, H, W), found the shape {shape}")
     first, last = shape[1] in CHANNELS, shape[3] in CHANNELS
     if first == last:
         why = "both could be the channels" if first else "neither is a channel count"
-        raise fail("G605", f"{place}: expected 1 or 3 channels in second or in last place, found "
-                   f"the shape {shape}, where {why}")
+        raise fail(
+            "G605",
+            f"{place}: expected 1 or 3 channels in second or in last place, found the shape {shape}, where {why}",
+        )
     return 1 if first else 3
 
 
-def _images(
-    place: str, array: NDArray[Any], channel_axis: int | None, one: tuple[int, ...]
-) -> Tensor:
+def _images(place: str, array: NDArray[Any], channel_axis: int | None, one: tuple[int, ...]) -> Tensor:
     if array.shape[1:] != one:
-        raise fail("G605", f"{place}: expected images of the shape {one} as in training, found the "
-                   f"shape {array.shape}")
+        raise fail("G605", f"{place}: expected images of the shape {one} as in training, found the shape {array.shape}")
     if array.size == 0:
         raise fail("G605", f"{place}: expected images, found the shape {array.shape}")
     if array.dtype != np.uint8 and array.dtype.kind != "f":
-        raise fail("G606", f"{place}: expected uint8 or float pixels, found {array.dtype}",
-                   help="convert whole numbers from 0 to 255 with `.astype(numpy.uint8)`")
+        raise fail(
+            "G606",
+            f"{place}: expected uint8 or float pixels, found {array.dtype}",
+            help="convert whole numbers from 0 to 255 with `.astype(numpy.uint8)`",
+        )
     if channel_axis is None:
         array = array[:, None]
     elif channel_axis == 3:
@@ -182,7 +186,8 @@ def _class_count(place: str, labels: Tensor) -> int:
     if not torch.equal(present, expected):
         first = int(expected[present != expected][0])
         raise fail(
-            "G604", f"{place}: expected every class from 0 to have images, found labels from "
+            "G604",
+            f"{place}: expected every class from 0 to have images, found labels from "
             f"{int(present[0])} to {int(present[-1])} and none of class {first}",
             help="number the classes from 0 without gaps",
         )

@@ -26,8 +26,11 @@ def load(argument: str, seed: int) -> Dataset:
 def _masks(root: Path, files: Sequence[Path], images: Tensor) -> Tensor:
     masks = read_masks(root, files)
     if masks.shape[1:] != images.shape[2:]:
-        raise fail("G605", f"{files[0]}: expected a mask of {images.shape[3]}x{images.shape[2]} as its "
-                   f"image, found {masks.shape[2]}x{masks.shape[1]}")
+        raise fail(
+            "G605",
+            f"{files[0]}: expected a mask of {images.shape[3]}x{images.shape[2]} as its "
+            f"image, found {masks.shape[2]}x{masks.shape[1]}",
+        )
     if bool((masks == IGNORED).all()):
         raise fail("G604", f"{root}: expected masks with classes from 0 on, found {IGNORED} alone")
     return masks

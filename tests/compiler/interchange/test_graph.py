@@ -62,7 +62,12 @@ def test_a_flat_graph_is_the_network_and_the_other_has_each_definition_once() ->
     assert nx.is_directed_acyclic_graph(flat) and nx.number_weakly_connected_components(flat) == 1
     assert flat.graph["definitions"] == ["n"] and nested.graph["definitions"] == ["block", "third", "n"]
     assert nx.number_weakly_connected_components(nested) == 3
-    assert [facts["calls"] for _, facts in nested.nodes(data=True) if facts["kind"] == "call"] == ["block", "block", "block", "third"]
+    assert [facts["calls"] for _, facts in nested.nodes(data=True) if facts["kind"] == "call"] == [
+        "block",
+        "block",
+        "block",
+        "third",
+    ]
     layers = [facts.get("layer", facts["kind"]) for _, facts in flat.nodes(data=True)]
     assert layers == ["input", "conv", *["relu", "conv"] * 3, "zeros", "mix", "multiply", "global_avg_pool", "linear"]
     (end,) = [name for name, facts in flat.nodes(data=True) if "outputs" in facts]
@@ -146,9 +151,13 @@ def test_a_file_over_the_limit_or_none_at_all_is_refused(tmp_path: Path) -> None
     assert said(lambda: load_graph(tmp_path / "none.json")).code == "G001"
 
 
-@pytest.mark.parametrize(("calls", "levels", "code", "told"), [(2, 30, "G507", "2,000,000"), (1, 41, "G611", "40 deep")])
+@pytest.mark.parametrize(
+    ("calls", "levels", "code", "told"), [(2, 30, "G507", "2,000,000"), (1, 41, "G611", "40 deep")]
+)
 def test_calls_that_double_or_nest_without_end_are_refused(calls: int, levels: int, code: str, told: str) -> None:
-    graph = compiled("geno 1\nop a = relu -> relu\nnetwork n {\n input image(2, 1, 1)\n head a -> linear(2)\n}\n").graph(flat=False)
+    graph = compiled(
+        "geno 1\nop a = relu -> relu\nnetwork n {\n input image(2, 1, 1)\n head a -> linear(2)\n}\n"
+    ).graph(flat=False)
     previous = "a"
     for level in range(levels):
         name = f"a_{level}"
@@ -208,8 +217,38 @@ def test_layers_that_do_not_fit_together_are_told_as_those_of_a_text() -> None:
     assert said(lambda: Network.from_graph(graph)).code == "G303"
 
 
-STRANGE = (None, True, -1, 0, 1, 2, 1.5, 10**16, float("nan"), float("inf"), "", "n", "n/1", "1/3", "\x00", [], [1], [3, 3],
-           [0, 0, 0], [1, 1, 1], {}, {"k": 1}, "conv", "add", "mix", "image", [[]], ["f", 1], b"", object())  # fmt: skip
+STRANGE = (
+    None,
+    True,
+    -1,
+    0,
+    1,
+    2,
+    1.5,
+    10**16,
+    float("nan"),
+    float("inf"),
+    "",
+    "n",
+    "n/1",
+    "1/3",
+    "\x00",
+    [],
+    [1],
+    [3, 3],
+    [0, 0, 0],
+    [1, 1, 1],
+    {},
+    {"k": 1},
+    "conv",
+    "add",
+    "mix",
+    "image",
+    [[]],
+    ["f", 1],
+    b"",
+    object(),
+)
 
 
 @settings(CALM, max_examples=400)

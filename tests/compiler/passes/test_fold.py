@@ -10,10 +10,16 @@ from shipped import EXAMPLES, images, randomise, small
 from genolang.api import Network
 
 NETWORKS = [
-    ("att_darts/found", "cifar"), ("att_darts/search", "supernet"), ("aacn/clutter", "shares"),
-    ("apnas/found", "resnet20"), ("ean/clutter", "dia_search"), ("residual_attention/cifar", "attention56"),
-    ("resnet/cifar", "se_resnet20"), ("std/mnasnet", "mnasnet_b1"), ("transfer/segmentation", "segmenter"),
-]  # fmt: skip
+    ("att_darts/found", "cifar"),
+    ("att_darts/search", "supernet"),
+    ("aacn/clutter", "shares"),
+    ("apnas/found", "resnet20"),
+    ("ean/clutter", "dia_search"),
+    ("residual_attention/cifar", "attention56"),
+    ("resnet/cifar", "se_resnet20"),
+    ("std/mnasnet", "mnasnet_b1"),
+    ("transfer/segmentation", "segmenter"),
+]
 
 
 def network(body: str) -> Network:
@@ -56,8 +62,14 @@ def test_a_network_for_inference_answers_as_the_network_does(name: tuple[str, st
 def test_a_norm_behind_a_layer_goes_into_it_and_gives_it_a_bias() -> None:
     text = "  stem conv(3, 4) -> batch_norm -> relu -> conv(1, 5, bias=true) -> batch_norm\n"
     text += "  head global_avg_pool -> linear(3)"
-    assert names(text) == ["stem.conv.weight", "stem.conv.bias", "stem.conv_2.weight", "stem.conv_2.bias",
-                           "head.linear.weight", "head.linear.bias"]  # fmt: skip
+    assert names(text) == [
+        "stem.conv.weight",
+        "stem.conv.bias",
+        "stem.conv_2.weight",
+        "stem.conv_2.bias",
+        "head.linear.weight",
+        "head.linear.bias",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -101,12 +113,15 @@ network n {
         answers_as_well(quick, module, image)
 
 
-@pytest.mark.parametrize("stem", [
-    "conv(3, 16) + (global_avg_pool -> conv(1, 16, bias=true))",
-    "(global_avg_pool -> conv(1, 16, bias=true)) + conv(3, 16)",
-    "conv(3, 16) + (conv(5, 1) -> sigmoid)",
-    "(conv(1, 1) -> sigmoid) + conv(3, 16)",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "stem",
+    [
+        "conv(3, 16) + (global_avg_pool -> conv(1, 16, bias=true))",
+        "(global_avg_pool -> conv(1, 16, bias=true)) + conv(3, 16)",
+        "conv(3, 16) + (conv(5, 1) -> sigmoid)",
+        "(conv(1, 1) -> sigmoid) + conv(3, 16)",
+    ],
+)
 def test_a_map_that_is_added_to_a_larger_one_is_added_to_all_of_it(stem: str) -> None:
     found = network(f"  stem conv(3, 16) -> ({stem}) -> relu\n  head global_avg_pool -> linear(3)")
     module, quick = both(found, torch.float32)

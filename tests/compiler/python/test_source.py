@@ -154,12 +154,12 @@ def test_the_source_is_laid_out_as_a_formatter_would(tmp_path: Path) -> None:
         text = driver.to_python(small(spec, name).program)
         (tmp_path / kind / f"n{place}.py").write_text(text, encoding="utf-8")
     for folder, words in (
-        ("cells", ["format", "--check", "--line-length", "88"]), (".", ["check", "--ignore", "F841"])
-    ):  # fmt: skip
+        ("cells", ["format", "--check", "--line-length", "88"]),
+        (".", ["check", "--ignore", "F841"]),
+    ):
         done = subprocess.run(
-            [ruff, *words, "--isolated", "--no-cache", tmp_path / folder],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+            [ruff, *words, "--isolated", "--no-cache", tmp_path / folder], capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stdout[-2000:]
 
 
@@ -167,8 +167,11 @@ def test_weights_with_batch_counters_load_into_the_generated_class(tmp_path: Pat
     network = small("darts/v2", "cifar")
     found = emitted(network, tmp_path)
     state = dict(found.state_dict())
-    counted = {f"{k.removesuffix('running_mean')}num_batches_tracked": torch.tensor(1)
-               for k in state if k.endswith("running_mean")}  # fmt: skip
+    counted = {
+        f"{k.removesuffix('running_mean')}num_batches_tracked": torch.tensor(1)
+        for k in state
+        if k.endswith("running_mean")
+    }
     assert counted
     found.load_state_dict({**state, **counted})
 
@@ -259,7 +262,8 @@ network n {
 
 
 def test_cells_that_are_expanded_in_place_are_made_in_their_list(tmp_path: Path) -> None:
-    network = compiled("""geno 1
+    network = compiled(
+        """geno 1
 import std.attention
 op unit = conv(3) -> slot inside
 cell one(prev, channels=4) {
@@ -274,7 +278,9 @@ network base {
   head  global_avg_pool -> linear(2)
 }
 network n = base with se(r=2) at inside shared per network
-""", "n")
+""",
+        "n",
+    )
     assert_agrees(network, tmp_path)
 
 

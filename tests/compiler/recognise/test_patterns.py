@@ -76,16 +76,11 @@ FOUND = {
     "op body { M  return x * (sigmoid(m) + 1) }": "residual_mask",
     "op body { M  return sigmoid(m) * x }": "naive_mask",
     "op body { M  return x * (m -> sigmoid) }": "naive_mask",
-    "op body { M  return x * (1 + sigmoid(standardize(m, space))) }":
-        "spatial_mask, residual=True, eps=1e-05",
-    "op body { M  return (m -> standardize(space, eps=0.25) -> sigmoid) * x }":
-        "spatial_mask, residual=False, eps=0.25",
-    "op body { M  return (1 + l2_norm(m, channels)) * x }":
-        "channel_mask, residual=True, sigmoid=False, eps=1e-12",
-    "op body { M  return x * (1 + sigmoid(l2_norm(m, channels, eps=0.1))) }":
-        "channel_mask, residual=True, sigmoid=True, eps=0.1",
-    "op body { M  return x * l2_norm(m, channels) }":
-        "channel_mask, residual=False, sigmoid=False, eps=1e-12",
+    "op body { M  return x * (1 + sigmoid(standardize(m, space))) }": "spatial_mask, residual=True, eps=1e-05",
+    "op body { M  return (m -> standardize(space, eps=0.25) -> sigmoid) * x }": "spatial_mask, residual=False, eps=0.25",
+    "op body { M  return (1 + l2_norm(m, channels)) * x }": "channel_mask, residual=True, sigmoid=False, eps=1e-12",
+    "op body { M  return x * (1 + sigmoid(l2_norm(m, channels, eps=0.1))) }": "channel_mask, residual=True, sigmoid=True, eps=0.1",
+    "op body { M  return x * l2_norm(m, channels) }": "channel_mask, residual=False, sigmoid=False, eps=1e-12",
     "op body { M  return x + sigmoid(m) * conv(1)(x) }": "recalibration, relu=False",
     "op body { M  return relu(conv(1)(x) * sigmoid(m) + x) }": "recalibration, relu=True",
     "op body = x + (x -> conv(3) -> batch_norm -> gated)": "recalibration, relu=False",
@@ -98,7 +93,7 @@ FOUND = {
     "op body = identity + eca -> relu": "recalibration, relu=True",
     "op body = identity + cbam(r=2) -> relu": "recalibration, relu=True",
     "op body = bam(r=2)": "residual_mask",
-}  # fmt: skip
+}
 
 
 def spelled(text: str) -> str:
@@ -117,22 +112,21 @@ def test_a_kernel_takes_what_its_pattern_says_in_any_order(text: str) -> None:
 
 
 REFUSED = {
-    "op body { M  return (2 + sigmoid(m)) * x }":
-        ("residual_mask", "its `add` has constant=2, not 1"),
-    "op body { M  return 0.5 * x * sigmoid(m) }":
-        ("naive_mask", "its `multiply` has constant=1/2, not 1"),
-    "op body { M  return x * (1 + l2_norm(m, space)) }":
-        ("channel_mask", "its `l2_norm` has over=space, not channels"),
-    "op body { M  a = sigmoid(m)  return x * a + a }":
-        ("naive_mask", "its `sigmoid` is read 2 times"),
-    "op body { M  return x * sigmoid(m) * (x -> conv(1)) }":
-        ("naive_mask", "its `multiply` takes 3 maps, not 2"),
+    "op body { M  return (2 + sigmoid(m)) * x }": ("residual_mask", "its `add` has constant=2, not 1"),
+    "op body { M  return 0.5 * x * sigmoid(m) }": ("naive_mask", "its `multiply` has constant=1/2, not 1"),
+    "op body { M  return x * (1 + l2_norm(m, space)) }": ("channel_mask", "its `l2_norm` has over=space, not channels"),
+    "op body { M  a = sigmoid(m)  return x * a + a }": ("naive_mask", "its `sigmoid` is read 2 times"),
+    "op body { M  return x * sigmoid(m) * (x -> conv(1)) }": ("naive_mask", "its `multiply` takes 3 maps, not 2"),
     "op body = gated": ("naive_mask", "the mask has another shape than its map"),
-    "op body { y = x -> global_avg_pool  return x + y * sigmoid(y -> conv(1)) }":
-        ("recalibration", "the branches have different shapes"),
-    "op body { y = x -> conv(3)  return x + y * sigmoid(mean(y, height)) }":
-        ("recalibration", "the mask has no value for each number, each channel or each position of its map"),
-}  # fmt: skip
+    "op body { y = x -> global_avg_pool  return x + y * sigmoid(y -> conv(1)) }": (
+        "recalibration",
+        "the branches have different shapes",
+    ),
+    "op body { y = x -> conv(3)  return x + y * sigmoid(mean(y, height)) }": (
+        "recalibration",
+        "the mask has no value for each number, each channel or each position of its map",
+    ),
+}
 
 
 @pytest.mark.parametrize("text", REFUSED)

@@ -30,11 +30,17 @@ def layers(graph: Graph) -> Iterator[tuple[str, str, int]]:
             yield node.layer, node.span.source.name, node.span.line
 
 
-@pytest.mark.parametrize(("spec", "name"), [("resnet/cifar", "se_resnet20"), ("darts/v2", "cifar"), ("aacn/clutter", "shares")])
+@pytest.mark.parametrize(
+    ("spec", "name"), [("resnet/cifar", "se_resnet20"), ("darts/v2", "cifar"), ("aacn/clutter", "shares")]
+)
 def test_every_line_with_a_layer_that_computes_became_a_kernel_or_says_why_not(spec: str, name: str) -> None:
     program = small(spec, name).program
-    written = {place for layer, *place_ in layers(driver.build(program, fused=False))
-               if layer not in NO_WORK for place in [tuple(place_)]}  # fmt: skip
+    written = {
+        place
+        for layer, *place_ in layers(driver.build(program, fused=False))
+        if layer not in NO_WORK
+        for place in [tuple(place_)]
+    }
     told = {(line.file, line.line) for kernel in driver.kernels(program) for line in kernel.lines}
     told |= {(line.file, line.line) for row in driver.left_to_library(program) for line in row.lines}
     assert written <= told

@@ -65,9 +65,7 @@ def test_a_supernet_is_exported_at_its_present_logits() -> None:
 
 
 @pytest.mark.parametrize("missing", [["onnx", "onnxscript"], ["onnxscript"]])
-def test_onnx_without_its_packages_says_how_to_get_them(
-    missing: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_onnx_without_its_packages_says_how_to_get_them(missing: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exported, "find_spec", lambda name: None if name in missing else object())
     network = compiled(ODD)
     with refused("G713", f"pip install {' '.join(missing)}"):

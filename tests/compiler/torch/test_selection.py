@@ -52,8 +52,11 @@ def one_hot(module: nn.Module, options: dict[str, list[int]]) -> None:
 
 
 def norms_that_moved(module: nn.Module) -> set[str]:
-    return {name for name, m in module.named_modules()
-            if isinstance(m, nn.BatchNorm2d) and bool((m.running_mean != 0).any())}
+    return {
+        name
+        for name, m in module.named_modules()
+        if isinstance(m, nn.BatchNorm2d) and bool((m.running_mean != 0).any())
+    }
 
 
 @pytest.mark.parametrize("fused", [True, False])
@@ -132,8 +135,10 @@ def test_one_module_takes_many_selections_and_goes_back_to_the_mixture():
     mixture = module(images())
     generator = torch.Generator().manual_seed(5)
     for _ in range(12):
-        drawn = {key: torch.randint(1, len(s.options), (len(s.rows),), generator=generator).tolist()
-                 for key, s in module.choices.sets.items()}
+        drawn = {
+            key: torch.randint(1, len(s.options), (len(s.rows),), generator=generator).tolist()
+            for key, s in module.choices.sets.items()
+        }
         module.select(drawn)
         first = module(images())
         module.select(None)
@@ -153,8 +158,9 @@ def test_selected_slots_are_the_network_that_is_plugged_in_there_alone(module):
     found = compiled(SLOTS.format(module, "search"), "n").module().double().eval()
     x = torch.randn(2, 3, 9, 7, dtype=torch.float64)
     for stages in (["01", "11", "00"], ["10", "01", "11"], ["00", "00", "00"], ["11", "10", "01"]):
-        found.select({f"n.residual.stage{number + 1}": [int(bit) for bit in bits]
-                      for number, bits in enumerate(stages)})
+        found.select(
+            {f"n.residual.stage{number + 1}": [int(bit) for bit in bits] for number, bits in enumerate(stages)}
+        )
         listed = ", ".join(f'"{bits}"' for bits in stages)
         expected = compiled(SLOTS.format(module, f"[{listed}]"), "n").module().double().eval()
         assert not expected.load_state_dict(found.state_dict(), strict=False).missing_keys

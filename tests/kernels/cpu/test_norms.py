@@ -39,7 +39,9 @@ def in_a_sum(x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Te
     return y * weight[:, None, None] + bias[:, None, None]
 
 
-def results(layer: Layer, shape: tuple[int, ...], offset: float, dtype: torch.dtype, laid: torch.memory_format) -> dict[str, Tensor]:
+def results(
+    layer: Layer, shape: tuple[int, ...], offset: float, dtype: torch.dtype, laid: torch.memory_format
+) -> dict[str, Tensor]:
     draw = torch.Generator().manual_seed(sum(shape))
     x, g = (torch.randn(shape, generator=draw) for _ in range(2))
     weight, bias = (torch.rand(shape[1], generator=draw) + 0.5 for _ in range(2))
@@ -50,15 +52,23 @@ def results(layer: Layer, shape: tuple[int, ...], offset: float, dtype: torch.dt
     # A gradient with a mean, as a ReLU's.
     y.backward((g + 0.5).to(dtype).contiguous(memory_format=laid))
     found = [t.grad for t in leaves if t.grad is not None]
-    return dict(zip(("y", "to x", "to weight", "to bias", "mean", "variance"), (y.detach(), *found, *kept), strict=True))
+    return dict(
+        zip(("y", "to x", "to weight", "to bias", "mean", "variance"), (y.detach(), *found, *kept), strict=True)
+    )
 
 
 @pytest.mark.parametrize("offset", OFFSETS)
-@pytest.mark.parametrize("shape", [(64, 8, 16, 16), (16, 5, 7, 9), (3, 4, 31, 37), (8, 130, 8, 8), (1, 3, 127, 113)], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(64, 8, 16, 16), (16, 5, 7, 9), (3, 4, 31, 37), (8, 130, 8, 8), (1, 3, 127, 113)], ids=str
+)
 @pytest.mark.parametrize("layer", [batch_norm, once, in_a_sum])
-def test_sums_over_a_batch_are_as_exact_as_of_maps_that_lie_channel_by_channel(layer: Layer, shape: tuple[int, ...], offset: float) -> None:
+def test_sums_over_a_batch_are_as_exact_as_of_maps_that_lie_channel_by_channel(
+    layer: Layer, shape: tuple[int, ...], offset: float
+) -> None:
     plain = results(plainly, shape, offset, torch.float32, FIRST)
-    as_exact(results(layer, shape, offset, torch.float32, LAST), plain, results(plainly, shape, offset, torch.float64, FIRST))
+    as_exact(
+        results(layer, shape, offset, torch.float32, LAST), plain, results(plainly, shape, offset, torch.float64, FIRST)
+    )
 
 
 def test_torch_is_less_exact_where_channels_are_last_or_this_may_go() -> None:
@@ -86,13 +96,18 @@ def test_gradients_come_for_every_subset_of_inputs(wanted: int) -> None:
     for given in (whole, some):
         batch_norm(*given, torch.zeros(3), torch.ones(3)).square().sum().backward()
     assert [t.grad is not None for t in some] == [t.requires_grad for t in some]
-    assert all(t.grad is None or torch.equal(t.grad, w.grad) for t, w in zip(some, whole, strict=True) if w.grad is not None)
+    assert all(
+        t.grad is None or torch.equal(t.grad, w.grad) for t, w in zip(some, whole, strict=True) if w.grad is not None
+    )
 
 
 def test_a_layer_takes_it_in_training_and_a_plain_one_never_does() -> None:
     attrs = {"eps": EPS, "momentum": MOMENTUM, "affine": True}
     x = torch.randn(4, 3, 16, 16).contiguous(memory_format=LAST).requires_grad_()
-    for plain, training, name in ((False, True, "_BatchNormBackward"), (True, True, "NativeBatchNormBackward0"),
-                                  (False, False, "NativeBatchNormBackward0")):  # fmt: skip
+    for plain, training, name in (
+        (False, True, "_BatchNormBackward"),
+        (True, True, "NativeBatchNormBackward0"),
+        (False, False, "NativeBatchNormBackward0"),
+    ):
         y = BatchNorm(3, attrs, plain=plain).train(training)(x)
         assert y.grad_fn is not None and y.grad_fn.name().removeprefix("torch::autograd::") == name

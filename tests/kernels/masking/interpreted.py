@@ -25,10 +25,13 @@ def test_the_fused_kernel_computes_what_is_spelled_out(case: Case) -> None:
 
 @pytest.mark.parametrize(
     "case",
-    [Case(), *(Case(gate=g, layout=w) for g in ("spatial", "channel") for w in ("contiguous", "channels_last")),
-     *(Case(mask=m, relu=True) for m in ("channel", "spatial", "full"))],
+    [
+        Case(),
+        *(Case(gate=g, layout=w) for g in ("spatial", "channel") for w in ("contiguous", "channels_last")),
+        *(Case(mask=m, relu=True) for m in ("channel", "spatial", "full")),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_lower_precision_is_as_exact_as_plain_operations(case: Case) -> None:
     agrees_as_well(replace(case, dtype=torch.float32), FUSED)
     agrees_as_well(replace(case, dtype=torch.float16), FUSED, 2.0)
@@ -71,8 +74,18 @@ def test_a_relu_passes_no_gradient_at_zero(mask: str) -> None:
     agrees(case, FUSED, 1e-12)
 
 
-@pytest.mark.parametrize("case", [Case(), Case(gate="spatial"), Case(gate="channel"), Case(mask="channel", relu=True),
-                                  Case(mask="spatial"), Case(mask="full", relu=True)], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(),
+        Case(gate="spatial"),
+        Case(gate="channel"),
+        Case(mask="channel", relu=True),
+        Case(mask="spatial"),
+        Case(mask="full", relu=True),
+    ],
+    ids=str,
+)
 def test_gradients_come_for_every_subset_of_inputs_and_run_after_run_alike(case: Case) -> None:
     whole = results(ours(case, FUSED), build(case))
     count = 3 if case.mask else 2
@@ -109,8 +122,11 @@ def test_infinite_logits_open_or_close_the_gate() -> None:
 
 @pytest.mark.parametrize("how", ["expanded", "transposed"])
 def test_the_incoming_gradient_may_lie_anyhow(how: str) -> None:
-    for case in (Case(shape=(2, 3, 5, 5)), Case(shape=(2, 3, 5, 5), gate="spatial"),
-                 Case(shape=(2, 3, 5, 5), mask="full", relu=True)):  # fmt: skip
+    for case in (
+        Case(shape=(2, 3, 5, 5)),
+        Case(shape=(2, 3, 5, 5), gate="spatial"),
+        Case(shape=(2, 3, 5, 5), mask="full", relu=True),
+    ):
         *inputs, grad = build(case)
         grad = grad[:1, :1].expand_as(grad) if how == "expanded" else grad.transpose(2, 3)
         found = results(ours(case, FUSED), [*inputs, grad])

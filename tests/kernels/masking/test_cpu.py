@@ -4,16 +4,7 @@ from dataclasses import replace
 import pytest
 import torch
 from exactness import OFFSETS
-from kernel_harness.masking import (
-    GATES,
-    RECALIBRATIONS,
-    Case,
-    agrees,
-    agrees_as_well,
-    build,
-    ours,
-    results,
-)
+from kernel_harness.masking import GATES, RECALIBRATIONS, Case, agrees, agrees_as_well, build, ours, results
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.checkpoint import checkpoint
@@ -203,7 +194,9 @@ def test_a_constant_map_is_standardised_to_nothing(
 
 @pytest.mark.parametrize("there", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("here", [torch.contiguous_format, torch.channels_last])
-def test_a_gradient_may_lie_in_another_order_than_its_map(here: torch.memory_format, there: torch.memory_format) -> None:
+def test_a_gradient_may_lie_in_another_order_than_its_map(
+    here: torch.memory_format, there: torch.memory_format
+) -> None:
     draws = torch.Generator().manual_seed(0)
     x, g = (torch.randn(2, 6, 5, 4, generator=draws, dtype=torch.float64) for _ in range(2))
     for gate in ("spatial", "channel", "mixed"):

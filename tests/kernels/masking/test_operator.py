@@ -14,12 +14,18 @@ from genolang.kernels.masking import operator, recalibrated
 from genolang.kernels.masking.gate import Gate
 
 GATES = [
-    Case(), Case(residual=False), Case(gate="spatial"), Case(gate="spatial", layout="channels_last", residual=False),
-    Case(gate="channel"), Case(gate="channel", sigmoid=True, layout="channels_last"),
-]  # fmt: skip
+    Case(),
+    Case(residual=False),
+    Case(gate="spatial"),
+    Case(gate="spatial", layout="channels_last", residual=False),
+    Case(gate="channel"),
+    Case(gate="channel", sigmoid=True, layout="channels_last"),
+]
 RECALIBRATIONS = [
-    Case(mask="channel", relu=True), Case(mask="spatial"), Case(mask="full", relu=True, layout="channels_last"),
-]  # fmt: skip
+    Case(mask="channel", relu=True),
+    Case(mask="spatial"),
+    Case(mask="full", relu=True, layout="channels_last"),
+]
 WHOLE = ("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_dynamic")
 ALONE = ("test_schema", "test_faketensor")
 
@@ -62,7 +68,9 @@ def test_shapes_without_data_are_those_that_the_kernels_are_launched_for(case: C
     batch, channels, *size = case.shape
     kept = {"mixed": [], "spatial": [(batch, channels)] * 2, "channel": [(batch, *size)]}[case.gate]
     assert out.shape == case.shape and [(tuple(t.shape), t.dtype) for t in extra] == [(k, torch.float32) for k in kept]
-    found = torch.ops.genolang.masked_backward(inputs[2], inputs[0], [inputs[1], *extra], *gate(case), "fused", [True, True])
+    found = torch.ops.genolang.masked_backward(
+        inputs[2], inputs[0], [inputs[1], *extra], *gate(case), "fused", [True, True]
+    )
     assert [t.shape for t in found] == [case.shape] * 2
 
 
@@ -93,7 +101,9 @@ def test_a_compiler_for_a_cpu_gets_a_recalibration_with_relu_as_an_operator_if_i
     exact = exactly(case)
     assert "genolang" in graph and all(distance(found[name], exact[name]) < 1e-12 for name in exact)
     with torch.no_grad():
-        seen = torch.compile(lambda *xs: recalibrated(*xs, relu=True), fullgraph=True, backend="aot_eager")(*build(case)[:3])
+        seen = torch.compile(lambda *xs: recalibrated(*xs, relu=True), fullgraph=True, backend="aot_eager")(
+            *build(case)[:3]
+        )
     assert distance(seen, exact["out"]) < 1e-12
 
 

@@ -13,8 +13,17 @@ ROWS = ("rows 64", "rows 256", "rows 1024", "rows 4096", "rows channels_last")
 COLUMNS = ("columns 64", "columns 128", "columns channels_last")
 MAPS = ("t", "m", "g", "x", "f", "y", "out", "to_t", "to_m", "to_x", "to_f")
 KEPT = ("means", "deviations", "norms")
-CONSTANTS = {"EPS": 1e-5, "RESIDUAL": True, "SIGMOID": False, "RELU": True, "ACC": tl.float32,
-             "NEED_T": True, "NEED_M": True, "NEED_X": True, "NEED_F": True}  # fmt: skip
+CONSTANTS = {
+    "EPS": 1e-5,
+    "RESIDUAL": True,
+    "SIGMOID": False,
+    "RELU": True,
+    "ACC": tl.float32,
+    "NEED_T": True,
+    "NEED_M": True,
+    "NEED_X": True,
+    "NEED_F": True,
+}
 
 
 def variant(kernel: str, configuration: str, dtype: str, **more: Any) -> Variant:
@@ -24,7 +33,9 @@ def variant(kernel: str, configuration: str, dtype: str, **more: Any) -> Variant
     constants = {**CONSTANTS, **chosen.blocks, "LAST": "last" in configuration, **more.pop("constants", {})}
     mask = constants.get("MASK", "")
     return Variant(
-        f"{kernel} {mask}{' sigmoid' * (kernel[:4] == 'chan' and constants['SIGMOID'])} {configuration} {dtype}".replace("  ", " "),
+        f"{kernel} {mask}{' sigmoid' * (kernel[:4] == 'chan' and constants['SIGMOID'])} {configuration} {dtype}".replace(
+            "  ", " "
+        ),
         function,
         {n: there[n] for n in function.arg_names if n in there},
         {n: constants[n] for n in function.arg_names if n in constants},
@@ -63,6 +74,11 @@ def variants() -> Iterator[Variant]:
                     narrowest = 2 if vector and dtype != "fp32" else 4
                     constants = {"MASK": mask} if mask else {"SIGMOID": sigmoid}
                     yield variant(
-                        f"{kernel}_{way}", tile, dtype, narrowest=narrowest, widest=16,
-                        exps=exponentials(kernel, mask, tile, sigmoid), constants=constants,
-                    )  # fmt: skip
+                        f"{kernel}_{way}",
+                        tile,
+                        dtype,
+                        narrowest=narrowest,
+                        widest=16,
+                        exps=exponentials(kernel, mask, tile, sigmoid),
+                        constants=constants,
+                    )

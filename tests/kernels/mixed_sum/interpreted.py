@@ -3,16 +3,7 @@
 import pytest
 import torch
 from exactness import OFFSETS
-from kernel_harness.mixed_sum import (
-    NAMED,
-    Case,
-    agrees,
-    agrees_as_well,
-    build,
-    in_dtype,
-    ours,
-    results,
-)
+from kernel_harness.mixed_sum import NAMED, Case, agrees, agrees_as_well, build, in_dtype, ours, results
 
 FUSED = "fused"
 
@@ -44,7 +35,11 @@ def test_maps_of_odd_sizes_are_applied_as_one_row(case: Case, monkeypatch: pytes
 
     taken: dict[str, str] = {}
     run = launch._run
-    monkeypatch.setattr(launch, "_run", lambda kernel, how, *args, **more: (taken.update({kernel: how}), run(kernel, how, *args, **more)))
+    monkeypatch.setattr(
+        launch,
+        "_run",
+        lambda kernel, how, *args, **more: (taken.update({kernel: how}), run(kernel, how, *args, **more)),
+    )
     monkeypatch.setattr(launch, "LONGEST_SLAB", 0)
     if case.dtype == torch.float32:
         agrees_as_well(case, FUSED)
@@ -55,7 +50,9 @@ def test_maps_of_odd_sizes_are_applied_as_one_row(case: Case, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
-def test_odd_sizes_in_half_precision_are_as_exact_as_the_written_out_sum(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_odd_sizes_in_half_precision_are_as_exact_as_the_written_out_sum(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from genolang.kernels.mixed_sum import launch
 
     monkeypatch.setattr(launch, "LONGEST_SLAB", 0)
@@ -136,9 +133,7 @@ def test_gradients_come_for_every_subset_of_inputs(layout: str) -> None:
 @pytest.mark.parametrize("how", ["expanded", "transposed"])
 def test_the_incoming_gradient_may_lie_anyhow(how: str) -> None:
     inputs, other = build(Case(shape=(2, 3, 5, 5))), build(Case(shape=(2, 3, 5, 5)))
-    inputs.grad = (
-        inputs.grad[:1, :1].expand(2, 3, 5, 5) if how == "expanded" else inputs.grad.transpose(2, 3)
-    )
+    inputs.grad = inputs.grad[:1, :1].expand(2, 3, 5, 5) if how == "expanded" else inputs.grad.transpose(2, 3)
     other.grad = inputs.grad.contiguous()
     found, wanted = results(ours(FUSED), inputs), results(ours(FUSED), other)
     assert all(torch.equal(found[name], wanted[name]) for name in wanted)
@@ -155,11 +150,17 @@ def test_what_was_asked_for_as_fused_ran_in_triton(monkeypatch: pytest.MonkeyPat
 
     launched = []
     run = launch._run
-    monkeypatch.setattr(launch, "_run", lambda kernel, *args, **how: (launched.append(kernel), run(kernel, *args, **how)))
+    monkeypatch.setattr(
+        launch, "_run", lambda kernel, *args, **how: (launched.append(kernel), run(kernel, *args, **how))
+    )
     results(ours(FUSED), build(Case()))
     assert launched == ["slab_forward", "slab_backward"]
     launched.clear()
     results(ours(FUSED), build(Case(layout="channels_last")))
     assert launched == [
-        "partial_statistics", "finish_statistics", "apply_forward", "partial_products", "apply_backward",
-    ]  # fmt: skip
+        "partial_statistics",
+        "finish_statistics",
+        "apply_forward",
+        "partial_products",
+        "apply_backward",
+    ]

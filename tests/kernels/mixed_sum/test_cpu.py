@@ -169,9 +169,10 @@ def test_the_operator_keeps_pytorchs_rules(training: bool, layout: str) -> None:
     arguments = (inputs.xs, inputs.weights, [n.running_mean for n in norms], [n.running_var for n in norms])
     flags = [norm is not None for norm in inputs.norms]
     torch.library.opcheck(
-        torch.ops.genolang.mixed_sum.default, (*arguments, flags, training, 0.1, 1e-5, "cpu"),
+        torch.ops.genolang.mixed_sum.default,
+        (*arguments, flags, training, 0.1, 1e-5, "cpu"),
         test_utils=("test_schema", "test_autograd_registration", "test_faketensor", "test_aot_dispatch_static"),
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.parametrize("use", [None, "cpu"])

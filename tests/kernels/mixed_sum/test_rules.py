@@ -104,9 +104,10 @@ def test_the_backward_operator_keeps_pytorchs_rules(training: bool) -> None:
     means = [torch.ones(3, 2, dtype=torch.float64), torch.full((3, 2), 0.5, dtype=torch.float64)]
     for needs in ([True, False, True], [False, False, False]):
         torch.library.opcheck(
-            operator._backward, (inputs.grad, xs, weights, *means, [training, False, training], needs, "cpu"),
+            operator._backward,
+            (inputs.grad, xs, weights, *means, [training, False, training], needs, "cpu"),
             test_utils=("test_schema", "test_faketensor"),
-        )  # fmt: skip
+        )
 
 
 def test_float64_has_no_kernel_of_its_own_on_a_gpu() -> None:

@@ -12,8 +12,17 @@ from genolang.kernels.mixed_sum.launch import BACKWARD_SLABS, CONFIGURATIONS, FO
 POINTERS = {"weights": "*fp32:16"} | dict.fromkeys(
     ("means", "rstds", "sums", "parts", "part_means", "part_squares", "squares"), "*fp32:16"
 )
-INTEGERS = {"count": "i32", "chunks": "i32", "normalised": "i64", "tracked": "i64", "by_batch": "i64", "needs": "i64",
-            "C": "i32:16", "HW": "i32:16", "M": "i32:16"}  # fmt: skip
+INTEGERS = {
+    "count": "i32",
+    "chunks": "i32",
+    "normalised": "i64",
+    "tracked": "i64",
+    "by_batch": "i64",
+    "needs": "i64",
+    "C": "i32:16",
+    "HW": "i32:16",
+    "M": "i32:16",
+}
 CONSTANTS = {"TRAINING": True, "MOMENTUM": 0.1, "EPS": 1e-5, "ACC": tl.float32}
 
 
@@ -57,7 +66,20 @@ def variants() -> Iterator[Variant]:
         for kernel in ("apply_forward", "apply_backward"):
             yield variant(kernel, "flat", dtype, widest=16)
     for training in (True, False):
-        yield variant("finish_statistics", "merge", "fp32", constants={"BLOCK": 2048, "TRAINING": training},
-                      widest=16 if training else 0, name="" if training else " kept")  # fmt: skip
-    for kernel in ("slab_forward", "slab_backward", "partial_statistics", "apply_forward", "partial_products", "apply_backward"):
+        yield variant(
+            "finish_statistics",
+            "merge",
+            "fp32",
+            constants={"BLOCK": 2048, "TRAINING": training},
+            widest=16 if training else 0,
+            name="" if training else " kept",
+        )
+    for kernel in (
+        "slab_forward",
+        "slab_backward",
+        "partial_statistics",
+        "apply_forward",
+        "partial_products",
+        "apply_backward",
+    ):
         yield variant(kernel, "slab 1024" if "slab" in kernel else "rows", "bf16", count=35, widest=16)

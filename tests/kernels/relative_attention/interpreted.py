@@ -60,8 +60,10 @@ def test_every_form_gives_the_attention_of_all_pairs(case: Case, form: str) -> N
         Case(size=(5, 3), batch=0),
         Case(size=(8, 8), key=20, value=4, heads=1, batch=1),
         Case(size=(9, 10), key=20, value=3, heads=1, batch=1),
-        *(Case(size=(2, 3), key=key, value=value, heads=1, batch=1)
-          for key, value in ((24, 64), (32, 5), (40, 40), (48, 8), (64, 33))),
+        *(
+            Case(size=(2, 3), key=key, value=value, heads=1, batch=1)
+            for key, value in ((24, 64), (32, 5), (40, 40), (48, 8), (64, 33))
+        ),
     ],
     ids=str,
 )
@@ -122,14 +124,29 @@ def test_gradients_come_for_every_input_alone(form: str) -> None:
 
 
 def test_two_runs_agree_bit_by_bit(form: str) -> None:
-    first, second = (results(ours(FUSED), build(Case(size=(3, 5), heads=1, batch=1, dtype=torch.float16))) for _ in range(2))
+    first, second = (
+        results(ours(FUSED), build(Case(size=(3, 5), heads=1, batch=1, dtype=torch.float16))) for _ in range(2)
+    )
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 class Launched(TorchDispatchMode):
     """What a GPU would be told to do: our kernels, and PyTorch's but for those that move no data."""
 
-    FREE = ("promote_types", "empty", "new_empty", "view", "reshape", "slice", "select", "detach", "alias", "_unsafe_view", "as_strided", "expand")
+    FREE = (
+        "promote_types",
+        "empty",
+        "new_empty",
+        "view",
+        "reshape",
+        "slice",
+        "select",
+        "detach",
+        "alias",
+        "_unsafe_view",
+        "as_strided",
+        "expand",
+    )
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__()

@@ -19,15 +19,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.nn import functional as F
 
 from genolang.bench.peak import peak_bytes
-from genolang.kernels.relative_attention import (
-    KERNEL,
-    cpu,
-    exported,
-    operator,
-    relative_attention,
-    small,
-    why,
-)
+from genolang.kernels.relative_attention import KERNEL, cpu, exported, operator, relative_attention, small, why
 
 SHAPES = [
     Case(),
@@ -39,7 +31,7 @@ SHAPES = [
     Case(size=(4, 6), key=16, value=64, layout="transposed"),
     Case(size=(12, 20), key=5, value=4, heads=1),
     Case(size=(5, 3), batch=0),
-]  # fmt: skip
+]
 
 
 # Several heads in a tile, a few queries of one, and a single query.

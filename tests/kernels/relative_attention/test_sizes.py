@@ -9,7 +9,21 @@ from torch import Tensor
 from genolang.kernels.dispatch import choose
 from genolang.kernels.relative_attention import operator, reference, relative_attention, why
 
-SIZES = [(1, 1), (1, 8), (8, 1), (5, 7), (8, 8), (14, 14), (3, 17), (16, 16), (20, 12), (28, 28), (32, 32), (33, 31), (56, 56)]
+SIZES = [
+    (1, 1),
+    (1, 8),
+    (8, 1),
+    (5, 7),
+    (8, 8),
+    (14, 14),
+    (3, 17),
+    (16, 16),
+    (20, 12),
+    (28, 28),
+    (32, 32),
+    (33, 31),
+    (56, 56),
+]
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

@@ -8,13 +8,7 @@ import triton.language as tl
 from kernel_harness.compiled import Variant
 
 from genolang.kernels.relative_attention import fused, fused_small
-from genolang.kernels.relative_attention.configurations import (
-    CONFIGURATIONS,
-    configuration,
-    in_tiles,
-    padded,
-    small,
-)
+from genolang.kernels.relative_attention.configurations import CONFIGURATIONS, configuration, in_tiles, padded, small
 from genolang.kernels.relative_attention.launch import constants, options, rows
 from genolang.kernels.relative_attention.sizes import Sizes
 
@@ -22,7 +16,11 @@ WIDE = ("by_row", "by_column", "logsumexp", "mean", "grad_query", "grad_row", "g
 NARROW = ("qkv", "out", "grad", "grad_qkv")
 TABLES = ("table", "relative_height", "relative_width")
 KERNELS = fused.KERNELS | fused_small.KERNELS
-TYPES = {torch.bfloat16: ("bf16", tl.bfloat16), torch.float16: ("fp16", tl.float16), torch.float32: ("fp32", tl.float32)}
+TYPES = {
+    torch.bfloat16: ("bf16", tl.bfloat16),
+    torch.float16: ("fp16", tl.float16),
+    torch.float32: ("fp32", tl.float32),
+}
 NVIDIA, AMD = ("cuda:80", "cuda:90"), ("hip:gfx942",)
 # The stages of AA-ResNet-50 and AA-WRN-28-10, and the largest maps and heads of each form.
 SIZES = {
@@ -65,8 +63,9 @@ def limits(kernel: str, dtype: torch.dtype, s: Sizes, last: bool, hip: bool) -> 
     return found
 
 
-def variant(kernel: str, place: str, dtype: torch.dtype, targets: tuple[str, ...], *, columns: bool = False,
-            last: bool = False) -> Variant:  # fmt: skip
+def variant(
+    kernel: str, place: str, dtype: torch.dtype, targets: tuple[str, ...], *, columns: bool = False, last: bool = False
+) -> Variant:
     s, function, hip = SIZES[place], KERNELS[kernel], targets == AMD
     chosen = configuration(kernel, dtype, s, hip=hip)
     channels = s.heads * (2 * s.key + s.value)
@@ -82,10 +81,13 @@ def variant(kernel: str, place: str, dtype: torch.dtype, targets: tuple[str, ...
         function,
         {name: types[name] for name in function.arg_names if name in types},
         {name: given[name] for name in function.arg_names if name in given},
-        warps=chosen.warps, stages=chosen.stages, blocks=1, targets=targets,
+        warps=chosen.warps,
+        stages=chosen.stages,
+        blocks=1,
+        targets=targets,
         **limits(kernel, dtype, s, last, hip),
         options=options(hip=hip),
-    )  # fmt: skip
+    )
 
 
 def each(place: str, dtype: torch.dtype, targets: tuple[str, ...]) -> Iterator[Variant]:
@@ -103,10 +105,13 @@ def sum_of_parts(table: str) -> Variant:
     s, chosen = SIZES["14x14"], CONFIGURATIONS["sum_parts"]
     tables = dict.fromkeys(("grad_height", "grad_width"), f"*{table}:16")
     return Variant(
-        f"sum_parts {table}", KERNELS["sum_parts"], {"parts": "*fp32:16"} | tables | dict.fromkeys(("count", "table_h", "table_w"), "i32"),
+        f"sum_parts {table}",
+        KERNELS["sum_parts"],
+        {"parts": "*fp32:16"} | tables | dict.fromkeys(("count", "table_h", "table_w"), "i32"),
         {"H": s.height, "W": s.width, "KEY": s.key, "ACC": tl.float32, **chosen.blocks},
-        warps=chosen.warps, narrowest=4,
-    )  # fmt: skip
+        warps=chosen.warps,
+        narrowest=4,
+    )
 
 
 def variants() -> Iterator[Variant]:

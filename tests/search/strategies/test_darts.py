@@ -3,16 +3,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from search.tiny_space import (
-    COMMAND,
-    CPU,
-    SETTINGS,
-    SMALL,
-    StopAfter,
-    program_of,
-    small_digits,
-    supernet,
-)
+from search.tiny_space import COMMAND, CPU, SETTINGS, SMALL, StopAfter, program_of, small_digits, supernet
 
 from genolang.diagnostics import GenoError
 from genolang.search.halves import Halves
@@ -31,7 +22,9 @@ SLOW = OptimizerSettings(lr=Schedule("constant", 1e-3))
 
 def searched(run=None, *, module=None, settings=SETTINGS, data=None, **options):
     module = module or supernet()
-    result = search_one(module, settings, data or small_digits(), Phase(7, CPU, run, **{"name": "search", **options}), program_of())
+    result = search_one(
+        module, settings, data or small_digits(), Phase(7, CPU, run, **{"name": "search", **options}), program_of()
+    )
     return module, result
 
 
@@ -58,8 +51,7 @@ def test_it_is_the_strategy_called_darts():
 @pytest.mark.parametrize("order", [1, 2])
 def test_two_searches_are_equal_bit_for_bit_and_leave_the_callers_generator_alone(order):
     state = torch.random.get_rng_state()
-    (first, one), (second, two) = (searched(settings=replace(SETTINGS, order=order))
-                                   for _ in range(2))
+    (first, one), (second, two) = (searched(settings=replace(SETTINGS, order=order)) for _ in range(2))
     assert same(everything(first), everything(second)) and timeless(one) == timeless(two)
     assert torch.equal(state, torch.random.get_rng_state())
 
@@ -115,8 +107,7 @@ def test_clipping_is_of_the_weights_alone_in_their_own_step():
     data, descent = small_digits(16), OptimizerSettings(lr=Schedule("constant", 1.0), momentum=0.0)
 
     def moved(order, clip):
-        settings = replace(ONE_STEP, order=order, init=0.0, choices=descent,
-                           weights=replace(descent, clip=clip))
+        settings = replace(ONE_STEP, order=order, init=0.0, choices=descent, weights=replace(descent, clip=clip))
         module = supernet()
         before = torch.cat([p.detach().flatten().clone() for p in module.parameters()])
         searched(module=module, settings=settings, data=data)
@@ -158,8 +149,7 @@ def test_the_choices_step_comes_first_and_the_weights_see_it(monkeypatch):
 
 
 def test_the_learning_rate_of_epoch_49_is_that_of_the_public_logs():
-    settings = replace(SETTINGS, epochs=50, batch=24,
-                       weights=OptimizerSettings(lr=Schedule("cosine", 0.025, 0.001)))
+    settings = replace(SETTINGS, epochs=50, batch=24, weights=OptimizerSettings(lr=Schedule("cosine", 0.025, 0.001)))
     _, result = searched(module=supernet(SMALL), settings=settings)
     assert result.history[0].lr == 0.025
     assert result.history[49].lr == pytest.approx(1.023679e-3, rel=1e-6)
@@ -209,8 +199,7 @@ def test_the_journal_has_every_epochs_logits_and_summary(tmp_path):
     assert entries[-1]["logits"] == result.logits and entries[0]["logits"] != result.logits
     (summary,) = entries[0]["choices"]
     assert summary["key"] == "normal.operation"
-    assert [text for text, _ in summary["weights"]] == ["none", "max_pool(3)", "skip",
-                                                        "relu_conv_bn(6)"]
+    assert [text for text, _ in summary["weights"]] == ["none", "max_pool(3)", "skip", "relu_conv_bn(6)"]
     assert sum(weight for _, weight in summary["weights"]) == pytest.approx(1)
     assert 1.3 < summary["entropy"] <= math.log(4) + 1e-12
 
@@ -231,8 +220,7 @@ def test_logits_are_no_parameters_but_are_in_the_checkpoint(tmp_path):
     named = {*dict(module.named_parameters()), *dict(module.named_buffers())}
     assert module.state_dict().keys() == named
     assert torch.equal(select("choices", tensors)["normal.operation"], logits)
-    assert {name.split("/")[0] for name in tensors} == {"module", "choices", "weights_optimizer",
-                                                        "choices_optimizer"}
+    assert {name.split("/")[0] for name in tensors} == {"module", "choices", "weights_optimizer", "choices_optimizer"}
 
 
 @pytest.mark.parametrize("order", [1, 2])
@@ -282,8 +270,7 @@ def test_resuming_under_other_settings_is_refused(tmp_path):
     assert diagnostic(error).code == "G706"
 
 
-@pytest.mark.parametrize(("half", "what"), [("weights", "the loss is nan"),
-                                            ("choices", "the validation loss is nan")])
+@pytest.mark.parametrize(("half", "what"), [("weights", "the loss is nan"), ("choices", "the validation loss is nan")])
 def test_a_lost_loss_of_either_half_is_told_and_not_saved(tmp_path, half, what):
     data = small_digits()
     broken = replace(data, train_images=data.train_images.clone())

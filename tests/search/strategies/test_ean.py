@@ -105,8 +105,11 @@ class ByHand:
         plain = np.array([s.accuracy * toy(x)[0] + s.sparsity * toy(x)[1] - s.offset for x in schemes])
         reward = plain + s.bonus * bonus
         if s.baseline:
-            self.baseline = reward.mean() if self.baseline is None else (
-                s.baseline * self.baseline + (1 - s.baseline) * reward.mean())
+            self.baseline = (
+                reward.mean()
+                if self.baseline is None
+                else (s.baseline * self.baseline + (1 - s.baseline) * reward.mean())
+            )
         base = self.baseline or 0.0
         p = self.chosen(self.connected())
         loss = -(np.log(p).sum(1) * (reward - base)).mean()
@@ -137,10 +140,17 @@ def replayed_entry(sampler, step):
     return int(torch.randint(step + 1, (1,), generator=generator_for(5, "ean", "replay", step)))
 
 
-@pytest.mark.parametrize("settings", [
-    CODE, TEXT, replace(CODE, bonus_over="scheme", samples=2), replace(CODE, output="sigmoid", clip=0.0),
-    replace(TEXT, samples=3, baseline=0.8, bonus=0.3), replace(CODE, replay_bonus=True, replay_weight=3.0, clip=0.02),
-])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        CODE,
+        TEXT,
+        replace(CODE, bonus_over="scheme", samples=2),
+        replace(CODE, output="sigmoid", clip=0.0),
+        replace(TEXT, samples=3, baseline=0.8, bonus=0.3),
+        replace(CODE, replay_bonus=True, replay_weight=3.0, clip=0.02),
+    ],
+)
 def test_losses_bonuses_and_updates_are_those_of_the_equations(settings):
     sampler = sampler_of(settings)
     hand = ByHand(sampler)
@@ -191,7 +201,8 @@ def test_the_buffer_forgets_what_is_older_than_its_size():
         bits = tuple(int(bit) for bit in f"{step:06b}")
         sampler.learn(step, [bits], [measured(CODE, bits)])
     assert [entry[0].tolist()[0] for entry in sampler.buffer] == [
-        [int(bit) for bit in f"{step:06b}"] for step in (2, 3, 4)]
+        [int(bit) for bit in f"{step:06b}"] for step in (2, 3, 4)
+    ]
 
 
 def test_the_likeliest_scheme_is_the_answer_where_that_is_asked_for():

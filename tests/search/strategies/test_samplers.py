@@ -11,19 +11,15 @@ from genolang.search.evaluator import Measured
 from genolang.search.schemes import SchemeSpace
 from genolang.search.strategies import STRATEGIES
 from genolang.semantics.check import expand_network
-from genolang.semantics.methods import (
-    EAN_TEXT,
-    EanSettings,
-    EnasSettings,
-    GeneticSettings,
-    HeuristicSettings,
-)
+from genolang.semantics.methods import EAN_TEXT, EanSettings, EnasSettings, GeneticSettings, HeuristicSettings
 
 BEST = (1, 0, 1, 1, 0, 0, 0, 1)
 ADAPTIVE = {
-    "ean": EanSettings(steps=120), "ean-text": replace(EAN_TEXT, steps=200), "enas": EnasSettings(steps=120),
+    "ean": EanSettings(steps=120),
+    "ean-text": replace(EAN_TEXT, steps=200),
+    "enas": EnasSettings(steps=120),
     "genetic": GeneticSettings(evaluations=360),
-}  # fmt: skip
+}
 
 
 def space_of(text=SLOTS):
@@ -134,7 +130,7 @@ def test_a_sampler_goes_on_from_its_state_bit_for_bit(name, stop):
         schemes = second.propose(step)
         told = second.learn(step, schemes, [reward(None, s) for s in schemes])
         asked += schemes
-    assert whole[len(whole) - len(asked):] == asked and (not asked or told == facts)
+    assert whole[len(whole) - len(asked) :] == asked and (not asked or told == facts)
 
 
 def test_an_lstm_decides_by_what_it_decided_before():

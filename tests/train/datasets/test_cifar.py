@@ -8,13 +8,12 @@ from train.refused import refused
 from genolang.train.datasets import load_data
 
 COUNT = 6
-FILES = {
-    "cifar10": ([f"data_batch_{i}" for i in range(1, 6)], "test_batch"),
-    "cifar100": (["train"], "test"),
-}
+FILES = {"cifar10": ([f"data_batch_{i}" for i in range(1, 6)], "test_batch"), "cifar100": (["train"], "test")}
 FOLDERS = {
-    ("cifar10", "binary"): "cifar-10-batches-bin", ("cifar10", "python"): "cifar-10-batches-py",
-    ("cifar100", "binary"): "cifar-100-binary", ("cifar100", "python"): "cifar-100-python",
+    ("cifar10", "binary"): "cifar-10-batches-bin",
+    ("cifar10", "python"): "cifar-10-batches-py",
+    ("cifar100", "binary"): "cifar-100-binary",
+    ("cifar100", "python"): "cifar-100-python",
 }
 BOTH = pytest.mark.parametrize("name", ["cifar10", "cifar100"])
 
@@ -56,12 +55,16 @@ def entries(name, index, spell=lambda key: key):
     pixels, labels = content(name, index)
     if name == "cifar10":
         return {
-            spell("batch_label"): f"training batch {index} of 5", spell("labels"): labels,
-            spell("data"): pixels, spell("filenames"): ["a.png"] * COUNT,
+            spell("batch_label"): f"training batch {index} of 5",
+            spell("labels"): labels,
+            spell("data"): pixels,
+            spell("filenames"): ["a.png"] * COUNT,
         }
     return {
-        spell("filenames"): ["a.png"] * COUNT, spell("fine_labels"): labels,
-        spell("coarse_labels"): [0] * COUNT, spell("data"): pixels,
+        spell("filenames"): ["a.png"] * COUNT,
+        spell("fine_labels"): labels,
+        spell("coarse_labels"): [0] * COUNT,
+        spell("data"): pixels,
     }
 
 
@@ -88,9 +91,7 @@ def assert_content(data, name):
     parts = [content(name, index) for index in range(len(train) + 1)]
     pixels = np.concatenate([part[0] for part in parts[:-1]]).reshape(-1, 3, 32, 32)
     assert np.array_equal(data.train_images.numpy(), pixels)
-    assert data.train_labels.tolist() == [
-        label for part in parts[:-1] for label in part[1]
-    ]
+    assert data.train_labels.tolist() == [label for part in parts[:-1] for label in part[1]]
     assert np.array_equal(data.test_images.numpy().reshape(-1, 3072), parts[-1][0])
     assert data.test_labels.tolist() == parts[-1][1]
     assert data.train_images.dtype == torch.uint8
@@ -117,9 +118,7 @@ def test_both_layouts_are_read_from_the_folder_or_its_parent(name, layout, subfo
         python2_file,
         lambda value: pickle.dumps(value, protocol=3),
         lambda value: pickle.dumps({k.encode(): v for k, v in value.items()}, protocol=2),
-        lambda value: pickle.dumps(
-            {**value, "data": np.asfortranarray(value["data"])}, protocol=2
-        ),
+        lambda value: pickle.dumps({**value, "data": np.asfortranarray(value["data"])}, protocol=2),
     ],
     ids=["python2", "protocol3", "byte-keys", "column-order"],
 )

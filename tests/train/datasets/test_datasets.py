@@ -22,14 +22,20 @@ def same(a, b):
 
 def test_the_known_data_are_listed_with_what_they_take():
     assert known_data() == (
-        "cifar100:DIR", "cifar10:DIR", "cluttered_digits", "counts:DIR", "digit_counts",
-        "digit_segments", "digits", "folder:DIR", "npz:FILE", "segments:DIR",
+        "cifar100:DIR",
+        "cifar10:DIR",
+        "cluttered_digits",
+        "counts:DIR",
+        "digit_counts",
+        "digit_segments",
+        "digits",
+        "folder:DIR",
+        "npz:FILE",
+        "segments:DIR",
     )
 
 
-@pytest.mark.parametrize(
-    ("name", "meant"), [("digit", "digits"), ("cifar-10:/data", "cifar10"), ("Digits", "digits")]
-)
+@pytest.mark.parametrize(("name", "meant"), [("digit", "digits"), ("cifar-10:/data", "cifar10"), ("Digits", "digits")])
 def test_an_unknown_name_is_refused_with_the_nearest(name, meant):
     with refused("G601", f"`{name}`", f"did you mean `{meant}`?"):
         load_data(name)

@@ -23,7 +23,8 @@ def write(path, seed=0, size=(5, 7), mode="RGB"):
 def fill(root, count=5, classes=("cat", "dog"), **options):
     return {
         (name, i): write(root / name / f"{i}.png", seed=100 * c + i, **options)
-        for c, name in enumerate(classes) for i in range(count)
+        for c, name in enumerate(classes)
+        for i in range(count)
     }
 
 
@@ -109,8 +110,7 @@ def test_colour_comes_as_three_channels_whatever_its_mode(tmp_path, mode):
 def test_a_size_that_differs_is_refused_with_both_files(tmp_path):
     fill(tmp_path)
     write(tmp_path / "dog" / "3.png", size=(5, 8))
-    with refused("G605", tmp_path / "dog" / "3.png", tmp_path / "cat" / "0.png",
-                 "7x5 colour", "8x5 colour"):
+    with refused("G605", tmp_path / "dog" / "3.png", tmp_path / "cat" / "0.png", "7x5 colour", "8x5 colour"):
         load_data(f"folder:{tmp_path}")
 
 

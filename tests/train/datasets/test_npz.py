@@ -145,9 +145,7 @@ def test_damaged_content_is_refused(path):
 
 def test_a_header_that_asks_for_more_memory_than_there_is_is_refused(path):
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        header, {"descr": "|u1", "fortran_order": False, "shape": (1 << 50, 1 << 12)}
-    )
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": (1 << 50, 1 << 12)})
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("x.npy", header.getvalue())
         archive.writestr("y.npy", header.getvalue())
@@ -161,12 +159,22 @@ def header(shape, descr="|u1"):
     return written.getvalue()
 
 
-@pytest.mark.parametrize("content", [
-    header((3, 4, 4)).replace(b"(3, 4, 4)", b"(True, 4)") + bytes(48), header((-1, 4, 4)) + bytes(48),
-    header((3, 4, 4)) + bytes(47), header((3, 4, 4)) + bytes(49), header((3, 4, 4)).replace(b"(3, 4, 4)", b"[3, 4, 4]"),
-    header((3, 4, 4)).replace(b"'|u1'", b"'|O1'"), header((3, 4, 4)).replace(b"(3, 4, 4)", b"(((((((( "),
-    b"\x93NUMPY\x09\x00" + header((3, 4, 4))[8:], header((2,), "|u9"), b"\x93NUMPY", b"no array",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        header((3, 4, 4)).replace(b"(3, 4, 4)", b"(True, 4)") + bytes(48),
+        header((-1, 4, 4)) + bytes(48),
+        header((3, 4, 4)) + bytes(47),
+        header((3, 4, 4)) + bytes(49),
+        header((3, 4, 4)).replace(b"(3, 4, 4)", b"[3, 4, 4]"),
+        header((3, 4, 4)).replace(b"'|u1'", b"'|O1'"),
+        header((3, 4, 4)).replace(b"(3, 4, 4)", b"(((((((( "),
+        b"\x93NUMPY\x09\x00" + header((3, 4, 4))[8:],
+        header((2,), "|u9"),
+        b"\x93NUMPY",
+        b"no array",
+    ],
+)
 def test_a_header_that_says_nonsense_is_refused(path, content):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("x.npy", content)

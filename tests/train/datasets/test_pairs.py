@@ -64,8 +64,9 @@ def test_images_and_masks_of_one_name_belong_together(tmp_path):
     assert (len(data.train_labels), len(data.test_labels)) == (8, 2)
     pairs = {
         (image.numpy().tobytes(), labels.numpy().tobytes())
-        for image, labels in zip([*data.train_images, *data.test_images],
-                                 [*data.train_labels, *data.test_labels], strict=True)
+        for image, labels in zip(
+            [*data.train_images, *data.test_images], [*data.train_labels, *data.test_labels], strict=True
+        )
     }
     assert pairs == {(i.transpose(2, 0, 1).tobytes(), m.tobytes()) for i, m in written.values()}
     assert torch.equal(load_data(f"segments:{tmp_path}").test_labels, data.test_labels)
@@ -184,10 +185,22 @@ def test_points_may_be_arrays(tmp_path):
     assert all(torch.equal(one, every[0]) for one in every)
 
 
-@pytest.mark.parametrize("content", [
-    "", "[", "3", "[[1, 2, 3]]", "[[1], [2, 3]]", '{"x": 1}', '[["a", "b"]]', "[[1, NaN]]", "null", "[[1, 1e400]]",
-    "[" * 100_000,
-])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "[",
+        "3",
+        "[[1, 2, 3]]",
+        "[[1], [2, 3]]",
+        '{"x": 1}',
+        '[["a", "b"]]',
+        "[[1, NaN]]",
+        "null",
+        "[[1, 1e400]]",
+        "[" * 100_000,
+    ],
+)
 def test_what_are_no_points_is_refused_by_name(tmp_path, content):
     pin(tmp_path / "train", "a", [])
     pin(tmp_path / "test", "b", [])

@@ -37,8 +37,10 @@ class Evil:
 @pytest.mark.parametrize("protocol", [2, 3])
 def test_plain_values_are_read_as_pickle_reads_them(path, protocol):
     value = {
-        "data": np.arange(15, dtype=np.uint8).reshape(3, 5), "labels": [0, 255, 256, 70000, -1],
-        "long": 1 << 200, "nested": [["a"], {"b": (1, 2, 3, 4, "ü")}, None, True, False],
+        "data": np.arange(15, dtype=np.uint8).reshape(3, 5),
+        "labels": [0, 255, 256, 70000, -1],
+        "long": 1 << 200,
+        "nested": [["a"], {"b": (1, 2, 3, 4, "ü")}, None, True, False],
     }
     found = read(path, value, protocol)
     assert np.array_equal(found.pop("data"), value.pop("data"))
@@ -60,9 +62,7 @@ def test_what_stands_twice_is_the_same_object(path):
 def test_a_hostile_pickle_is_refused_without_being_run(path, tmp_path, protocol, where):
     mark = tmp_path / "owned"
     evil = Evil(os.system, f"touch {mark}")
-    value = {
-        "value": {"data": evil}, "key": {evil: 1}, "whole": evil, "list": {"labels": [0, evil]},
-    }[where]
+    value = {"value": {"data": evil}, "key": {evil: 1}, "whole": evil, "list": {"labels": [0, evil]}}[where]
     with refused("G606", path, "nothing in the file was run"):
         read(path, value, protocol)
     assert not mark.exists()
@@ -71,10 +71,22 @@ def test_a_hostile_pickle_is_refused_without_being_run(path, tmp_path, protocol,
 @pytest.mark.parametrize(
     "value",
     [
-        Evil(eval, "1"), Evil(exec, "1"), Evil(np.load, "x"), Evil(getattr, "a", "upper"),
-        datetime.date(2020, 1, 1), collections.OrderedDict(a=1), {1, 2}, 1.5, np.float64(1),
-        np.zeros(3), np.zeros(3, dtype=object), np.zeros(2, dtype=[("a", "u1")]),
-        np.array(["a"]), np.zeros(2, dtype=np.int64), np.ma.zeros(2), Evil(np.ndarray, (3,)),
+        Evil(eval, "1"),
+        Evil(exec, "1"),
+        Evil(np.load, "x"),
+        Evil(getattr, "a", "upper"),
+        datetime.date(2020, 1, 1),
+        collections.OrderedDict(a=1),
+        {1, 2},
+        1.5,
+        np.float64(1),
+        np.zeros(3),
+        np.zeros(3, dtype=object),
+        np.zeros(2, dtype=[("a", "u1")]),
+        np.array(["a"]),
+        np.zeros(2, dtype=np.int64),
+        np.ma.zeros(2),
+        Evil(np.ndarray, (3,)),
         Evil(np.dtype, "O"),
     ],
     ids=lambda value: type(value).__name__,
@@ -86,9 +98,7 @@ def test_everything_outside_the_short_list_is_refused(path, value):
 
 def test_numpys_own_loader_behind_a_known_name_is_refused(path):
     # _reconstruct on another type would make an object of it.
-    path.write_bytes(
-        b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncos\nsystem\nK\x00\x85U\x01b\x87Rs."
-    )
+    path.write_bytes(b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncos\nsystem\nK\x00\x85U\x01b\x87Rs.")
     with refused("G606", "os.system"):
         read_pickled_arrays(path)
 
@@ -106,9 +116,7 @@ def test_keys_are_text(path, value):
 
 
 def test_a_file_cut_anywhere_is_refused_by_name(path):
-    whole = pickle.dumps(
-        {"labels": [1, 2], "data": np.full((2, 3), 46, np.uint8), "n": "abc"}, protocol=2
-    )
+    whole = pickle.dumps({"labels": [1, 2], "data": np.full((2, 3), 46, np.uint8), "n": "abc"}, protocol=2)
     for length in range(len(whole)):
         path.write_bytes(whole[:length])
         with pytest.raises(GenoError) as error:
@@ -144,8 +152,21 @@ def test_damaged_bytes_end_in_a_diagnostic_or_a_dictionary(path):
 @pytest.mark.parametrize(
     "body",
     [
-        b"e", b"u", b"t", b"\x85", b"R", b"b", b"a", b"s", b"q\x00", b"h\x07", b"]}b", b"}K\x01a",
-        b"}(U\x01au", b"(K\x01\x86", b"}}",
+        b"e",
+        b"u",
+        b"t",
+        b"\x85",
+        b"R",
+        b"b",
+        b"a",
+        b"s",
+        b"q\x00",
+        b"h\x07",
+        b"]}b",
+        b"}K\x01a",
+        b"}(U\x01au",
+        b"(K\x01\x86",
+        b"}}",
     ],
 )
 def test_operations_without_operands_are_refused(path, body):
@@ -155,16 +176,13 @@ def test_operations_without_operands_are_refused(path, body):
 
 
 def test_an_array_that_is_never_filled_is_refused(path):
-    path.write_bytes(
-        b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b"
-        b"\x87Rs."
-    )
+    path.write_bytes(b"\x80\x02}U\x04datacnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87Rs.")
     with refused("G606", "without content"):
         read_pickled_arrays(path)
 
 
 def test_a_small_file_cannot_ask_for_much_memory(path):
-    encode = b"c_codecs\nencode\nq\x01X\x01\x00\x00\x00aq\x02X\x06\x00\x00\x00latin1q\x03" b"00000"
+    encode = b"c_codecs\nencode\nq\x01X\x01\x00\x00\x00aq\x02X\x06\x00\x00\x00latin1q\x0300000"
     path.write_bytes(b"\x80\x02" + encode.rstrip(b"0") + b"]" + b"h\x01h\x02h\x03\x86R" * 65 + b".")
     with refused("G606", f"more than {_pickled_arrays.MAX_BUILT}"):
         read_pickled_arrays(path)
@@ -177,8 +195,10 @@ def test_a_file_of_a_few_bytes_takes_no_memory_by_the_numbers_in_it(path):
     tracemalloc.start()
     path.write_bytes(b"\x80\x02}(U\x04dataU\x01ar" + most_objects + b"u.")
     assert read_pickled_arrays(path) == {"data": b"a"}
-    for call in (b"cnumpy\nndarray\nJ" + elements + b"\x85R.",
-                 array + b"(cnumpy\nndarray\nJ" + elements + b"\x85U\x01btR."):
+    for call in (
+        b"cnumpy\nndarray\nJ" + elements + b"\x85R.",
+        array + b"(cnumpy\nndarray\nJ" + elements + b"\x85U\x01btR.",
+    ):
         path.write_bytes(b"\x80\x02" + call)
         with refused("G606", "nothing in the file was run"):
             read_pickled_arrays(path)

@@ -54,7 +54,8 @@ def test_segments_are_balanced_and_sized():
     assert (data.task, data.classes) == ("segmentation", 11)
     assert data.class_names == ("background", *"0123456789")
     for images, masks, count in (
-        (data.train_images, data.train_labels, 1000), (data.test_images, data.test_labels, 250),
+        (data.train_images, data.train_labels, 1000),
+        (data.test_images, data.test_labels, 250),
     ):
         assert images.shape == (count, 1, 40, 40) and images.dtype == torch.uint8
         assert masks.shape == (count, 40, 40) and masks.dtype == torch.uint8
@@ -81,9 +82,7 @@ def test_every_pixel_of_a_digit_has_its_label_and_no_other_pixel_has_any():
     images, masks = segments(digits, labels, 40, draws())
     found = scatter(digits, 2, 40, draws())
     assert torch.equal(images, found.images)
-    for image, mask, chosen, places in zip(
-        images[:, 0], masks, found.digits, found.places.unbind(1), strict=True
-    ):
+    for image, mask, chosen, places in zip(images[:, 0], masks, found.digits, found.places.unbind(1), strict=True):
         expected = torch.zeros(40, 40, dtype=torch.uint8)
         for digit, (row, column) in zip(chosen.tolist(), places.T.tolist(), strict=True):
             if digit >= 0:

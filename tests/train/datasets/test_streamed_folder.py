@@ -47,8 +47,18 @@ def imagenet(root, count=9, validated=3):
 
 def batches(data, batch=4, seed=1, augment=(), **options):
     every = (Augmentation("resized_crop", data.image_shape[1]), *augment)
-    return Batches(data.train_images, data.train_labels, torch.arange(len(data.train_labels)), batch,
-                   seed, data.mean, data.std, every, CPU, options.pop("stream", "train"))
+    return Batches(
+        data.train_images,
+        data.train_labels,
+        torch.arange(len(data.train_labels)),
+        batch,
+        seed,
+        data.mean,
+        data.std,
+        every,
+        CPU,
+        options.pop("stream", "train"),
+    )
 
 
 def decoded(path, channels=3):
@@ -146,16 +156,22 @@ def test_training_goes_on_bit_for_bit_where_it_was_stopped(tmp_path):
     for c in "abc":
         for i in range(6):
             write(tmp_path / "data" / c / f"{i}.png", i, (20 + i, 30), mode="L")
-    settings = replace(SETTINGS, batch=5, split=0.2, augment=(
-        Augmentation("resized_crop", 8), Augmentation("flip"), Augmentation("jitter", 0.4)))
+    settings = replace(
+        SETTINGS,
+        batch=5,
+        split=0.2,
+        augment=(Augmentation("resized_crop", 8), Augmentation("flip"), Augmentation("jitter", 0.4)),
+    )
 
     def run(folder, **options):
         data = load_data(f"folder:{tmp_path / 'data'}", size=8)
         return train_network(TinyNet(), settings, data, Phase(3, CPU, folder, save_every_s=0.0, **options))
 
     straight = run(None)
-    with RunFolder.create(tmp_path / "run", "geno 1\n", ("genoc", "train", "tiny.geno")) as folder, \
-            pytest.raises(RuntimeError, match="stopped"):
+    with (
+        RunFolder.create(tmp_path / "run", "geno 1\n", ("genoc", "train", "tiny.geno")) as folder,
+        pytest.raises(RuntimeError, match="stopped"),
+    ):
         run(folder, reporter=StopAt())
     with RunFolder.resume(tmp_path / "run") as folder:
         resumed = run(folder, resume=True)
@@ -207,14 +223,17 @@ def test_batches_that_do_not_follow_are_given_up(tmp_path, alive):
         assert len(found._ahead._begun) <= LOOK_AHEAD
 
 
-@pytest.mark.parametrize("damage, code", [
-    (lambda path: path.write_bytes(path.read_bytes()[:300]), "G603"),
-    (lambda path: path.write_bytes(b""), "G603"),
-    (lambda path: path.write_bytes(b"GIF89a"), "G606"),
-    (lambda path: Image.fromarray(np.zeros((9, 9), np.uint16)).save(path, "PNG"), "G606"),
-    (lambda path: Image.new("1", (10_001, 2)).save(path, "PNG"), "G605"),
-    (lambda path: path.unlink(), "G602"),
-])
+@pytest.mark.parametrize(
+    "damage, code",
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:300]), "G603"),
+        (lambda path: path.write_bytes(b""), "G603"),
+        (lambda path: path.write_bytes(b"GIF89a"), "G606"),
+        (lambda path: Image.fromarray(np.zeros((9, 9), np.uint16)).save(path, "PNG"), "G606"),
+        (lambda path: Image.new("1", (10_001, 2)).save(path, "PNG"), "G605"),
+        (lambda path: path.unlink(), "G602"),
+    ],
+)
 def test_a_bad_image_is_named_when_its_batch_comes(tmp_path, damage, code):
     name = imagenet(tmp_path)
     bad = tmp_path / "train" / "n01443537" / "n01443537_4.JPEG"
@@ -286,6 +305,7 @@ def test_pillows_warnings_are_kept_quiet_in_all_threads_and_the_filters_put_back
         image = Image.new("P", (20, 20))
         image.putpalette([0, 0, 0, 255, 255, 255])
         image.save(path, "PNG", transparency=b"\x00\x80")
+
     def all_read():
         """What other batches began to read is read: as many idle tasks as there are threads come after it."""
         pool = lazy._threads()
