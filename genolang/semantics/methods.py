@@ -95,6 +95,22 @@ class GeneticSettings:
 
 
 @record(frozen=True)
+class EvolutionSettings:
+    """Regularised evolution: a queue of `population` schemes. The first ones are drawn; then the best of
+    `sample` different drawn ones has a child with one decision changed, and the oldest of the queue dies.
+
+    Source: Real et al., 2019 (AmoebaNet), algorithm 1. Its search has 20,000 evaluations with 100 and
+    25; the defaults keep that shape for a budget of 900.
+    """
+
+    evaluations: int = EVALUATIONS
+    population: int = 50
+    sample: int = 12
+    accuracy: float = 100.0
+    sparsity: float = 2.0
+
+
+@record(frozen=True)
 class RandomSettings:
     """Schemes drawn as in pre-training; the best reward counts."""
 
@@ -124,13 +140,14 @@ class AllSettings:
     methods: tuple[Method, ...] = ()
 
 
-Sampling = EanSettings | EnasSettings | GeneticSettings | RandomSettings | HeuristicSettings
+Sampling = EanSettings | EnasSettings | GeneticSettings | EvolutionSettings | RandomSettings | HeuristicSettings
 MethodSettings = Sampling | AllSettings
 
 SAMPLED: dict[str, type[Sampling]] = {
     "ean": EanSettings,
     "enas": EnasSettings,
     "genetic": GeneticSettings,
+    "evolution": EvolutionSettings,
     "random": RandomSettings,
     "heuristic": HeuristicSettings,
 }

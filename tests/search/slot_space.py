@@ -10,6 +10,7 @@ from genolang.semantics.methods import (
     EAN_TEXT,
     EanSettings,
     EnasSettings,
+    EvolutionSettings,
     GeneticSettings,
     HeuristicSettings,
     RandomSettings,
@@ -57,6 +58,7 @@ TWELVE: dict[str, Sampling] = {
     "ean-text": replace(EAN_TEXT, steps=12, replay_from=1),
     "enas": EnasSettings(steps=4),
     "genetic": GeneticSettings(evaluations=12, population=5),
+    "evolution": EvolutionSettings(evaluations=12, population=5, sample=2),
     "random": RandomSettings(evaluations=12),
 }
 METHODS = {**TWELVE, "heuristic": HeuristicSettings(every=3, offset=1)}

@@ -8,6 +8,7 @@ from genolang.search.sampled import SampledSearch
 from genolang.search.strategies.darts import search_one
 from genolang.search.strategies.ean import EanSampler
 from genolang.search.strategies.enas import EnasSampler
+from genolang.search.strategies.evolution import EvolutionSampler
 from genolang.search.strategies.genetic import GeneticSampler
 from genolang.search.strategies.heuristic import HeuristicSampler
 from genolang.search.strategies.random import RandomSampler
@@ -18,6 +19,7 @@ STRATEGIES: Mapping[str, Strategy] = {
     "ean": SampledSearch(EanSampler),
     "enas": SampledSearch(EnasSampler),
     "genetic": SampledSearch(GeneticSampler),
+    "evolution": SampledSearch(EvolutionSampler),
     "random": SampledSearch(RandomSampler),
     "heuristic": SampledSearch(HeuristicSampler),
 }

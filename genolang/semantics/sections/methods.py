@@ -43,6 +43,7 @@ _READERS: dict[str, dict[str, Read]] = {
     "genetic": _BUDGET
     | _OBJECTIVE
     | {"population": count(2, 10**5), "tournament": _SIZE, "crossover": _SHARE, "mutation": _SHARE},
+    "evolution": _BUDGET | _OBJECTIVE | {"population": count(2, 10**5), "sample": _SIZE},
     "random": _BUDGET | _OBJECTIVE,
     "heuristic": {"every": _SIZE, "offset": count(0, 10_000)} | _OBJECTIVE,
 }

@@ -11,7 +11,14 @@ from genolang.search.evaluator import Measured
 from genolang.search.schemes import SchemeSpace
 from genolang.search.strategies import STRATEGIES
 from genolang.semantics.check import expand_network
-from genolang.semantics.methods import EAN_TEXT, EanSettings, EnasSettings, GeneticSettings, HeuristicSettings
+from genolang.semantics.methods import (
+    EAN_TEXT,
+    EanSettings,
+    EnasSettings,
+    EvolutionSettings,
+    GeneticSettings,
+    HeuristicSettings,
+)
 
 BEST = (1, 0, 1, 1, 0, 0, 0, 1)
 ADAPTIVE = {
@@ -19,6 +26,7 @@ ADAPTIVE = {
     "ean-text": replace(EAN_TEXT, steps=200),
     "enas": EnasSettings(steps=120),
     "genetic": GeneticSettings(evaluations=360),
+    "evolution": EvolutionSettings(evaluations=360, population=30, sample=8),
 }
 
 
@@ -68,7 +76,7 @@ def test_every_adaptive_method_finds_the_known_best_of_256_schemes(name):
     assert BEST in asked
 
 
-@pytest.mark.parametrize("name", ["ean", "enas", "genetic"])
+@pytest.mark.parametrize("name", ["ean", "enas", "genetic", "evolution"])
 def test_an_adaptive_method_converges_and_its_last_schemes_beat_its_first(name):
     settings = ADAPTIVE[name]
     asked, facts = play(sampler_of(name, settings, wide()), settings)
@@ -168,6 +176,23 @@ def test_the_best_scheme_of_a_population_survives():
         sampler.learn(step, schemes, [reward(None, s) for s in schemes])
         schemes = sampler.propose(step + 1)
         assert (1.0, best) in sampler.population
+
+
+def test_evolution_changes_one_decision_of_the_best_and_the_oldest_dies_however_good_it_is():
+    settings = EvolutionSettings(evaluations=40, population=4, sample=4)
+    sampler = sampler_of("evolution", settings, wide())
+    for step in range(4):
+        sampler.learn(step, sampler.propose(step), [Measured(0.0, 0.0, [0.0, 9.0, 1.0, 2.0][step])])
+    leaders = []
+    for step in range(4, 12):
+        leader = max(sampler.population, key=lambda one: one[0])
+        (child,) = sampler.propose(step)
+        assert sum(a != b for a, b in zip(child, leader[1], strict=True)) == 1
+        younger = sampler.population[1:]
+        sampler.learn(step, [child], [Measured(0.0, 0.0, step / 10)])
+        assert sampler.population == [*younger, (step / 10, child)]
+        leaders.append(leader[0])
+    assert leaders[:4] == [9.0, 9.0, 2.0, 2.0]
 
 
 def test_without_crossover_and_mutation_children_are_their_parents():
