@@ -23,7 +23,7 @@ def run_options(function: F) -> F:
                 "--data",
                 metavar="NAME",
                 help="digits, cluttered_digits, cifar10:DIR,"
-                " cifar100:DIR, folder:DIR or npz:FILE; for other tasks digit_segments,"
+                " cifar100:DIR, folder:DIR, idx:DIR or npz:FILE; for other tasks digit_segments,"
                 " segments:DIR, digit_counts or counts:DIR; else the spec's.",
             ),
             click.option("--out", metavar="DIR", help="The run's folder; new or empty."),

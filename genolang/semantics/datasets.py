@@ -16,6 +16,7 @@ DATA_SETS: Mapping[str, str | None] = {
     "digit_segments": None,
     "digits": None,
     "folder": "DIR",
+    "idx": "DIR",
     "npz": "FILE",
     "segments": "DIR",
 }

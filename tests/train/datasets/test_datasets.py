@@ -30,6 +30,7 @@ def test_the_known_data_are_listed_with_what_they_take():
         "digit_segments",
         "digits",
         "folder:DIR",
+        "idx:DIR",
         "npz:FILE",
         "segments:DIR",
     )
@@ -55,13 +56,13 @@ def test_data_without_a_path_refuses_one():
         load_data("digits:/data")
 
 
-@pytest.mark.parametrize("name", ["cifar10", "cifar100:", "folder", "npz:"])
+@pytest.mark.parametrize("name", ["cifar10", "cifar100:", "folder", "idx", "npz:"])
 def test_data_with_a_path_needs_one(name):
     with refused("G602", name.partition(":")[0]):
         load_data(name)
 
 
-@pytest.mark.parametrize("kind", ["cifar10", "cifar100", "folder", "npz"])
+@pytest.mark.parametrize("kind", ["cifar10", "cifar100", "folder", "idx", "npz"])
 def test_a_path_to_nothing_is_refused_by_name(kind, tmp_path):
     with refused("G602", tmp_path / "nowhere", "found nothing"):
         load_data(f"{kind}:{tmp_path / 'nowhere'}")
@@ -71,7 +72,7 @@ def test_a_path_to_nothing_is_refused_by_name(kind, tmp_path):
         load_data(f"{kind}:~nobody-of-this-name/x")
 
 
-@pytest.mark.parametrize("kind", ["cifar10", "folder", "npz"])
+@pytest.mark.parametrize("kind", ["cifar10", "folder", "idx", "npz"])
 def test_what_the_system_refuses_to_read_is_refused_by_name(kind):
     with refused("G602", "a" * 5000, "cannot be read"):
         load_data(f"{kind}:{'a' * 5000}")
