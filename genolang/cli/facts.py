@@ -43,7 +43,7 @@ def facts_of(
     facts = {
         "command": " ".join((request.verb, *request.more)),
         "network": program.name,
-        **{f"parameter {name}": str(value) for name, value in given.items()},
+        **{f"parameter {name}": _said(value) for name, value in given.items()},
         **{f"setting {name}": value for name, value in _flat(told)},
         "seed": str(seed),
         **{f"file {name}": digest_of(text) for name, text in texts.items()},
@@ -102,6 +102,11 @@ def _imported(module: Module) -> Iterator[tuple[tuple[str, ...], Module]]:
             for name in item.names:
                 if name.alias is not None and name.alias in module.aliases:
                     yield name.path, module.aliases[name.alias]
+
+
+def _said(value: object) -> str:
+    """A parameter's value as `--set` takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:

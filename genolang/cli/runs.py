@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from genolang.semantics.check import Checked
     from genolang.semantics.program import Program
     from genolang.semantics.settings import TaskKind, TrainSettings
+    from genolang.train.card import Card
     from genolang.train.datasets import Dataset
     from genolang.train.run_folder import RunFolder
 
@@ -180,8 +181,11 @@ def _check_end(program: Program, task: TaskKind) -> None:
             )
 
 
-def open_run(request: Request, checked: Checked, facts: Mapping[str, str]) -> RunFolder:
-    """The run's folder: the one to resume, the one asked for, or the next free one under `runs/`."""
+def open_run(request: Request, checked: Checked, facts: Mapping[str, str], card: Card | None = None) -> RunFolder:
+    """The run's folder: the one to resume, the one asked for, or the next free one under `runs/`.
+
+    `card` goes with the weights that it will write.
+    """
     from genolang.cli.facts import local_imports
     from genolang.train.run_folder import RunFolder
 
@@ -194,7 +198,8 @@ def open_run(request: Request, checked: Checked, facts: Mapping[str, str]) -> Ru
     while request.out is None and (number == 1 or path.exists()):
         path = Path("runs") / f"{Path(request.spec).stem}-{request.verb.replace(' ', '-')}-{number}"
         number += 1
-    return RunFolder.create(path, text, request.command(), facts=facts, imports=imports)
+    told = None if card is None else card.to_json()
+    return RunFolder.create(path, text, request.command(), facts=facts, imports=imports, card=told)
 
 
 @contextmanager

@@ -54,6 +54,7 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     from genolang.diagnostics import fail
     from genolang.semantics.check import expand_network
     from genolang.semantics.settings import crop_size
+    from genolang.train.card import card_of
     from genolang.train.phase import Phase
     from genolang.train.pouring import pour
     from genolang.train.training import train_network
@@ -79,7 +80,7 @@ def _run(request: Request, quiet: bool) -> dict[str, Any]:
     if request.init is not None:
         pour(module, request.init)
     facts = facts_of(request, checked.module, program, given, settings, data, seed, device)
-    with runs.open_run(request, checked, facts) as run:
+    with runs.open_run(request, checked, facts, card_of(data, facts)) as run:
         reporter = ConsoleReporter(quiet=quiet)
         reporter.message(
             f"training `{program.name}` ({program.params:,} parameters) on {data.name},"

@@ -12,12 +12,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from genolang.diagnostics import GenoError, fail
 from genolang.files import json_digest, read_regular, write_json
 
 NAME = "run.json"
-FORMAT = 3
+FORMAT = 4
 SAID = frozenset(("processor", "GPU"))
 
 Facts = Mapping[str, str]
@@ -26,10 +27,12 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What makes a folder a run: what the user typed, without `--resume`, and what the run is made of."""
+    """What makes a folder a run: what the user typed, without `--resume`, what the run is made of, and what
+    goes with its weights (`genolang.train.card`), where it trains a network."""
 
     command: tuple[str, ...]
     facts: Facts = field(default_factory=dict)
+    card: Mapping[str, Any] | None = None
 
 
 def digest_of(content: bytes | str) -> str:
@@ -39,7 +42,7 @@ def digest_of(content: bytes | str) -> str:
 
 def write_about(folder: Path, about: About) -> None:
     """Writes `run.json`, with a checksum of itself. Error: G709."""
-    body = {"format": FORMAT, "command": list(about.command), "facts": dict(about.facts)}
+    body = {"format": FORMAT, "command": list(about.command), "facts": dict(about.facts), "card": about.card}
     write_json(folder / NAME, {**body, "sha256": json_digest(body)})
 
 
@@ -62,13 +65,14 @@ def read_about(folder: Path) -> About:
             f"`{folder}` is a run of another genolang: its format is {known!r}, not {FORMAT}",
             help="go on with the genolang that began it, or start a new run",
         )
-    words, facts = body.get("command"), body.get("facts")
+    words, facts, card = body.get("command"), body.get("facts"), body.get("card")
     whole = _texts(words) and isinstance(facts, dict) and _texts(list(facts.values()))
-    if not whole or stated != json_digest({"format": FORMAT, "command": words, "facts": facts}):
+    whole = whole and (card is None or isinstance(card, dict))
+    if not whole or stated != json_digest(body):
         raise fail(
             "G705", f"`{path}` does not match its checksum", help="restore the file from a copy, or start a new run"
         )
-    return About(tuple(words), facts)
+    return About(tuple(words), facts, card)
 
 
 def _texts(value: object) -> bool:

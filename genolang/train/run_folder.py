@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from io import BufferedWriter
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor
 
@@ -51,8 +51,11 @@ PATIENCE_S = 2.0
 class RunFolder:
     """An open, locked run folder; made by `create` or `resume`, closed by `close` or `with`."""
 
-    def __init__(self, path: Path, lock: BufferedWriter | None, command: Sequence[str]) -> None:
+    def __init__(
+        self, path: Path, lock: BufferedWriter | None, command: Sequence[str], card: Mapping[str, Any] | None = None
+    ) -> None:
         self.path = path
+        self.card = card
         self.command = tuple(command)
         self.told: list[str] = []
         self._lock = lock
@@ -60,14 +63,21 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, path: Path, spec: str, command: Sequence[str], *, facts: Facts = _NONE, imports: Mapping[str, str] = _NONE
+        cls,
+        path: Path,
+        spec: str,
+        command: Sequence[str],
+        *,
+        facts: Facts = _NONE,
+        imports: Mapping[str, str] = _NONE,
+        card: Mapping[str, Any] | None = None,
     ) -> Self:
         """A new run of the program `spec`; `command` is what the user typed, without `--resume`.
 
         `facts` must be the same whenever it goes on; `imports` are the texts of the files that the
-        program imports, by their paths from the program. Raises G703 for a folder that holds anything,
-        G707 for an import that has the name of a file of the run, G709 where it cannot be written, G712
-        in use.
+        program imports, by their paths from the program; `card` goes with its weights. Raises G703 for a
+        folder that holds anything, G707 for an import that has the name of a file of the run, G709 where it
+        cannot be written, G712 in use.
         """
         taken = sorted(OWN & imports.keys())
         if taken:
@@ -87,9 +97,9 @@ class RunFolder:
             # Another process may have been faster. Before the lock nothing is left in the folder.
             _require_empty(path)
             # First, because it makes the folder a run: what is missing then is made up for by `resume`.
-            about.write_about(path, About(tuple(command), facts))
+            about.write_about(path, About(tuple(command), facts, card))
             _complete(path, {**imports, SPEC: spec})
-            run = cls(path, lock, command)
+            run = cls(path, lock, command, card)
             undo.pop_all()
         return run
 
@@ -108,7 +118,7 @@ class RunFolder:
             lock = undo.enter_context(_lock(path, PATIENCE_S))
             _complete(path, imports if spec is None else {**imports, SPEC: spec})
             read_journal(path)
-            run = cls(path, lock, begun.command)
+            run = cls(path, lock, begun.command, begun.card)
             run.told = told
             undo.pop_all()
         return run
@@ -185,8 +195,8 @@ class RunFolder:
         write_json(self.path / "metrics.json", metrics)
 
     def write_tensors(self, file_name: str, tensors: Mapping[str, Tensor]) -> None:
-        """Replaces a file of contiguous tensors that share no memory (`weights.safetensors`)."""
-        write_atomically(self.path / file_name, sealed(tensors))
+        """Replaces a file of contiguous tensors that share no memory (`weights.safetensors`), with the run's card."""
+        write_atomically(self.path / file_name, sealed(tensors, self.card))
 
 
 def _require_empty(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Files of a run's weights: safetensors, with a checksum of the tensors among their metadata."""
+"""Files of a run's weights: safetensors, whose metadata hold a card and a checksum of all."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from safetensors.torch import load, save
 from torch import Tensor
@@ -13,14 +14,16 @@ from torch import Tensor
 from genolang.diagnostics import fail
 from genolang.files import json_digest
 
-KEY = "genolang_sha256"
+KEY = "genolang"
 _LENGTH = 8
 
 
-def sealed(tensors: Mapping[str, Tensor]) -> bytes:
-    """A file of contiguous tensors that share no memory, with its checksum."""
+def sealed(tensors: Mapping[str, Tensor], card: Mapping[str, Any] | None = None) -> bytes:
+    """A file of contiguous tensors that share no memory, with its checksum, and what else it says of itself."""
     content = dict(tensors)
-    return save(content, {KEY: _checksum(save(content))[0]})
+    told = {**(card or {}), "sha256": _checksum(save(content), card or {})}
+    # One entry: the order of several is not the same in every run.
+    return save(content, {KEY: json.dumps(told, sort_keys=True)})
 
 
 def opened(path: Path, content: bytes) -> dict[str, Tensor]:
@@ -28,22 +31,42 @@ def opened(path: Path, content: bytes) -> dict[str, Tensor]:
 
     A file without a checksum, which another program wrote, is taken as it is.
     """
+    return opened_with_card(path, content)[0]
+
+
+def opened_with_card(path: Path, content: bytes) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """As `opened`, and what the file says of itself."""
     tensors = load(content)
-    found, stated = _checksum(content)
-    if stated is not None and stated != found:
+    card = _told(content)
+    stated = card.pop("sha256", None)
+    if stated is not None and stated != _checksum(content, card):
         raise fail(
             "G705",
             f"the weights `{path}` do not match their checksum",
             help="restore the file from a copy, or train again",
         )
-    return tensors
+    return tensors, card
 
 
-def _checksum(content: bytes) -> tuple[str, str | None]:
-    """The checksum of names, shapes and numbers, and the one that is stated."""
+def _head(content: bytes) -> tuple[dict[str, Any], int]:
+    """What a file says of its tensors, and where they begin."""
     end = _LENGTH + int.from_bytes(content[:_LENGTH], "little")
-    head = json.loads(content[_LENGTH:end])
-    stated = head.pop("__metadata__", {}).get(KEY)
+    return dict(json.loads(content[_LENGTH:end])), end
+
+
+def _told(content: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(_head(content)[0].get("__metadata__", {}).get(KEY, "{}"))
+    except (ValueError, RecursionError):
+        return {"sha256": ""}
+    return found if isinstance(found, dict) else {"sha256": ""}
+
+
+def _checksum(content: bytes, card: Mapping[str, Any]) -> str:
+    """That of names, shapes, numbers and the card."""
+    head, end = _head(content)
+    head.pop("__metadata__", None)
     digest = hashlib.sha256(json_digest(head).encode())
+    digest.update(json_digest(dict(card)).encode())
     digest.update(memoryview(content)[end:])
-    return digest.hexdigest(), stated
+    return digest.hexdigest()
