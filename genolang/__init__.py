@@ -11,9 +11,28 @@ if TYPE_CHECKING:
     from genolang.api import Network, Plan, Spec, check, load, load_graph
     from genolang.diagnostics import Diagnostic, GenoError
     from genolang.train.pouring import pour
+    from genolang.train.trained import Run, load_run
 
-__all__ = ["Diagnostic", "GenoError", "Network", "Plan", "Spec", "check", "load", "load_graph", "pour"]
-_HOMES = {"Diagnostic": "genolang.diagnostics", "GenoError": "genolang.diagnostics", "pour": "genolang.train.pouring"}
+__all__ = [
+    "Diagnostic",
+    "GenoError",
+    "Network",
+    "Plan",
+    "Run",
+    "Spec",
+    "check",
+    "load",
+    "load_graph",
+    "load_run",
+    "pour",
+]
+_HOMES = {
+    "Diagnostic": "genolang.diagnostics",
+    "GenoError": "genolang.diagnostics",
+    "Run": "genolang.train.trained",
+    "load_run": "genolang.train.trained",
+    "pour": "genolang.train.pouring",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from genolang.api import Network, Spec
     from genolang.compiler.driver import NetworkModule
+    from genolang.train.card import Card
 
 FORMS = ("module", "python", "export", "onnx", "ir", "graph")
 BATCH = 2
@@ -47,6 +48,15 @@ def _forms(context: click.Context, option: click.Parameter, value: str | None) -
 )
 @click.option("--weights", metavar="FILE", help="Its weights: a run's own, or published ones, poured in by position.")
 @click.option(
+    "--with-input-norm",
+    "norm",
+    is_flag=False,
+    flag_value="unit",
+    type=click.Choice(["unit", "uint8"]),
+    help="In `export` and `onnx`: normalise images inside, as the weights say; they come on the scale 0 to 1,"
+    " or as bytes.",
+)
+@click.option(
     "--inference", is_flag=True, help="In `export` and `onnx`: batch norms folded into the layers before them."
 )
 @without_option
@@ -59,6 +69,7 @@ def compile_command(
     forms: tuple[str, ...] | None,
     explain: bool,
     weights: str | None,
+    norm: str | None,
     inference: bool,
     without: tuple[str, ...],
     values: dict[str, str],
@@ -86,13 +97,17 @@ def compile_command(
 
     try:
         loaded = load(spec)
+        card = _card(weights, norm)
+        if card is not None and network in (None, card.network) and card.network in loaded.networks:
+            network, values = card.network, {**card.set, **values}
         found = loaded.network(network, **values)
         plan = found.plan().to_json()
         if without:
             plan["activation_bytes"] = driver.activation_bytes(found.program, 1, without=without)
         module = build_and_run(found, without, weights)
         wanted = forms if forms is not None else ("module",) if folder is not None else ()
-        files = contents(loaded, found, module, values, wanted, without, inference)
+        told = None if card is None else card.to_json()
+        files = contents(loaded, found, module, values, wanted, without, inference, told, norm)
         paths = write(Path(folder) if folder is not None else Path("build", found.name), files)
         kernels = driver.kernels(found.program, without=without) if as_json or explain else []
         passes = passes_of(found, without) if explain else []
@@ -162,6 +177,8 @@ def contents(
     forms: tuple[str, ...],
     without: tuple[str, ...] = (),
     inference: bool = False,
+    card: Mapping[str, Any] | None = None,
+    norm: str | None = None,
 ) -> dict[str, bytes]:
     """The files of every form by their names. Error: G713 where a form needs a missing package."""
     from genolang.compiler import driver
@@ -171,14 +188,14 @@ def contents(
     files: dict[str, bytes] = {}
     for form in forms:
         if form == "module":
-            files["weights.safetensors"] = _weights(network, module, values)
+            files["weights.safetensors"] = _weights(network, module, values, card)
             files["spec.geno"] = spec.checked.module.source.text.encode()
         elif form == "python":
-            files["network.py"] = driver.to_python(program).encode()
+            files["network.py"] = driver.to_python(program, card).encode()
         elif form == "export":
-            files["network.pt2"] = driver.to_exported(answers, program)
+            files["network.pt2"] = driver.to_exported(answers, program, card, norm)
         elif form == "onnx":
-            files["network.onnx"] = driver.to_onnx(answers, program)
+            files["network.onnx"] = driver.to_onnx(answers, program, card, norm)
         elif form == "graph":
             found = network.graph()
             for ending in (".json", ".graphml"):
@@ -188,16 +205,29 @@ def contents(
     return files
 
 
-def _weights(network: Network, module: NetworkModule, values: Mapping[str, str]) -> bytes:
-    import json
+def _card(weights: str | None, norm: str | None) -> Card | None:
+    """What the weights say of themselves. Error: G715 where the images' normalisation is asked for and not known."""
+    from genolang.diagnostics import fail
+    from genolang.train.trained import card_of_file
 
-    import safetensors.torch
+    card = None if weights is None else card_of_file(weights)
+    if norm is not None and card is None:
+        raise fail(
+            "G715",
+            "nothing says how images are normalised: only the weights of a run of `genoc train` know that",
+            help="--weights runs/NAME/weights.safetensors",
+        )
+    return card
 
+
+def _weights(
+    network: Network, module: NetworkModule, values: Mapping[str, str], card: Mapping[str, Any] | None
+) -> bytes:
+    from genolang.train.weights import sealed
     from genolang.version import __version__
 
-    # One entry: the order of several is not the same in every run.
-    about = {"version": __version__, "network": network.name, "set": dict(values)}
-    return safetensors.torch.save(module.state_dict(), {"genolang": json.dumps(about, sort_keys=True)})
+    about = {**(card or {}), "version": __version__, "network": network.name, "set": dict(values)}
+    return sealed(module.state_dict(), about)
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> list[str]:

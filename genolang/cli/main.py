@@ -19,6 +19,8 @@ COMMANDS: dict[str, str] = {
     "bench": "Time what is fused against plain PyTorch.",
     "search": "Run a spec's search and write the answer back as a spec.",
     "train": "Train a discrete network from scratch.",
+    "evaluate": "Measure a trained network on a data set.",
+    "predict": "What a trained network says of images.",
     "diff": "What changed between two specs, by meaning.",
     "import": "Turn another notation into a spec: DARTS, NAS-Bench-201, EAN.",
     "export": "Print a spec in another notation.",

@@ -163,6 +163,15 @@ def read_data(name: str, program: Program, task: TaskKind = "classification", si
     return data
 
 
+def data_of_run(path: str) -> str | None:
+    """The `--data` that a run began with; None for a spec, or where the spec says it."""
+    from genolang.train.about import read_about
+    from genolang.train.trained import is_run
+
+    words = read_about(Path(path)).command if is_run(path) else ()
+    return words[words.index("--data") + 1] if "--data" in words[:-1] else None
+
+
 def _check_end(program: Program, task: TaskKind) -> None:
     """Whether a network answers as a task asks: for every pixel or once. Error: G309."""
     for output in program.block.outputs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from genolang.semantics.program import Program
@@ -74,7 +74,7 @@ def _versions(program: Program, fused: bool, without: Collection[str]) -> tuple[
 
 def to_module(program: Program, *, fused: bool = True, without: Collection[str] = ()) -> NetworkModule:
     """The program as a torch module, with freshly initialised weights."""
-    from genolang.compiler.torch.module import build_network
+    from genolang.compiler.torch.module import Origin, build_network
 
     selectable, together = _versions(program, fused, without)
     if program.choices:
@@ -83,7 +83,18 @@ def to_module(program: Program, *, fused: bool = True, without: Collection[str] 
     else:
         module = build_network(together, {}, program.auxiliary_weight, plain=not fused)
     module.sizes = Sizes(program)
+    module.origin = Origin(_to_module, (program, fused, tuple(without)))
     return module
+
+
+def _to_module(program: Program, fused: bool, without: Collection[str]) -> NetworkModule:
+    return to_module(program, fused=fused, without=without)
+
+
+def _to_inference(program: Program, selected: Mapping[str, Sequence[int]]) -> NetworkModule:
+    module = to_module(program)
+    module.select(selected)
+    return for_inference(program, module)
 
 
 def for_inference(program: Program, module: NetworkModule) -> NetworkModule:
@@ -91,10 +102,12 @@ def for_inference(program: Program, module: NetworkModule) -> NetworkModule:
     from genolang.compiler.ir import build_graph
     from genolang.compiler.passes import for_inference as answering_graph
     from genolang.compiler.torch.inference import answering
+    from genolang.compiler.torch.module import Origin
 
     graph = answering_graph(build_graph(program.block), program.choices, module.selected)
     found = answering(graph, module)
     found.sizes = module.sizes
+    found.origin = Origin(_to_inference, (program, dict(module.selected)))
     return found
 
 
@@ -111,13 +124,13 @@ def activation_bytes(program: Program, batch: int, *, fused: bool = True, withou
     return saved_bytes(module, (batch, *program.input))
 
 
-def to_python(program: Program) -> str:
-    """The program as one readable Python file that needs torch alone."""
+def to_python(program: Program, card: Mapping[str, Any] | None = None) -> str:
+    """The program as one readable Python file that needs torch alone; with what a trained network's card says."""
     from genolang.compiler.python.source import to_python as write
     from genolang.version import __version__
 
     graph = build(program, fused=False)
-    return write(graph, program.choices, program.auxiliary_weight, __version__)
+    return write(graph, program.choices, program.auxiliary_weight, __version__, card)
 
 
 def to_text(program: Program, *, without: Collection[str] = ()) -> str:
@@ -195,15 +208,23 @@ def left_to_library(program: Program, *, without: Collection[str] = ()) -> list[
     return found_in(build(program, without=without))
 
 
-def to_exported(module: NetworkModule, program: Program) -> bytes:
-    """The module in evaluation as a `torch.export` archive (`.pt2`), for any batch size."""
+def to_exported(
+    module: NetworkModule, program: Program, card: Mapping[str, Any] | None = None, norm: str | None = None
+) -> bytes:
+    """The module in evaluation as a `torch.export` archive (`.pt2`), for any batch size; as `to_onnx`."""
     from genolang.compiler.torch.exported import to_exported as write
 
-    return write(module, tuple(program.input))
+    return write(module, tuple(program.input), card, norm)
 
 
-def to_onnx(module: NetworkModule, program: Program) -> bytes:
-    """The module in evaluation as an ONNX model, for any batch size. Error: G713."""
+def to_onnx(
+    module: NetworkModule, program: Program, card: Mapping[str, Any] | None = None, norm: str | None = None
+) -> bytes:
+    """The module in evaluation as an ONNX model, for any batch size. Error: G713.
+
+    A trained network's card goes along as metadata. With `norm` the file normalises images itself: `unit` takes
+    those on the scale 0 to 1, `uint8` those in bytes.
+    """
     from genolang.compiler.torch.exported import to_onnx as write
 
-    return write(module, tuple(program.input))
+    return write(module, tuple(program.input), card, norm)

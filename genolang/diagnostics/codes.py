@@ -117,4 +117,5 @@ CODES: dict[str, str] = {
     "G712": "run-folder-in-use",
     "G713": "package-missing",
     "G714": "weights-do-not-fit",
+    "G715": "weights-not-given",
 }

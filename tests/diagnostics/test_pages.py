@@ -85,7 +85,9 @@ def test_good_example_raises_nothing(code: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("code", sorted(set(CODES) - set(TEXT_CODES)))
 def test_page_about_a_command_shows_command_lines(code: str) -> None:
     (shown,) = [b for b in blocks(page(code)) if b.info == "sh"]
-    assert re.search(r"^(genoc (new|check|plan|search|train|compile)|python) ", shown.text, re.MULTILINE)
+    assert re.search(
+        r"^(genoc (new|check|plan|search|train|compile|evaluate|predict)|python) ", shown.text, re.MULTILINE
+    )
 
 
 def test_file_that_is_not_there_is_g001_and_names_a_similar_one(tmp_path: Path) -> None:

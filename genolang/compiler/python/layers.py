@@ -39,12 +39,13 @@ HELPERS: dict[str, str] = {
         self.num_batches_tracked = None
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape[0] > 1:
-            return super().forward(x)
-        # torch 2.13 may get the gradient of one image wrong, of rows of pixels it does not.
         kept, weights = (self.running_mean, self.running_var), (self.weight, self.bias)
         settings = self.training, self.momentum, self.eps
-        return F.batch_norm(x.flatten(2), *kept, *weights, *settings).view_as(x)
+        # torch 2.13 may get the gradient of one image wrong, of rows of pixels it does not. What
+        # torch.fx traces with is no tensor, and has no size.
+        if isinstance(x, Tensor) and x.shape[0] == 1:
+            return F.batch_norm(x.flatten(2), *kept, *weights, *settings).view_as(x)
+        return F.batch_norm(x, *kept, *weights, *settings)
 
     def _apply(self, fn, recurse=True):
         # A variance may not fit into half precision where its map does.
@@ -110,6 +111,9 @@ HELPERS: dict[str, str] = {
     count = x.shape[1] if dims == (1,) else x.shape[2] * x.shape[3]
     deviation, mean = torch.std_mean(wide, dims, correction=min(1, count - 1), keepdim=True)
     return ((wide - mean) / (deviation + eps)).to(x.dtype)
+
+
+torch.fx.wrap("standardize")
 ''',
     "pad_channels": '''def pad_channels(x: Tensor, out: int) -> Tensor:
     """Channels of zeros up to `out`, half of them in front."""
@@ -126,6 +130,9 @@ HELPERS: dict[str, str] = {
     else:
         product = torch.matmul(rows, columns)
     return product.view(*product.shape[:2], *b.shape[2:])
+
+
+torch.fx.wrap("matmul")
 ''',
     "single_precision": '''def single_precision(x: Tensor) -> Tensor:
     """The map in float32 at least."""
@@ -142,6 +149,9 @@ HELPERS: dict[str, str] = {
     for weight, candidate in zip(weights[1:], candidates[1:]):
         total = total + weight * candidate
     return total
+
+
+torch.fx.wrap("mix")
 ''',
     "mix_product": '''def mix_product(weights: Tensor, *masks: Tensor) -> Tensor:
     """A mixed mask: the product of the masks, each to the power of its weight."""
@@ -150,6 +160,9 @@ HELPERS: dict[str, str] = {
     for weight, mask in zip(weights[1:], masks[1:]):
         total = total + weight * mask.clamp_min(tiny).log()
     return total.exp()
+
+
+torch.fx.wrap("mix_product")
 ''',
 }
 

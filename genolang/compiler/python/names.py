@@ -13,7 +13,8 @@ from genolang.semantics.program import Path
 
 # Names that the generated text uses itself.
 OURS = frozenset(
-    "self torch nn F Tensor weights mix mix_product subsample matmul standardize pad_channels super".split()
+    "self torch nn F Tensor weights mix mix_product subsample matmul standardize pad_channels super"
+    " MEAN STD CLASSES prepare".split()
 )
 _ATTRIBUTES = frozenset((*dir(nn.Module()), *dir(nn.ModuleList()))) | frozenset(
     ("choices", "set_drop_path", "auxiliary_weight", "forward")

@@ -12,6 +12,7 @@ from typing import Any
 
 from genolang.compiler.ir import Graph, Node, by_height
 from genolang.compiler.python.forward import Forward, Statement, fold, name_values
+from genolang.compiler.python.images import images_text
 from genolang.compiler.python.layers import HELPERS, constructor
 from genolang.compiler.python.names import OURS, attribute, class_name, numbered, quoted, variable
 from genolang.compiler.python.network import NetworkText
@@ -325,13 +326,22 @@ def _forward(template: Template, fill: Iterator[Expr], network: NetworkText | No
     return [*found, *lines("return ", answers[0], resolve, 8)]
 
 
-def to_python(graph: Graph, sets: Mapping[str, ChoiceSet], auxiliary_weight: float, version: str) -> str:
+def to_python(
+    graph: Graph,
+    sets: Mapping[str, ChoiceSet],
+    auxiliary_weight: float,
+    version: str,
+    card: Mapping[str, Any] | None = None,
+) -> str:
     """A network's graph as the text of one Python file that needs torch alone.
 
-    Its class has the same state dict as the compiled module: names, shapes and order.
+    Its class has the same state dict as the compiled module: names, shapes and order. A trained network's
+    card adds how images are normalised for it, and its classes.
     """
     writer = _Writer(sets)
     body = writer.write(graph, auxiliary_weight)
+    if card is not None:
+        body = f"{images_text(card)}\n\n{body}"
     whole = "import torch\n" if "torch." in body else ""
     functional = "from torch.nn import functional as F\n" if "F." in body else ""
     return (

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
@@ -101,6 +103,20 @@ class GraphModule(Container):
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """How a network was made, so that it can be made again where it is unpickled."""
+
+    make: Callable[..., NetworkModule]
+    arguments: tuple[Any, ...]
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __call__(self) -> NetworkModule:
+        return self.make(*self.arguments)
+
+
 class NetworkModule(GraphModule):
     """A whole network: (B, C, H, W) -> logits (B, classes), or (B, classes, H, W) for every pixel.
 
@@ -114,6 +130,8 @@ class NetworkModule(GraphModule):
         self.choices = Choices(sets)
         self.auxiliary_weight = auxiliary_weight
         self.captured = False
+        # What pickle keeps beside the numbers: the steps hold functions that have no names.
+        self.origin: Origin | None = None
         # Tells of an image size for which the text would be another network.
         self.sizes: Sizes | None = None
         # What is selected, as it was given.
@@ -177,10 +195,48 @@ class NetworkModule(GraphModule):
         maps = [value for value in found if value.ndim == 4 and value.shape[2:].numel() > 1]
         return maps[-1] if maps else images, values[outputs[0]].flatten(1)
 
+    def __reduce__(self) -> Any:
+        """Pickled as what it was made from, its numbers, and how it stands."""
+        assert self.origin is not None, "the driver makes networks"
+        dropped = next((m.p for m in self.modules() if isinstance(m, DropPath)), 0.0)
+        frozen = [name for name, p in self.named_parameters() if not p.requires_grad]
+        numbers = self.state_dict(), dict(self.choices.tensors)
+        return _made_again, (self.origin, *numbers, self.training, dict(self.selected), dropped, frozen)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return self.__reduce__()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        copied.__dict__.update(deepcopy(self.__dict__, memo))
+        return copied
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> NetworkModule:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         self.choices.apply(fn)
         return self
+
+
+def _made_again(
+    origin: Origin,
+    weights: Mapping[str, Tensor],
+    logits: Mapping[str, Tensor],
+    training: bool,
+    selected: Mapping[str, Sequence[int]],
+    dropped: float,
+    frozen: Sequence[str],
+) -> NetworkModule:
+    with torch.random.fork_rng(devices=[]):
+        module = origin()
+    # They may be of another type, or on another device.
+    module.load_state_dict(weights, assign=True)
+    module.choices.tensors = {key: tensor.detach().requires_grad_() for key, tensor in logits.items()}
+    if selected and module.choices.sets:
+        module.select(selected)
+    module.set_drop_path(dropped)
+    for name, parameter in module.named_parameters():
+        parameter.requires_grad_(name not in frozen)
+    return module.train(training)
 
 
 def build_network(

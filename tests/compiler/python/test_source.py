@@ -298,3 +298,26 @@ def test_one_image_of_any_strides_gets_its_gradients(training: bool, tmp_path: P
     wanted = torch.autograd.grad(norm(x), (x, norm.weight), gradient)
     for one, other in zip(found, wanted, strict=True):
         torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize(
+    ("spec", "name"),
+    [
+        ("darts/v2", "cifar"),
+        ("att_darts/found", "cifar"),
+        ("aacn/clutter", "shares"),
+        ("ean/resnet164", "sge_shared"),
+        ("residual_attention/digits", None),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_the_emitted_network_goes_through_torch_fx_and_a_trace(spec: str, name: str | None, tmp_path: Path) -> None:
+    network = small(spec, name)
+    module = emitted(network, tmp_path).double()
+    x = images(network, 2)
+    for training in (True, False):
+        torch.fx.symbolic_trace(module.train(training))
+    with torch.no_grad():
+        wanted = module(x)
+        torch.testing.assert_close(torch.fx.symbolic_trace(module)(x), wanted)
+        torch.testing.assert_close(torch.jit.trace(module, x)(x), wanted)
