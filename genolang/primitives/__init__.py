@@ -1,9 +1,20 @@
 """The primitive layers, in which everything else is written: `shapes`, and the `table` of them. No torch."""
 
 from genolang.primitives.shapes import REDUCED, MapType, ShapeProblem, broadcast, padding, pair
-from genolang.primitives.table import PRIMITIVES, REQUIRED, Field, Primitive, Weights
+from genolang.primitives.table import (
+    ACTIVATIONS,
+    NUMBERS,
+    PRIMITIVES,
+    REQUIRED,
+    Field,
+    Primitive,
+    Weights,
+    out_of_range,
+)
 
 __all__ = [
+    "ACTIVATIONS",
+    "NUMBERS",
     "PRIMITIVES",
     "REDUCED",
     "REQUIRED",
@@ -13,6 +24,7 @@ __all__ = [
     "ShapeProblem",
     "Weights",
     "broadcast",
+    "out_of_range",
     "padding",
     "pair",
 ]

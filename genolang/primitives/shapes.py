@@ -77,6 +77,15 @@ def same(attrs: Attrs, types: Types) -> MapType:
     return types[0]
 
 
+def clamped(attrs: Attrs, types: Types) -> MapType:
+    low, high = attrs["min"], attrs["max"]
+    if low is None and high is None:
+        raise ShapeProblem("G201", "`clamp` needs `min=` or `max=`")
+    if low is not None and high is not None and low > high:
+        raise ShapeProblem("G207", f"`clamp` has nothing between {low:g} and {high:g}", "write the smaller bound first")
+    return types[0]
+
+
 def conv(attrs: Attrs, types: Types) -> MapType:
     x = types[0]
     out, groups = attrs["out"] or x.C, attrs["groups"]

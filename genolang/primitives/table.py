@@ -29,12 +29,28 @@ NOTHING = Weights(0)
 @record(frozen=True)
 class Field:
     """A compile-time argument. `kind`: int, positive, size (n or (rows, columns)), number, number0
-    (none below zero), share (from 0 to 1), bool, map, or the words that may stand there. `default`
+    (none below zero), above0, share (from 0 to 1), bool, map, or the words that may stand there. `default`
     REQUIRED means that it must be given, None that the rule fills it in."""
 
     name: str
     kind: str | tuple[str, ...]
     default: Any = None
+
+
+# Kinds of numbers, each with the least and the greatest (or None) and what a number outside is told.
+NUMBERS: dict[str, tuple[float | None, float | None, str]] = {
+    "number": (None, None, "a number"),
+    "number0": (0, None, "no number below 0"),
+    "above0": (0, None, "a number above 0"),
+    "share": (0, 1, "a number from 0 to 1"),
+}
+
+
+def out_of_range(kind: str, value: Any) -> str | None:
+    """What a number of a kind has to be, where it is something else."""
+    least, greatest, wanted = NUMBERS[kind]
+    below = least is not None and (value < least or (kind == "above0" and value == 0))
+    return wanted if below or (greatest is not None and value > greatest) else None
 
 
 class _Required:
@@ -98,9 +114,34 @@ _OVER = Field("over", ("channels", "space"), REQUIRED)
 _ALONG = Field("over", tuple(REDUCED), REQUIRED)
 
 
-def _activation(name: str, doc: str) -> Primitive:
-    return Primitive(name, doc, (), shapes.same)
+def _activation(name: str, doc: str, *fields: Field) -> Primitive:
+    return Primitive(name, doc, fields, shapes.same)
 
+
+_ACTIVATIONS = (
+    _activation("relu", "max(x, 0)."),
+    _activation("sigmoid", "1 / (1 + exp(-x))."),
+    _activation("tanh", "Hyperbolic tangent."),
+    _activation("silu", "x * sigmoid(x)."),
+    _activation("gelu", "x times the share of a normal distribution below x; `approximate` computes it by a tanh.",
+                Field("approximate", "bool", False)),
+    _activation("hard_swish", "x * hard_sigmoid(x)."),
+    _activation("hard_sigmoid", "x / 6 + 1/2, between 0 and 1."),
+    _activation("leaky_relu", "x above 0, `slope` times x below.", Field("slope", "number", 0.01)),
+    _activation("elu", "x above 0, alpha * (exp(x) - 1) below.", Field("alpha", "number0", 1)),
+    _activation("mish", "x * tanh(softplus(x))."),
+    _activation("softplus", "log(1 + exp(beta * x)) / beta; x itself where beta * x is above 20.",
+                Field("beta", "above0", 1)),
+    _activation("exp", "e to the power of x."),
+    _activation("log", "Natural logarithm, of values above 0."),
+    _activation("sqrt", "Square root, of values above 0 where there is a gradient."),
+    _activation("abs", "Absolute value."),
+    Primitive("clamp", "x, or the bound that it would cross; either bound may be left out.",
+              (Field("min", "number"), Field("max", "number")), shapes.clamped),
+    _activation("power", "x to the power of `exponent`, of values above 0 where that is no whole number.",
+                Field("exponent", "number", REQUIRED)),
+)  # fmt: skip
+ACTIVATIONS = frozenset([primitive.name for primitive in _ACTIVATIONS])
 
 _TABLE = (
     Primitive(
@@ -139,10 +180,10 @@ _TABLE = (
     ),
     Primitive("l2_norm", "Divided by the Euclidean norm, or by `eps` where that is larger.",
               (_OVER, Field("eps", "number0", 1e-12)), shapes.same),
-    _activation("relu", "max(x, 0)."),
-    _activation("sigmoid", "1 / (1 + exp(-x))."),
-    _activation("tanh", "Hyperbolic tangent."),
-    _activation("silu", "x * sigmoid(x)."),
+    *_ACTIVATIONS,
+    Primitive("prelu", "x above 0, below it x times a learnable slope per channel, or one that all share.",
+              (Field("shared", "bool", False), Field("slope", "number", 0.25)), shapes.same,
+              lambda a, t: Weights(1 if a["shared"] else t[0].C)),
     Primitive("softmax", "Softmax over the channels of a position or the positions of a channel.",
               (_OVER,), shapes.same),
     Primitive("max_pool", "Maximum over a window; `ceil` keeps a last partial window.",

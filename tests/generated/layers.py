@@ -110,6 +110,19 @@ def relative_attention(w: Writing, x: MapType) -> Drawn | None:
     return f"conv(1, {2 * key + value}) -> relative_attention({key}, {value}, heads={heads})", MapType(value, x.H, x.W)
 
 
+# Exponentials, logarithms, roots and powers stand behind what keeps numbers and gradients in bounds.
+ACTIVATED = (
+    "gelu", "gelu(approximate=true)", "hard_swish", "hard_sigmoid", "leaky_relu", "leaky_relu(slope=0.3)",
+    "prelu", "prelu(slope=-0.5)", "prelu(shared=true)", "elu", "elu(alpha=0.5)", "mish", "softplus", "softplus(beta=3)",
+    "tanh -> exp", "softplus -> log", "(softplus + 0.1) -> sqrt", "abs", "clamp(-1, 1.5)", "clamp(min=-0.5)",
+    "clamp(max=1/3)", "tanh -> power(2)", "(softplus + 0.1) -> power(-0.5)", "tanh -> power(3)",
+)  # fmt: skip
+
+
+def activation(w: Writing, x: MapType) -> Drawn:
+    return w.one(ACTIVATED), x
+
+
 def plain(*texts: str) -> Layer:
     """Layers and chains that keep the shape of any map."""
     return lambda w, x: (w.one(texts), x)
@@ -120,7 +133,7 @@ def single(name: str) -> Layer:
 
 
 SHAPED: tuple[Layer, ...] = (
-    conv, plain("relu", "sigmoid", "tanh", "silu", "identity"), batch_norm, conv, linear,
+    conv, plain("relu", "sigmoid", "tanh", "silu", "identity"), activation, batch_norm, conv, linear,
     pool("max_pool"), pool("avg_pool"), single("global_avg_pool"), single("global_max_pool"),
     over("mean", ("channels", "space", "height", "width")), over("max", ("channels", "space", "height", "width")),
     mean_of_groups, sliced, repeated, padded_channels, padded_space, resized, subsampled, zeros, scale,
@@ -133,7 +146,7 @@ SHAPED: tuple[Layer, ...] = (
 # pipeline would be the channels of its first map, so a number stands there.
 ANYWHERE: tuple[tuple[str, str], ...] = (
     ("", "relu"), ("", "conv(3)"), ("", "batch_norm"), ("", "conv(1, bias=true)"), ("", "conv(3, groups={C})"),
-    ("", "sigmoid"), ("", "identity"), ("", "scale(gain=0.5)"), ("", "standardize(space)"), ("", "layer_norm"),
+    ("", "sigmoid"), ("", "identity"), ("", "gelu"), ("", "prelu"), ("", "hard_swish"), ("", "leaky_relu"), ("", "scale(gain=0.5)"), ("", "standardize(space)"), ("", "layer_norm"),
     ("", "drop_path"), ("", "identity * (global_avg_pool -> linear({C}) -> sigmoid)"),
     ("", "identity * (conv(3, 1, bias=true) -> sigmoid)"), ("", "conv(3, groups={C}) -> conv(1) -> batch_norm"),
     ("ops", "skip"), ("ops", "none"), ("ops", "sep_conv(3)"), ("ops", "dil_conv(3)"), ("ops", "max_pool(3)"),

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 from genolang.diagnostics import GenoError, Source, Span, fail
 from genolang.lang.tokens import MAX_NAME
-from genolang.primitives import Field, MapType, Primitive
+from genolang.primitives import NUMBERS, Field, MapType, Primitive, out_of_range
 from genolang.semantics.expansion.arithmetic import MAX_DENOMINATOR, MAX_MAGNITUDE
 from genolang.semantics.program import Path
 
@@ -108,7 +108,7 @@ class Values:
                 return value
             wanted = "true or false" if kind == "bool" else "true, for a map that it reads"
             raise self.wrong(field.name, wanted)
-        if kind in ("number", "number0", "share"):
+        if kind in NUMBERS:
             return self.number(field.name, kind)
         if kind in ("size", "size0") and isinstance(value, list) and len(value) == 2:
             return tuple([Values(self.where, {field.name: v}).argument(field) for v in value])
@@ -120,8 +120,8 @@ class Values:
             value = Fraction(value)
         if not isinstance(value, (int, float, Fraction)) or isinstance(value, bool) or not sound(value):
             raise self.wrong(name, "a number")
-        if (kind != "number" and value < 0) or (kind == "share" and value > 1):
-            raise self.wrong(name, "a number from 0 to 1" if kind == "share" else "no number below 0")
+        if wanted := out_of_range(kind, value):
+            raise self.wrong(name, wanted)
         return value
 
 

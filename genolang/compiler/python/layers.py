@@ -7,6 +7,7 @@ from typing import Any
 
 from genolang.compiler.python.attention import RELATIVE_ATTENTION
 from genolang.compiler.python.text import Arg, Call, Expr, Hole, Infix, Items, Member, Slices, Text
+from genolang.compiler.torch.activations import ACTIVATIONS
 from genolang.compiler.torch.functions import number
 from genolang.primitives import REDUCED, padding, pair
 from genolang.semantics.program import Leaf
@@ -209,6 +210,12 @@ def constructor(leaf: Leaf) -> Call:
             _optional("gain", "gain", float(attrs["gain"]), 1.0),
             _optional("shift", "shift", float(attrs["shift"]), 0.0),
         )
+    if leaf.layer == "prelu":
+        return _call(
+            "nn.PReLU",
+            Hole("channels", 1 if attrs["shared"] else C),
+            _optional("init", "slope", float(attrs["slope"]), 0.25),
+        )
     if leaf.layer == "layer_norm":
         return _call("LayerNorm", Hole("channels", C), _optional("eps", "eps", attrs["eps"], 1e-5))
     if leaf.layer == "relative_attention":
@@ -233,9 +240,8 @@ def constructor(leaf: Leaf) -> Call:
 def function(layer: str, attrs: Attrs, maps: tuple[Expr, ...]) -> Expr:
     """A layer without weights, of its maps; maps that stand in it twice must be names."""
     x = maps[0]
-    simple = {"relu": "F.relu", "sigmoid": "torch.sigmoid", "tanh": "torch.tanh", "silu": "F.silu"}
-    if layer in simple:
-        return _call(simple[layer], x)
+    if layer in ACTIVATIONS:
+        return _activation(layer, attrs, x)
     if layer in ("max_pool", "avg_pool"):
         return _pool(layer, attrs, x)
     if layer in ("add", "subtract", "multiply", "divide"):
@@ -295,6 +301,15 @@ def function(layer: str, attrs: Attrs, maps: tuple[Expr, ...]) -> Expr:
             return _call("F.dropout", x, Hole("p", attrs["p"]), Text("self.training"))
     assert layer == "resize", layer
     return _resize(attrs, maps)
+
+
+def _activation(layer: str, attrs: Attrs, x: Expr) -> Expr:
+    rule = ACTIVATIONS[layer]
+    given = [
+        Arg(Text(f'"{value}"') if isinstance(value, str) else Hole(name, value), name)
+        for name, value in rule.arguments(attrs).items()
+    ]
+    return _call(rule.source, x, *given)
 
 
 def _pool(layer: str, attrs: Attrs, x: Expr) -> Expr:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from genolang.compiler.ir import Graph, Node, with_counts
 from genolang.compiler.report.kernels import Line, line_of
-from genolang.primitives import MapType, pair
+from genolang.primitives import ACTIVATIONS, MapType, pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,7 @@ _KINDS: Mapping[str, str] = {
     **dict.fromkeys(("batch_norm", "layer_norm", "standardize", "l2_norm", "softmax"), "normalisation"),
     **dict.fromkeys(("max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "mean", "max"), "pooling"),
     "resize": "resizing",
-    **dict.fromkeys(
-        ("relu", "sigmoid", "tanh", "silu", "scale", "add", "subtract", "multiply", "divide"), "element by element"
-    ),
+    **dict.fromkeys((*ACTIVATIONS, "prelu", "scale", "add", "subtract", "multiply", "divide"), "element by element"),
     **dict.fromkeys(("dropout", "drop_path"), "element by element"),
 }
 # They move numbers about, or make none.

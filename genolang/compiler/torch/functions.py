@@ -9,6 +9,7 @@ import torch
 from torch import Size, Tensor
 from torch.nn import functional as F
 
+from genolang.compiler.torch.activations import ACTIVATIONS, make_activation
 from genolang.compiler.torch.planned import (
     broadcast_shape,
     planned,
@@ -26,7 +27,7 @@ Function = Callable[..., Tensor]
 
 def make_function(layer: str, attrs: Attrs, types: list[MapType]) -> Function:
     """A layer without weights, as a function of its maps."""
-    return _FUNCTIONS[layer](attrs)
+    return make_activation(layer, attrs) if layer in ACTIVATIONS else _FUNCTIONS[layer](attrs)
 
 
 def number(value: Any) -> int | float:
@@ -245,10 +246,6 @@ def _plain(function: Function) -> Callable[[Attrs], Function]:
 
 
 _FUNCTIONS: dict[str, Callable[[Attrs], Function]] = {
-    "relu": _plain(planned_result(torch.relu)),
-    "sigmoid": _plain(planned_result(torch.sigmoid)),
-    "tanh": _plain(planned_result(torch.tanh)),
-    "silu": _plain(F.silu),
     "softmax": _softmax,
     "standardize": _standardize,
     "l2_norm": _l2_norm,

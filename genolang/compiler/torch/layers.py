@@ -129,6 +129,13 @@ class Scale(nn.Module):
         return y.to(x.dtype)
 
 
+class PReLU(nn.PReLU):
+    """torch's, which on the meta device has nothing to compute."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return planned(x.shape, x, self.weight, saved=(x, self.weight)) if x.is_meta else super().forward(x)
+
+
 class LayerNorm(nn.LayerNorm):
     """Layer norm over the channels at each position of (B, C, H, W)."""
 
@@ -186,6 +193,8 @@ def make_leaf(leaf: Leaf, *, plain: bool = False) -> nn.Module:
         return Linear(x.C, attrs["out"], attrs["bias"])
     if leaf.layer == "scale":
         return Scale(x.C, float(attrs["gain"]), float(attrs["shift"]))
+    if leaf.layer == "prelu":
+        return PReLU(1 if attrs["shared"] else x.C, float(attrs["slope"]))
     if leaf.layer == "layer_norm":
         return LayerNorm(x.C, attrs["eps"])
     if leaf.layer == "relative_attention":

@@ -7,7 +7,7 @@ from typing import Any
 
 from genolang.diagnostics import GenoError, Label, Span, did_you_mean
 from genolang.lang import syntax as s
-from genolang.primitives import REQUIRED, Field
+from genolang.primitives import NUMBERS, REQUIRED, Field, out_of_range
 from genolang.semantics.expansion.arithmetic import simplify, whole
 from genolang.semantics.expansion.builder import MapValue
 from genolang.semantics.expansion.errors import Site, problem
@@ -91,7 +91,7 @@ def check_field(owner: str, field: Field, value: Any, span: Span, site: Site) ->
             fits, wanted = isinstance(value, bool), "true or false"
         case "map":
             fits, wanted = isinstance(value, MapValue), "a feature map"
-        case "number" | "number0" | "share":
+        case _ if kind in NUMBERS:
             fits, wanted = is_number(value), "a number"
         case _:
             minimum = 0 if kind in ("size0", "int0") else 1
@@ -100,10 +100,9 @@ def check_field(owner: str, field: Field, value: Any, span: Span, site: Site) ->
             return whole(value, span, site, minimum=minimum)
     if not fits:
         raise problem(site, "G205", f"`{field.name}` of `{owner}` is {wanted}, not {describe(value)}", span, help=help)
-    if kind not in ("number", "number0", "share"):
+    if kind not in NUMBERS:
         return value
-    if (kind != "number" and value < 0) or (kind == "share" and value > 1):
-        wanted = "a number from 0 to 1" if kind == "share" else "no number below 0"
+    if wanted := out_of_range(kind, value):
         raise problem(site, "G207", f"`{field.name}` of `{owner}` is {wanted}", span)
     return float(value)
 
