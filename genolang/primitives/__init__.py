@@ -1,6 +1,6 @@
 """The primitive layers, in which everything else is written: `shapes`, and the `table` of them. No torch."""
 
-from genolang.primitives.shapes import REDUCED, MapType, ShapeProblem, broadcast, padding, pair
+from genolang.primitives.shapes import REDUCED, MapType, ShapeProblem, broadcast, padding, pair, transposed_padding
 from genolang.primitives.table import (
     ACTIVATIONS,
     NUMBERS,
@@ -27,4 +27,5 @@ __all__ = [
     "out_of_range",
     "padding",
     "pair",
+    "transposed_padding",
 ]

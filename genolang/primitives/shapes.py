@@ -96,6 +96,72 @@ def conv(attrs: Attrs, types: Types) -> MapType:
     return MapType(out, *_windows(attrs, x))
 
 
+def transposed_padding(attrs: Attrs) -> tuple[tuple[int, int], tuple[int, int]]:
+    """What a transposed window cuts off on every side, and rows and columns added at the end.
+
+    As given, else so that the result is `stride` times as large as the map.
+    """
+    found = []
+    for k, stride in zip(pair(attrs["k"]), pair(attrs["stride"]), strict=True):
+        over = attrs["dilation"] * (k - 1) + 1 - stride
+        # torch adds less than a stride, or less than a dilation.
+        cut = max(0, -(-over // 2)) if max(stride, attrs["dilation"]) > 1 else over // 2
+        found.append((cut, 2 * cut - over if max(stride, attrs["dilation"]) > 1 else 0))
+    if attrs["pad"] is not None:
+        return pair(attrs["pad"]), pair(attrs["extra"] or 0)
+    (top, bottom), (left, right) = found
+    return (top, left), (bottom, right) if attrs["extra"] is None else pair(attrs["extra"])
+
+
+def transposed_conv(attrs: Attrs, types: Types) -> MapType:
+    x = types[0]
+    out, groups, dilation = attrs["out"] or x.C, attrs["groups"], attrs["dilation"]
+    if x.C % groups or out % groups:
+        raise ShapeProblem(
+            "G303", f"{groups} groups do not divide {x.C} input and {out} output channels", "groups must divide both"
+        )
+    sizes = []
+    pads, extras = transposed_padding(attrs)
+    for size, k, stride, pad, extra in zip(x[1:], pair(attrs["k"]), pair(attrs["stride"]), pads, extras, strict=True):
+        if extra >= max(stride, dilation):
+            raise ShapeProblem("G207", f"`extra` is less than the stride or the dilation, not {extra}")
+        sizes.append((size - 1) * stride - 2 * pad + dilation * (k - 1) + 1 + extra)
+    if min(sizes) < 1:
+        raise ShapeProblem("G302", f"padding {pads[0]} leaves nothing of {x}", "pad less, or use a larger window")
+    return MapType(out, sizes[0], sizes[1])
+
+
+def group_norm(attrs: Attrs, types: Types) -> MapType:
+    return grouped(attrs["groups"], types[0])
+
+
+def grouped(groups: int, x: MapType) -> MapType:
+    """A map whose channels fall into groups of one size."""
+    if x.C % groups:
+        raise ShapeProblem("G303", f"{groups} groups do not divide {x.C} channels", "groups must divide the channels")
+    return x
+
+
+def pixel_shuffle(attrs: Attrs, types: Types) -> MapType:
+    x, r = types[0], attrs["r"]
+    grouped(r * r, x)
+    return MapType(x.C // (r * r), x.H * r, x.W * r)
+
+
+def pixel_unshuffle(attrs: Attrs, types: Types) -> MapType:
+    x, r = types[0], attrs["r"]
+    if x.H % r or x.W % r:
+        raise ShapeProblem("G302", f"squares of {r}x{r} do not fill {x.H}x{x.W}", "resize it, or `pad_space`")
+    return MapType(x.C * r * r, x.H // r, x.W // r)
+
+
+def sinusoids(attrs: Attrs, types: Types) -> MapType:
+    x, channels = types[0], attrs["channels"] or types[0].C
+    if channels % 4:
+        raise ShapeProblem("G207", f"sines and cosines of rows and columns are 4, 8, 12 ... channels, not {channels}")
+    return MapType(channels, x.H, x.W)
+
+
 def linear(attrs: Attrs, types: Types) -> MapType:
     x = types[0]
     if (x.H, x.W) != (1, 1):
@@ -135,8 +201,7 @@ def mean(attrs: Attrs, types: Types) -> MapType:
             "`groups` of `mean` are groups of channels, not of positions",
             f"write mean(channels, groups={groups})",
         )
-    if x.C % groups:
-        raise ShapeProblem("G303", f"{groups} groups do not divide {x.C} channels", "groups must divide the channels")
+    grouped(groups, x)
     return MapType(groups, x.H, x.W)
 
 

@@ -100,6 +100,18 @@ def _conv_macs(attrs: Attrs, types: Types, out: MapType) -> int:
     return out.size * (types[0].C // groups) * rows * columns
 
 
+def _transposed_weights(attrs: Attrs, types: Types) -> Weights:
+    C, out = types[0].C, attrs["out"] or types[0].C
+    rows, columns = pair(attrs["k"])
+    return Weights(C * (out // attrs["groups"]) * rows * columns + (out if attrs["bias"] else 0))
+
+
+def _transposed_macs(attrs: Attrs, types: Types, out: MapType) -> int:
+    rows, columns = pair(attrs["k"])
+    groups: int = attrs["groups"]
+    return types[0].size * (out.C // groups) * rows * columns
+
+
 def _relative_attention_macs(attrs: Attrs, types: Types, out: MapType) -> int:
     key: int = attrs["key"]
     positions = out.H * out.W
@@ -132,6 +144,8 @@ _ACTIVATIONS = (
     _activation("mish", "x * tanh(softplus(x))."),
     _activation("softplus", "log(1 + exp(beta * x)) / beta; x itself where beta * x is above 20.",
                 Field("beta", "above0", 1)),
+    _activation("sin", "Sine."),
+    _activation("cos", "Cosine."),
     _activation("exp", "e to the power of x."),
     _activation("log", "Natural logarithm, of values above 0."),
     _activation("sqrt", "Square root, of values above 0 where there is a gradient."),
@@ -156,6 +170,14 @@ _TABLE = (
         shapes.conv, _conv_weights, _conv_macs,
     ),
     Primitive(
+        "transposed_conv",
+        "Transposed convolution: `stride` times as large, or as `pad` (cut off on every side) and `extra` (rows and"
+        " columns more at the end) say.",
+        (_K, Field("out", "positive"), _STRIDE, Field("groups", "positive", 1), Field("dilation", "positive", 1),
+         _PAD, Field("extra", "size0"), Field("bias", "bool", False)),
+        shapes.transposed_conv, _transposed_weights, _transposed_macs,
+    ),
+    Primitive(
         "linear", "A dense layer over the channels of a map of one position.",
         (Field("out", "positive", REQUIRED), Field("bias", "bool", True)), shapes.linear,
         lambda a, t: Weights(t[0].C * a["out"] + (a["out"] if a["bias"] else 0)),
@@ -178,6 +200,22 @@ _TABLE = (
         "Layer normalisation over the channels of each position, with a learnable gain and shift per"
         " channel.", (Field("eps", "number0", 1e-5),), shapes.same, lambda a, t: Weights(2 * t[0].C),
     ),
+    Primitive(
+        "group_norm",
+        "Normalisation of each image over groups of channels and all positions; `affine` adds a learnable scale and"
+        " shift per channel.",
+        (Field("groups", "positive", 32), Field("affine", "bool", True), Field("eps", "number0", 1e-5)),
+        shapes.group_norm, lambda a, t: Weights(2 * t[0].C if a["affine"] else 0),
+    ),
+    Primitive("parameter", "A learnable map of a shape (channels, height, width), which begins at `init`.",
+              (Field("shape", "shape", REQUIRED), Field("init", "number", 0)), lambda a, t: MapType(*a["shape"]),
+              lambda a, t: Weights(MapType(*a["shape"]).size)),
+    Primitive("coordinates", "Two channels of the map's size: rows, and columns, from -1 to 1.", (),
+              lambda a, t: MapType(2, t[0].H, t[0].W)),
+    Primitive("sinusoids",
+              "Sines, then cosines, of the row, then of the column, as many each, of frequencies from 1 to 1 over"
+              " `temperature`; as many channels as the map unless given.",
+              (Field("channels", "positive"), Field("temperature", "above0", 10000)), shapes.sinusoids),
     Primitive("l2_norm", "Divided by the Euclidean norm, or by `eps` where that is larger.",
               (_OVER, Field("eps", "number0", 1e-12)), shapes.same),
     *_ACTIVATIONS,
@@ -188,8 +226,10 @@ _TABLE = (
               (_OVER,), shapes.same),
     Primitive("max_pool", "Maximum over a window; `ceil` keeps a last partial window.",
               (_K, _STRIDE, _PAD, Field("ceil", "bool", False)), shapes.pool),
-    Primitive("avg_pool", "Mean over a window; padding is not counted in the divisor.",
-              (_K, _STRIDE, _PAD, Field("ceil", "bool", False)), shapes.pool),
+    Primitive("avg_pool", "Mean over a window; padding is not counted in the divisor, or is with `count_pad`.",
+              (_K, _STRIDE, _PAD, Field("ceil", "bool", False), Field("count_pad", "bool", False)), shapes.pool),
+    Primitive("adaptive_max_pool", "Maximum of as many equal parts as `size` has rows and columns.",
+              (Field("size", "size", REQUIRED),), lambda a, t: MapType(t[0].C, *pair(a["size"]))),
     Primitive("global_avg_pool", "Mean over all positions.", (),
               lambda a, t: MapType(t[0].C, 1, 1)),
     Primitive("global_max_pool", "Maximum over all positions.", (),
@@ -204,6 +244,12 @@ _TABLE = (
     Primitive("repeat_channels", "Each channel `times` times, one behind the other.",
               (Field("times", "positive", REQUIRED),),
               lambda a, t: MapType(t[0].C * a["times"], t[0].H, t[0].W)),
+    Primitive("channel_shuffle", "The first channel of every group, then the second of every group, and so on.",
+              (Field("groups", "positive", REQUIRED),), lambda a, t: shapes.grouped(a["groups"], t[0])),
+    Primitive("pixel_shuffle", "Squares of `r` x `r` positions made of `r` * `r` channels each.",
+              (Field("r", "positive", REQUIRED),), shapes.pixel_shuffle),
+    Primitive("pixel_unshuffle", "Channels made of the positions of squares of `r` x `r`; what `pixel_shuffle` undoes.",
+              (Field("r", "positive", REQUIRED),), shapes.pixel_unshuffle),
     Primitive("pad_channels", "Channels of zeros up to `out`: half of them, rounded down, in front.",
               (Field("out", "positive", REQUIRED),), shapes.pad_channels),
     Primitive("add", "Element-wise sum, written `+`.", (Field("constant", "number", 0),),

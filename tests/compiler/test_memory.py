@@ -61,11 +61,16 @@ def test_a_plan_is_what_training_really_saves(spec: str, network: str, values: d
 
 TINY = {
     "conv": "conv(3, 5, stride=2, bias=true) -> conv((1, 3), groups=5) -> conv(3, dilation=2)",
+    "transposed_conv": "transposed_conv(3, 5, stride=2, bias=true) -> transposed_conv((1, 2), groups=5, pad=0)",
     "linear": "global_avg_pool -> linear(6) -> linear(2, bias=false)",
     "batch_norm": "batch_norm -> batch_norm(affine=false)",
     "scale": "relu -> scale(2, shift=0.5)",
     "standardize": "standardize(space) -> standardize(channels, eps=0.1)",
     "layer_norm": "relu -> layer_norm -> layer_norm(eps=0.1)",
+    "group_norm": "group_norm(2) -> group_norm(1, affine=false) -> slice(1, 3) -> group_norm(2)",
+    "parameter": "relu -> learned",
+    "coordinates": "relu -> placed",
+    "sinusoids": "sinusoids(8) -> relu -> conv(1) -> waved",
     "l2_norm": "relu -> l2_norm(channels) -> l2_norm(space)",
     "relu": "relu",
     "sigmoid": "sigmoid",
@@ -79,6 +84,8 @@ TINY = {
     "elu": "elu -> elu(alpha=0.5)",
     "mish": "mish",
     "softplus": "softplus -> softplus(beta=2)",
+    "sin": "sin",
+    "cos": "cos",
     "exp": "exp",
     "log": "sigmoid -> log",
     "sqrt": "sigmoid -> sqrt",
@@ -88,6 +95,7 @@ TINY = {
     "softmax": "softmax(space) -> softmax(channels)",
     "max_pool": "max_pool(3, stride=2, ceil=true)",
     "avg_pool": "avg_pool(3, stride=2)",
+    "adaptive_max_pool": "relu -> adaptive_max_pool((3, 4))",
     "global_avg_pool": "global_avg_pool",
     "global_max_pool": "global_max_pool",
     "mean": "mean(channels, groups=2) -> mean(channels)",
@@ -95,6 +103,9 @@ TINY = {
     "concat": "twice",
     "slice": "slice(1, 4) -> sigmoid",
     "repeat_channels": "relu -> repeat_channels(3) -> sigmoid",
+    "channel_shuffle": "relu -> channel_shuffle(2) -> sigmoid",
+    "pixel_shuffle": "relu -> pixel_shuffle(2) -> sigmoid",
+    "pixel_unshuffle": "resize(size=(4, 6)) -> relu -> pixel_unshuffle(2) -> sigmoid",
     "pad_channels": "relu -> pad_channels(7) -> sigmoid",
     "add": "plus",
     "subtract": "minus",
@@ -122,6 +133,9 @@ op plus = relu(x) + sigmoid(x) + 2
 op minus = relu(x) - 3 * sigmoid(x)
 op times = x * sigmoid(x) * mean(x, channels) * 0.5
 op largest = x * max(x, channels) + max(x, space)
+op learned = sigmoid(x) * parameter((C, 1, 1), init=0.1)(x) + parameter((1, H, W))(x) -> relu
+op placed = concat(x, coordinates(x)) -> conv(1, 3) -> relu
+op waved = x * sinusoids(x) -> relu
 op over = tanh(x) / (1 + sigmoid(x))
 op gram = x + matmul(softmax(matmul(x, transpose(x)), channels), x)
 op kept_precision = tanh(x) -> precision(like=x) -> sigmoid

@@ -36,6 +36,43 @@ def conv(w: Writing, x: MapType) -> Drawn | None:
     return made("conv", x, k=k, out=out, groups=groups, bias=w.whether(), **rest)
 
 
+def transposed_conv(w: Writing, x: MapType) -> Drawn | None:
+    groups = w.one([1, *divisors(x.C)])
+    out = groups * w.number(1, max(1, min(8, MOST_CHANNELS) // groups))
+    rest: dict[str, Any] = {"stride": w.pair(1, 2)} if w.whether() else {}
+    if w.rarely():
+        rest["dilation"] = 2
+    if w.rarely():
+        rest |= {"pad": w.pair(0, 1), "extra": w.number(0, 1)}
+    return made("transposed_conv", x, k=w.pair(1, 3), out=out, groups=groups, bias=w.whether(), **rest)
+
+
+def group_norm(w: Writing, x: MapType) -> Drawn | None:
+    return made("group_norm", x, groups=w.one(divisors(x.C)), affine=w.whether(), eps=w.one([1e-5, 0.001]))
+
+
+def parameter(w: Writing, x: MapType) -> Drawn | None:
+    sizes = [w.one([1, size]) for size in x]
+    sign, init = w.one([("+", 0), ("*", 0.5)])
+    return f"(identity {sign} {written('parameter', {'shape': tuple(sizes), 'init': init})})", x
+
+
+def placed(w: Writing, x: MapType) -> Drawn | None:
+    if w.whether():
+        return "coordinates", MapType(2, x.H, x.W)
+    return made("sinusoids", x, channels=4 * w.number(1, 2), temperature=w.one([10, 10000]))
+
+
+def shuffled(w: Writing, x: MapType) -> Drawn | None:
+    r = w.number(1, 2)
+    name = w.one(["pixel_shuffle", "pixel_unshuffle", "channel_shuffle"])
+    return made(name, x, **({"groups": w.one(divisors(x.C))} if name == "channel_shuffle" else {"r": r}))
+
+
+def adaptive_max_pool(w: Writing, x: MapType) -> Drawn | None:
+    return made("adaptive_max_pool", x, size=(w.number(1, 5), w.number(1, 5)))
+
+
 def linear(w: Writing, x: MapType) -> Drawn | None:
     return made("linear", x, out=w.number(1, 8), bias=w.whether())
 
@@ -50,6 +87,8 @@ def pool(kind: str) -> Layer:
         rest: dict[str, Any] = {"stride": w.pair(1, 2)} if w.whether() else {}
         if w.rarely():
             rest["pad"] = w.number(0, 1)
+        if kind == "avg_pool" and w.rarely():
+            rest["count_pad"] = True
         return made(kind, x, k=k, ceil=w.rarely(), **rest)
 
     return layer
@@ -114,7 +153,7 @@ def relative_attention(w: Writing, x: MapType) -> Drawn | None:
 ACTIVATED = (
     "gelu", "gelu(approximate=true)", "hard_swish", "hard_sigmoid", "leaky_relu", "leaky_relu(slope=0.3)",
     "prelu", "prelu(slope=-0.5)", "prelu(shared=true)", "elu", "elu(alpha=0.5)", "mish", "softplus", "softplus(beta=3)",
-    "tanh -> exp", "softplus -> log", "(softplus + 0.1) -> sqrt", "abs", "clamp(-1, 1.5)", "clamp(min=-0.5)",
+    "sin", "cos", "tanh -> exp", "softplus -> log", "(softplus + 0.1) -> sqrt", "abs", "clamp(-1, 1.5)", "clamp(min=-0.5)",
     "clamp(max=1/3)", "tanh -> power(2)", "(softplus + 0.1) -> power(-0.5)", "tanh -> power(3)",
 )  # fmt: skip
 
@@ -136,7 +175,7 @@ SHAPED: tuple[Layer, ...] = (
     conv, plain("relu", "sigmoid", "tanh", "silu", "identity"), activation, batch_norm, conv, linear,
     pool("max_pool"), pool("avg_pool"), single("global_avg_pool"), single("global_max_pool"),
     over("mean", ("channels", "space", "height", "width")), over("max", ("channels", "space", "height", "width")),
-    mean_of_groups, sliced, repeated, padded_channels, padded_space, resized, subsampled, zeros, scale,
+    transposed_conv, group_norm, parameter, placed, shuffled, adaptive_max_pool, mean_of_groups, sliced, repeated, padded_channels, padded_space, resized, subsampled, zeros, scale,
     over("standardize", ("space", "channels")), over("l2_norm", ("channels", "space")),
     over("softmax", ("channels", "space")), single("layer_norm"), single("transpose"), relative_attention,
     plain("single_precision", "dropout(0.25)", "drop_path", "dropout"),

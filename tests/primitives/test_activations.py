@@ -35,6 +35,8 @@ ROWS: dict[str, tuple[dict[str, Any], Reference, bool]] = {
     "mish": ({}, nn.Mish(), False),
     "softplus": ({}, nn.Softplus(), False),
     "softplus of a beta": ({"beta": 7.0}, nn.Softplus(7.0), False),
+    "sin": ({}, torch.sin, False),
+    "cos": ({}, torch.cos, False),
     "exp": ({}, torch.exp, False),
     "log": ({}, torch.log, True),
     "sqrt": ({}, torch.sqrt, True),

@@ -177,9 +177,12 @@ def test_an_image_is_what_it_says() -> None:
     assert shape("image", {"channels": 3, "height": 9, "width": 7}) == (3, 9, 7)
 
 
-def test_only_convolutions_linear_layers_norms_scales_slopes_and_relative_positions_own_anything() -> None:
+def test_only_convolutions_linear_layers_norms_scales_slopes_tables_and_relative_positions_own_anything() -> None:
     owners = {name for name, rule in PRIMITIVES.items() if rule.has_weights}
-    assert owners == {"conv", "linear", "batch_norm", "scale", "layer_norm", "prelu", "relative_attention"}
+    assert owners == {
+        *("conv", "transposed_conv", "linear", "batch_norm", "scale", "layer_norm", "group_norm", "prelu"),
+        *("parameter", "relative_attention"),
+    }
     x = MapType(3, 5, 7)
     for name, rule in PRIMITIVES.items():
         if name not in owners:
@@ -188,5 +191,5 @@ def test_only_convolutions_linear_layers_norms_scales_slopes_and_relative_positi
 
 def test_only_convolutions_linear_layers_and_products_cost_anything() -> None:
     x = MapType(3, 5, 7)
-    free = set(PRIMITIVES) - {"conv", "linear", "matmul", "relative_attention"}
+    free = set(PRIMITIVES) - {"conv", "transposed_conv", "linear", "matmul", "relative_attention"}
     assert all(PRIMITIVES[name].macs({}, [x], x) == 0 for name in free)

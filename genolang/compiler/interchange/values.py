@@ -110,6 +110,8 @@ class Values:
             raise self.wrong(field.name, wanted)
         if kind in NUMBERS:
             return self.number(field.name, kind)
+        if kind == "shape":
+            return tuple(self.shape())
         if kind in ("size", "size0") and isinstance(value, list) and len(value) == 2:
             return tuple([Values(self.where, {field.name: v}).argument(field) for v in value])
         return self.whole(field.name, 0 if kind in ("size0", "int0") else 1)

@@ -9,7 +9,7 @@ from genolang.compiler.python.attention import RELATIVE_ATTENTION
 from genolang.compiler.python.text import Arg, Call, Expr, Hole, Infix, Items, Member, Slices, Text
 from genolang.compiler.torch.activations import ACTIVATIONS
 from genolang.compiler.torch.functions import number
-from genolang.primitives import REDUCED, padding, pair
+from genolang.primitives import REDUCED, padding, pair, transposed_padding
 from genolang.semantics.program import Leaf
 
 Attrs = Mapping[str, Any]
@@ -80,6 +80,22 @@ HELPERS: dict[str, str] = {
         y = torch.addcmul(self.bias[:, None, None], x, self.weight[:, None, None])
         return y.to(x.dtype)
 ''',
+    "Learned": '''class Learned(nn.Module):
+    """A learnable map, the same for all images of a batch."""
+
+    def __init__(self, shape: tuple[int, int, int], init: float = 0.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full(shape, init))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weight.to(x.dtype).expand(x.shape[0], -1, -1, -1)
+''',
+    "GroupNorm": '''class GroupNorm(nn.GroupNorm):
+    """torch's, for groups of a single value too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+''',
     "LayerNorm": '''class LayerNorm(nn.LayerNorm):
     """Layer norm over the channels at each position of (B, C, H, W)."""
 
@@ -105,6 +121,27 @@ HELPERS: dict[str, str] = {
     rows, columns = -(-x.shape[2] // stride), -(-x.shape[3] // stride)
     y = x[:, :, offset::stride, offset::stride]
     return F.pad(y, (0, columns - y.shape[3], 0, rows - y.shape[2]))
+''',
+    "coordinates": '''def coordinates(x: Tensor) -> Tensor:
+    """Rows and columns of a map, from -1 to 1; 0 where there is only one."""
+    B, _, H, W = x.shape
+    rows, columns = (
+        (2 * torch.arange(n, device=x.device, dtype=x.dtype) - (n - 1)) / max(n - 1, 1)
+        for n in (H, W)
+    )
+    both = torch.stack((rows[:, None].expand(H, W), columns.expand(H, W)))
+    return both.expand(B, 2, H, W)
+''',
+    "sinusoids": '''def sinusoids(x: Tensor, channels: int, temperature: float) -> Tensor:
+    """Sines and cosines of rows and of columns, in single precision at least."""
+    B, _, H, W = x.shape
+    quarter, single = channels // 4, torch.promote_types(x.dtype, torch.float32)
+    steps = torch.arange(quarter, device=x.device, dtype=single)
+    rates = temperature ** (-steps / max(quarter - 1, 1))
+    rows, columns = (rates[:, None] * torch.arange(n, device=x.device) for n in (H, W))
+    tall = torch.cat((rows.sin(), rows.cos()))[:, :, None].expand(-1, H, W)
+    wide = torch.cat((columns.sin(), columns.cos()))[:, None].expand(-1, H, W)
+    return torch.cat((tall, wide)).to(x.dtype).expand(B, channels, H, W)
 ''',
     "standardize": '''def standardize(x: Tensor, dims: tuple[int, ...], eps: float) -> Tensor:
     """Minus the mean, over the standard deviation plus eps, in float32 at least."""
@@ -210,6 +247,30 @@ def constructor(leaf: Leaf) -> Call:
             _optional("gain", "gain", float(attrs["gain"]), 1.0),
             _optional("shift", "shift", float(attrs["shift"]), 0.0),
         )
+    if leaf.layer == "transposed_conv":
+        pad, extra = transposed_padding(attrs)
+        return _call(
+            "nn.ConvTranspose2d",
+            Hole("in_channels", C),
+            Hole("out_channels", attrs["out"] or C),
+            Hole("kernel", _size(attrs["k"])),
+            _optional("stride", "stride", _size(attrs["stride"]), 1),
+            _optional("padding", "padding", _size(pad), 0),
+            _optional("output_padding", "output_padding", _size(extra), 0),
+            _optional("groups", "groups", attrs["groups"], 1),
+            _optional("bias", "bias", attrs["bias"], True),
+            _optional("dilation", "dilation", attrs["dilation"], 1),
+        )
+    if leaf.layer == "group_norm":
+        return _call(
+            "GroupNorm",
+            Hole("groups", attrs["groups"]),
+            Hole("channels", C),
+            _optional("eps", "eps", attrs["eps"], 1e-5),
+            _optional("affine", "affine", attrs["affine"], True),
+        )
+    if leaf.layer == "parameter":
+        return _call("Learned", Hole("shape", attrs["shape"]), _optional("init", "init", float(attrs["init"]), 0.0))
     if leaf.layer == "prelu":
         return _call(
             "nn.PReLU",
@@ -268,6 +329,18 @@ def function(layer: str, attrs: Attrs, maps: tuple[Expr, ...]) -> Expr:
         case "slice":
             start, stop = attrs["start"], attrs["stop"]
             return _call("narrow", Text("1"), Hole("start", start), Hole("length", stop - start), base=x)
+        case "channel_shuffle":
+            return _call("F.channel_shuffle", x, Hole("groups", attrs["groups"]))
+        case "pixel_shuffle" | "pixel_unshuffle":
+            return _call(f"F.{layer}", x, Hole("factor", attrs["r"]))
+        case "adaptive_max_pool":
+            return _call("F.adaptive_max_pool2d", x, Hole("size", pair(attrs["size"])))
+        case "coordinates":
+            return _call("coordinates", x)
+        case "sinusoids":
+            given, temperature = attrs["channels"], float(attrs["temperature"])
+            wide: Expr = Hole("channels", given) if given else Member(x, "shape[1]")
+            return _call("sinusoids", x, wide, Hole("temperature", temperature))
         case "repeat_channels":
             return _call("repeat_interleave", Hole("times", attrs["times"]), Arg(Text("1"), "dim"), base=x)
         case "pad_channels":
@@ -322,7 +395,7 @@ def _pool(layer: str, attrs: Attrs, x: Expr) -> Expr:
         _optional("ceil_mode", "ceil_mode", attrs["ceil"], False),
     ]
     if layer == "avg_pool":
-        args.append(Arg(Text("False"), "count_include_pad"))
+        args.append(Arg(Text(str(attrs["count_pad"])), "count_include_pad"))
     return _call(f"F.{layer}2d", *args)
 
 

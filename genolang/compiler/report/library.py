@@ -33,10 +33,13 @@ REASONS: Mapping[str, str] = {
     "mixed operation": "no sum of alternatives that nothing else reads; those are joined",
 }
 _KINDS: Mapping[str, str] = {
+    "transposed_conv": "convolution",
     "linear": "product",
     "matmul": "product",
-    **dict.fromkeys(("batch_norm", "layer_norm", "standardize", "l2_norm", "softmax"), "normalisation"),
-    **dict.fromkeys(("max_pool", "avg_pool", "global_avg_pool", "global_max_pool", "mean", "max"), "pooling"),
+    **dict.fromkeys(("batch_norm", "group_norm", "layer_norm", "standardize", "l2_norm", "softmax"), "normalisation"),
+    **dict.fromkeys(
+        ("max_pool", "avg_pool", "adaptive_max_pool", "global_avg_pool", "global_max_pool", "mean", "max"), "pooling"
+    ),
     "resize": "resizing",
     **dict.fromkeys((*ACTIVATIONS, "prelu", "scale", "add", "subtract", "multiply", "divide"), "element by element"),
     **dict.fromkeys(("dropout", "drop_path"), "element by element"),
@@ -48,6 +51,12 @@ NO_WORK = frozenset(
         "concat",
         "slice",
         "repeat_channels",
+        "channel_shuffle",
+        "pixel_shuffle",
+        "pixel_unshuffle",
+        "parameter",
+        "coordinates",
+        "sinusoids",
         "pad_channels",
         "pad_space",
         "subsample",

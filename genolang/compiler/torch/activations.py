@@ -59,6 +59,8 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "elu": Activation(F.elu, "F.elu", keywords={"alpha": Keyword("alpha", 1)}),
     "mish": Activation(F.mish, "F.mish"),
     "softplus": Activation(F.softplus, "F.softplus", keywords={"beta": Keyword("beta", 1)}),
+    "sin": Activation(torch.sin, "torch.sin"),
+    "cos": Activation(torch.cos, "torch.cos"),
     "exp": Activation(torch.exp, "torch.exp", "result"),
     "log": Activation(torch.log, "torch.log"),
     "sqrt": Activation(torch.sqrt, "torch.sqrt", "result"),

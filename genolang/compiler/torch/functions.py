@@ -77,11 +77,12 @@ def _max_pool(attrs: Attrs) -> Function:
 
 def _avg_pool(attrs: Attrs) -> Function:
     k, stride, pad, ceil = pair(attrs["k"]), pair(attrs["stride"]), padding(attrs), attrs["ceil"]
+    counted = attrs["count_pad"]
 
     def avg_pool(x: Tensor) -> Tensor:
         if x.is_meta:
             return planned(_shape("avg_pool", attrs, x), x, saved=(x,))
-        return F.avg_pool2d(x, k, stride, pad, ceil, count_include_pad=False)
+        return F.avg_pool2d(x, k, stride, pad, ceil, count_include_pad=counted)
 
     return avg_pool
 
@@ -241,6 +242,51 @@ def _transpose(x: Tensor) -> Tensor:
     return x.flatten(2).transpose(1, 2).unsqueeze(3)
 
 
+def _moved(layer: str, function: Callable[..., Tensor], argument: str) -> Callable[[Attrs], Function]:
+    """What moves numbers about, of one argument."""
+
+    def make(attrs: Attrs) -> Function:
+        value = attrs[argument]
+        return lambda x: planned(_shape(layer, attrs, x), x) if x.is_meta else function(x, value)
+
+    return make
+
+
+def _adaptive_max_pool(attrs: Attrs) -> Function:
+    size = pair(attrs["size"])
+
+    def adaptive_max_pool(x: Tensor) -> Tensor:
+        if x.is_meta:
+            return planned_largest(_shape("adaptive_max_pool", attrs, x), x)
+        return F.adaptive_max_pool2d(x, size)
+
+    return adaptive_max_pool
+
+
+def coordinates(x: Tensor) -> Tensor:
+    """Rows and columns (B, 2, H, W) of a map, from -1 to 1; 0 where there is only one."""
+    B, _, H, W = x.shape
+    rows, columns = ((2 * torch.arange(n, device=x.device, dtype=x.dtype) - (n - 1)) / max(n - 1, 1) for n in (H, W))
+    return torch.stack((rows[:, None].expand(H, W), columns.expand(H, W))).expand(B, 2, H, W)
+
+
+def sinusoids(x: Tensor, channels: int, temperature: float) -> Tensor:
+    """Sines and cosines (B, channels, H, W) of rows and of columns (Vaswani et al., 2017, in two dimensions)."""
+    B, _, H, W = x.shape
+    quarter = channels // 4
+    steps = torch.arange(quarter, device=x.device, dtype=torch.promote_types(x.dtype, torch.float32))
+    rates = temperature ** (-steps / max(quarter - 1, 1))
+    rows, columns = (rates[:, None] * torch.arange(n, device=x.device) for n in (H, W))
+    tall = torch.cat((rows.sin(), rows.cos()))[:, :, None].expand(-1, H, W)
+    wide = torch.cat((columns.sin(), columns.cos()))[:, None].expand(-1, H, W)
+    return torch.cat((tall, wide)).to(x.dtype).expand(B, channels, H, W)
+
+
+def _sinusoids(attrs: Attrs) -> Function:
+    channels, temperature = attrs["channels"], float(attrs["temperature"])
+    return lambda x: sinusoids(x, channels or x.shape[1], temperature)
+
+
 def _plain(function: Function) -> Callable[[Attrs], Function]:
     return lambda attrs: function
 
@@ -251,6 +297,7 @@ _FUNCTIONS: dict[str, Callable[[Attrs], Function]] = {
     "l2_norm": _l2_norm,
     "max_pool": _max_pool,
     "avg_pool": _avg_pool,
+    "adaptive_max_pool": _adaptive_max_pool,
     "global_avg_pool": lambda attrs: _averaged((2, 3)),
     "global_max_pool": _plain(_global_max),
     "mean": _mean,
@@ -258,6 +305,11 @@ _FUNCTIONS: dict[str, Callable[[Attrs], Function]] = {
     "concat": _plain(_concat),
     "slice": _slice,
     "repeat_channels": _repeat_channels,
+    "channel_shuffle": _moved("channel_shuffle", F.channel_shuffle, "groups"),
+    "pixel_shuffle": _moved("pixel_shuffle", F.pixel_shuffle, "r"),
+    "pixel_unshuffle": _moved("pixel_unshuffle", F.pixel_unshuffle, "r"),
+    "coordinates": _plain(coordinates),
+    "sinusoids": _sinusoids,
     "pad_channels": _pad_channels,
     "add": _add,
     "subtract": _plain(torch.sub),

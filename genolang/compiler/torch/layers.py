@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from genolang.compiler.torch.attention import make_attention
 from genolang.compiler.torch.planned import planned
 from genolang.kernels.cpu import norms
-from genolang.primitives import padding, pair
+from genolang.primitives import padding, pair, transposed_padding
 from genolang.semantics.program import Leaf
 
 Attrs = Mapping[str, Any]
@@ -101,6 +101,21 @@ class Conv2d(nn.Conv2d):
         ]
 
 
+class TransposedConv(nn.ConvTranspose2d):
+    """torch's transposed convolution, which on the meta device has nothing to initialise or compute."""
+
+    def reset_parameters(self) -> None:
+        if not self.weight.is_meta:
+            super().reset_parameters()
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
+        if not x.is_meta:
+            return super().forward(x)
+        given = (x.shape[2:], self.kernel_size, self.stride, self.padding, self.dilation, self.output_padding)
+        size = [(n - 1) * s - 2 * int(p) + d * (k - 1) + 1 + e for n, k, s, p, d, e in zip(*given, strict=True)]
+        return planned(Size((x.shape[0], self.out_channels, *size)), x, self.weight, saved=(x, self.weight))
+
+
 class Linear(nn.Linear):
     """A dense layer on (B, C, 1, 1)."""
 
@@ -129,11 +144,35 @@ class Scale(nn.Module):
         return y.to(x.dtype)
 
 
+class Learned(nn.Module):
+    """A learnable map, the same for all images of a batch; of the map that it is given it takes the precision."""
+
+    def __init__(self, shape: tuple[int, int, int], init: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.full(shape, init))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.weight.to(x.dtype).expand(x.shape[0], -1, -1, -1)
+
+
 class PReLU(nn.PReLU):
     """torch's, which on the meta device has nothing to compute."""
 
     def forward(self, x: Tensor) -> Tensor:
         return planned(x.shape, x, self.weight, saved=(x, self.weight)) if x.is_meta else super().forward(x)
+
+
+class GroupNorm(nn.GroupNorm):
+    """torch's, for groups of a single value too, of which nothing is left but the shift."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.is_meta:
+            extra = 2 * input.shape[0] * self.num_groups
+            # torch copies what does not lie in one piece.
+            whole = input.is_contiguous() or input.is_contiguous(memory_format=torch.channels_last)
+            x = input if whole else input.contiguous()
+            return planned(x.shape, x, self.weight, saved=(x, self.weight), extra=extra)
+        return torch.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
 
 class LayerNorm(nn.LayerNorm):
@@ -193,6 +232,23 @@ def make_leaf(leaf: Leaf, *, plain: bool = False) -> nn.Module:
         return Linear(x.C, attrs["out"], attrs["bias"])
     if leaf.layer == "scale":
         return Scale(x.C, float(attrs["gain"]), float(attrs["shift"]))
+    if leaf.layer == "transposed_conv":
+        pad, extra = transposed_padding(attrs)
+        return TransposedConv(
+            x.C,
+            attrs["out"] or x.C,
+            pair(attrs["k"]),
+            pair(attrs["stride"]),
+            pad,
+            extra,
+            attrs["groups"],
+            attrs["bias"],
+            attrs["dilation"],
+        )
+    if leaf.layer == "group_norm":
+        return GroupNorm(attrs["groups"], x.C, attrs["eps"], attrs["affine"])
+    if leaf.layer == "parameter":
+        return Learned(attrs["shape"], float(attrs["init"]))
     if leaf.layer == "prelu":
         return PReLU(1 if attrs["shared"] else x.C, float(attrs["slope"]))
     if leaf.layer == "layer_norm":

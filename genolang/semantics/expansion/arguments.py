@@ -89,6 +89,11 @@ def check_field(owner: str, field: Field, value: Any, span: Span, site: Site) ->
             help = f"write {owner}({field.name}={kind[0]})"
         case "bool":
             fits, wanted = isinstance(value, bool), "true or false"
+        case "shape":
+            if isinstance(value, tuple) and len(value) == 3:
+                return tuple([whole(v, span, site, minimum=1) for v in value])
+            fits, wanted = False, "channels, height and width"
+            help = f"write {owner}((C, 1, 1)) for one number per channel"
         case "map":
             fits, wanted = isinstance(value, MapValue), "a feature map"
         case _ if kind in NUMBERS:
@@ -102,8 +107,8 @@ def check_field(owner: str, field: Field, value: Any, span: Span, site: Site) ->
         raise problem(site, "G205", f"`{field.name}` of `{owner}` is {wanted}, not {describe(value)}", span, help=help)
     if kind not in NUMBERS:
         return value
-    if wanted := out_of_range(kind, value):
-        raise problem(site, "G207", f"`{field.name}` of `{owner}` is {wanted}", span)
+    if asked := out_of_range(kind, value):
+        raise problem(site, "G207", f"`{field.name}` of `{owner}` is {asked}", span)
     return float(value)
 
 
