@@ -183,7 +183,12 @@ class _Writer:
             span = node.span
             way = (*within, Spot(id(span.source), span.start, span.end, option))
             if (edge, way) in self.answers:
-                return self.answer(edge, way, span, defaults)
+                made = self.answer(edge, way, span, defaults)
+                fed = [arg.value for arg in node.args if arg.name is None] if isinstance(node, s.Call) else []
+                return self.fed(fed[0], made, edge, within, option, defaults) if fed else made
+            if isinstance(node, s.Call) and self.decided(node.callee, edge, within, option):
+                chosen = self.rewrite(node.callee, edge, within, option, defaults)
+                return self.fed(node.args[0].value, chosen, edge, within, option, defaults)
             if isinstance(node, s.Name) and node.id in defaults and (edge, way) in self.spread:
                 return placed(self.rewrite(defaults[node.id], edge, way, -1, {}), span)
         changes = {}
@@ -194,6 +199,15 @@ class _Writer:
                 if new is not value:
                     changes[field.name] = new
         return replace(node, **changes) if changes else node
+
+    def decided(self, node: s.Expr, edge: Edge | None, within: Way, option: int) -> bool:
+        return (edge, (*within, Spot(id(node.span.source), node.span.start, node.span.end, option))) in self.answers
+
+    def fed(
+        self, value: s.Expr, chosen: s.Expr, edge: Edge | None, within: Way, option: int, defaults: Mapping[str, s.Expr]
+    ) -> s.Expr:
+        """The chosen alternative of a choice that was called with a map."""
+        return s.Pipeline(chosen.span, (self.rewrite(value, edge, within, option, defaults), chosen))
 
     def answer(self, edge: Edge | None, way: Way, span: Span, defaults: Mapping[str, s.Expr]) -> s.Expr:
         """The alternative that was decided, itself with the answer in place of its choices."""

@@ -197,14 +197,7 @@ def _try(module: Module, ref: DefinitionRef, type: MapType, budget: Budget) -> N
     builder = NetworkBuilder(module, searching=searching(ref), budget=budget)
     span = ref.syntax.name.span
     with builder.expansion.reporting(span):
-        block = builder.block(ref, {}, [type])
-        if block.output_type != type:
-            raise fail(
-                "G301",
-                f"the attention module `{ref.name}` turns {type} into {block.output_type}",
-                span,
-                help="attention keeps the shape of its map; define anything else as an `op`",
-            )
+        builder.block(ref, {}, [type])
     return builder
 
 

@@ -201,6 +201,19 @@ def within(m: Maker) -> None:
     m.uses += [name, f"{name} -> {name}", f"{wrap}({name})", f"({wrap}({gate}) | identity | {gate} -> relu)"]
 
 
+def called(m: Maker) -> None:
+    """Choices that are called with a map: by name, with arguments, in place, as a parameter, one in another."""
+    name = m.choice(
+        "sized", m.some(("conv(k)", "conv(k) -> relu", "identity", "conv(3) + identity"), 2, 4), params="(k=3)"
+    )
+    op = m.name("calling")
+    forms = [f"{name}(x)", f"{name}(x, k=5)", f"{m.in_place()}(x)", f"{name}({name}(x, k=1))", "f(x)", "f(x -> relu)"]
+    first, second = m.one(forms), m.one(forms)
+    m.definitions.append(f"op {op}(f={m.one([m.operation, m.in_place()])}) = {first} {m.one(['+', '-', '*'])} {second}")
+    m.uses += [op, f"{op}({m.operation})", f"relu -> {op}(f={name})"]
+    m.parts.append(f"body {op}(relu)")
+
+
 def masks(m: Maker) -> None:
     """Masks that are mixed by their product."""
     m.imports.append("std.attention")
@@ -239,7 +252,7 @@ FEATURES: dict[str, Callable[[Maker], None] | None] = {
     "formatting": None, "explicit": None, "sections": None, "keep": None, "two_cells": None, "two_networks": None,
     "in_place": alternatives_in_place, "two_choices": two_choices, "twice": twice, "inside": inside,
     "bodies": bodies, "repetition": repetition, "conditions": conditions, "joins": joins,
-    "named_operation": named_operation, "parameters": parameters, "added": added, "within": within, "stages": stages,
+    "named_operation": named_operation, "parameters": parameters, "added": added, "within": within, "called": called, "stages": stages,
     "masks": masks, "imported": imported, "imported_as": imported_as, "unused": unused, "default": default,
     "plugged_graph": plugged_graph, "slots": slots, "argument": argument, "nested": nested,
     "inside_with_argument": inside_with_argument, "network_parameter": network_parameter,

@@ -37,11 +37,13 @@ def evaluate_call(expr: s.Call, frame: Frame) -> Any:
     match callee:
         case Function():
             return _call_function(callee.name, expr, args, frame)
-        case ChoiceOp():
-            return call_choice(expr, args, frame)
         case NetworkValue():
             return _call_network(callee, args, expr, frame)
     maps = [value for name, value, _ in args if name is None and isinstance(value, MapValue)]
+    if isinstance(callee, ChoiceOp) and (len(maps) != 1 or len(args) > 1):
+        rest = [a for a in args if a[0] is not None or not isinstance(a[1], MapValue)]
+        choice = call_choice(expr, rest if len(maps) == 1 else args, frame)
+        return frame.apply(choice, maps[0]) if len(maps) == 1 else choice
     if isinstance(callee, DefinedOp):
         rest = [a for a in args if a[0] is not None or not isinstance(a[1], MapValue)] if maps else args
         op = DefinedOp(expr.span, callee.ref, bind_definition(callee.ref, callee.args, rest, frame))

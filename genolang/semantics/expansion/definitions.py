@@ -169,6 +169,15 @@ def _read(ref: DefinitionRef, given: dict[str, Any], inputs: dict[str, MapValue]
         found = _statements(ref, text, frame)
     else:
         found = _result(ref, frame.evaluate(text), text.span, frame)
+    if ref.kind == "attention" and frame.main is not None and found.type != frame.main.type:
+        raise problem(
+            frame,
+            "G301",
+            f"the attention module `{ref.name}` turns {frame.main.type} into {found.type}",
+            ref.syntax.name.span,
+            help="attention keeps the shape of its map; define anything else as an `op`",
+            labels=[history(found)],
+        )
     if states:
         _write_states(states, frame)
     return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+from genolang.diagnostics import Span
 from genolang.lang import syntax as s
 from genolang.primitives import PRIMITIVES
 from genolang.semantics.expansion.arithmetic import arithmetic, folded
@@ -11,7 +13,7 @@ from genolang.semantics.expansion.builder import MapValue
 from genolang.semantics.expansion.errors import problem
 from genolang.semantics.expansion.frames import Frame
 from genolang.semantics.expansion.layers import named_layer
-from genolang.semantics.expansion.values import Args, ForkOp, Op, describe, is_number
+from genolang.semantics.expansion.values import ForkOp, Op, describe, is_number
 
 _NEUTRAL = {"+": 0, "*": 1}
 _JOINS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide"}
@@ -23,9 +25,11 @@ def evaluate_prefix(expr: s.Prefix, frame: Frame) -> Any:
     value = frame.evaluate(expr.operand)
     if is_number(value):
         return -value
-    if isinstance(value, MapValue):
-        return named_layer("multiply", [value], frame, expr.span, constant=-1)
-    raise problem(frame, "G205", f"a sign stands before a number, not {describe(value)}", expr.span)
+    if isinstance(value, (MapValue, Op)):
+        return _maker(value, expr.span, frame)("multiply", [value], constant=-1)
+    raise problem(
+        frame, "G205", f"a sign stands before a number, a map or an operation, not {describe(value)}", expr.span
+    )
 
 
 def evaluate_infix(expr: s.Infix, frame: Frame) -> Any:
@@ -57,13 +61,14 @@ def evaluate_infix(expr: s.Infix, frame: Frame) -> Any:
 
 
 def _join_maps(expr: s.Infix, values: list[Any], frame: Frame) -> MapValue:
-    sign, span = expr.operator, expr.span
-    if sign not in _JOINS:
+    if expr.operator not in _JOINS:
         raise problem(
-            frame, "G205", f"`{sign}` compares numbers, not feature maps", span, help="compare sizes: `a.H == b.H`"
+            frame,
+            "G205",
+            f"`{expr.operator}` compares numbers, not feature maps",
+            expr.span,
+            help="compare sizes: `a.H == b.H`",
         )
-    maps: list[MapValue] = []
-    constants: list[Any] = []
     for value, operand in zip(values, expr.operands, strict=True):
         if isinstance(value, Op):
             raise problem(
@@ -73,44 +78,45 @@ def _join_maps(expr: s.Infix, values: list[Any], frame: Frame) -> MapValue:
                 operand.span,
                 help=f"feed it: `(x -> {operand.span.text[:40]})`",
             )
-        if isinstance(value, MapValue):
-            maps.append(value)
-        elif is_number(value):
-            constants.append(value)
-        else:
-            raise problem(frame, "G205", f"`{sign}` does not take {describe(value)}", operand.span)
-    if sign in _NEUTRAL:
-        constant = folded(expr, [_NEUTRAL[sign], *constants], frame)
-        return named_layer(_JOINS[sign], maps, frame, span, constant=constant)
-    if not constants:
-        return named_layer(_JOINS[sign], maps, frame, span)
-    # map - number, number - map, map / number; number / map has no use here.
-    number, first = constants[0], isinstance(values[0], MapValue)
-    if sign == "-":
-        if first:
-            return named_layer("add", maps, frame, span, constant=-number)
-        negative = named_layer("multiply", maps, frame, span, constant=-1)
-        return named_layer("add", [negative], frame, span, constant=number)
-    if not first or number == 0:
-        raise problem(frame, "G205", "a number is not divided by a feature map, nor a map by 0", span)
-    folded(expr, [1, number], frame)
-    return named_layer("multiply", maps, frame, span, constant=1 / number)
+    joined: MapValue = _joined(expr, values, MapValue, frame)
+    return joined
 
 
 def _join_ops(expr: s.Infix, values: list[Any], frame: Frame) -> ForkOp:
-    sign = expr.operator
-    if sign not in _JOINS:
-        raise problem(frame, "G205", f"`{sign}` compares numbers, not operations", expr.span)
-    ops: list[Op] = []
-    constants = []
+    if expr.operator not in _JOINS:
+        raise problem(frame, "G205", f"`{expr.operator}` compares numbers, not operations", expr.span)
+    joined: ForkOp = _joined(expr, values, Op, frame)
+    return joined
+
+
+def _joined(expr: s.Infix, values: list[Any], kind: type[MapValue | Op], frame: Frame) -> Any:
+    """Maps or operations, and numbers, under a sign that joins them."""
+    sign, span = expr.operator, expr.span
+    operands = [value for value in values if isinstance(value, kind)]
+    constants = [value for value in values if is_number(value)]
     for value, operand in zip(values, expr.operands, strict=True):
-        if isinstance(value, Op):
-            ops.append(value)
-        elif is_number(value) and sign in _NEUTRAL:
-            constants.append(value)
-        else:
-            raise problem(frame, "G205", f"`{sign}` does not take {describe(value)} here", operand.span)
-    args: Args = ()
+        if not isinstance(value, kind) and not is_number(value):
+            raise problem(frame, "G205", f"`{sign}` does not take {describe(value)}", operand.span)
+    make = _maker(operands[0], span, frame)
     if sign in _NEUTRAL:
-        args = (("constant", folded(expr, [_NEUTRAL[sign], *constants], frame)),)
-    return ForkOp(expr.span, PRIMITIVES[_JOINS[sign]], tuple(ops), args)
+        return make(_JOINS[sign], operands, constant=folded(expr, [_NEUTRAL[sign], *constants], frame))
+    if not constants:
+        return make(_JOINS[sign], operands)
+    (number,), first = constants, not is_number(values[0])
+    if sign == "-" and first:
+        return make("add", operands, constant=-number)
+    if sign == "-":
+        return make("add", [make("multiply", operands, constant=-1)], constant=number)
+    if not first:
+        return make("multiply", [make("power", operands, exponent=-1)], constant=number)
+    if number == 0:
+        raise problem(frame, "G205", "nothing is divided by 0", expr.operands[1].span)
+    folded(expr, [1, number], frame)
+    return make("multiply", operands, constant=1 / number)
+
+
+def _maker(like: MapValue | Op, span: Span, frame: Frame) -> Callable[..., Any]:
+    """What joins maps by a layer, or operations by one that all of them lead into."""
+    if isinstance(like, MapValue):
+        return lambda name, maps, **attrs: named_layer(name, maps, frame, span, **attrs)
+    return lambda name, ops, **attrs: ForkOp(span, PRIMITIVES[name], tuple(ops), tuple(attrs.items()))
