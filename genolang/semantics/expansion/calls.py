@@ -62,7 +62,7 @@ def evaluate_call(expr: s.Call, frame: Frame) -> Any:
 
 
 def _evaluated(expr: s.Call, frame: Frame) -> list[Given]:
-    return [(arg.name, frame.evaluate(arg.value), arg) for arg in expr.args]
+    return frame.each(expr.args, lambda arg: (arg.name, frame.evaluate(arg.value), arg))
 
 
 def _call_network(callee: NetworkValue, args: list[Given], expr: s.Call, frame: Frame) -> NetworkValue:

@@ -41,7 +41,7 @@ def evaluate_slot(expr: s.Slot, frame: Frame) -> SlotOp:
 
 
 def evaluate_sequence(expr: s.Sequence, frame: Frame) -> Any:
-    return tuple([frame.evaluate(item) for item in expr.items])
+    return tuple(frame.each(expr.items, frame.evaluate))
 
 
 # Names
@@ -171,19 +171,20 @@ def evaluate_if(expr: s.If, frame: Frame) -> Any:
 
 
 def evaluate_pipeline(expr: s.Pipeline, frame: Frame) -> Any:
-    first = frame.evaluate(expr.stages[0])
-    ops = []
-    for stage in expr.stages[1:]:
-        op = frame.evaluate(stage)
-        if not isinstance(op, Op):
+
+    def stage_of(stage: s.Expr) -> Any:
+        value = frame.evaluate(stage)
+        if stage is not expr.stages[0] and not isinstance(value, Op):
             raise problem(
                 frame,
                 "G205",
-                f"a pipeline leads into operations, not into {describe(op)}",
+                f"a pipeline leads into operations, not into {describe(value)}",
                 stage.span,
-                help="a map can only stand at its beginning" if isinstance(op, MapValue) else None,
+                help="a map can only stand at its beginning" if isinstance(value, MapValue) else None,
             )
-        ops.append(op)
+        return value
+
+    first, *ops = frame.each(expr.stages, stage_of)
     if isinstance(first, MapValue):
         return frame.apply(PipeOp(expr.span, tuple(ops)), first)
     if not isinstance(first, Op):

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
-from genolang.diagnostics import Span
+from genolang.diagnostics import GenoError, Span
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit, limit_note
 from genolang.semantics.expansion.arithmetic import whole
 from genolang.semantics.expansion.builder import Builder, MapValue, Scope
-from genolang.semantics.expansion.errors import Use, problem
+from genolang.semantics.expansion.errors import Poisoned, Use, problem
 from genolang.semantics.expansion.state import Expansion
 from genolang.semantics.expansion.values import Op, describe, size_of
 from genolang.semantics.modules import DefinitionRef, Module
 from genolang.semantics.program import Spot, Way
+
+T = TypeVar("T")
+V = TypeVar("V")
 
 # Expressions that put values together.
 _MAKERS = frozenset((s.Sequence, s.Infix, s.Pipeline, s.For, s.Call, s.Alternatives))
@@ -57,6 +61,26 @@ class Frame:
         if kind in _MAKERS and isinstance(value, (tuple, Op)):
             self.measure(value, expr.span)
         return value
+
+    def each(self, values: Iterable[T], of: Callable[[T], V]) -> list[V]:
+        """Something of each value. Where several are wrong all that is wrong is said, the last of it as the error."""
+        found: list[V] = []
+        errors: list[GenoError] = []
+        poisoned = False
+        for value in values:
+            try:
+                found.append(of(value))
+            except GenoError as error:
+                errors.append(error)
+            except Poisoned:
+                poisoned = True
+        for wrong in errors[:-1]:
+            self.expansion.report(wrong)
+        if errors:
+            raise errors[-1]
+        if poisoned:
+            raise Poisoned
+        return found
 
     def measure(self, value: Any, span: Span) -> None:
         """Pay for a value made of others; one that doubles again and again is refused."""
