@@ -89,6 +89,13 @@ def divided(w: Writing, x: MapType) -> Drawn:
     return f"(({left}) / (1.5 + ({stretched(w, x, out)} -> {w.one(['sigmoid', 'tanh'])})))", out
 
 
+def with_numbers(w: Writing, x: MapType) -> Drawn:
+    """An operation between signs and numbers."""
+    left, out = pipeline(w, x, 2)
+    forms = ["(1 - ({}))", "(-({}))", "((0.5 + ({})) / 2)", "(1 / (1.5 + (({}) -> sigmoid)))", "(({}) - 1/3)"]
+    return w.one(forms).format(left), out
+
+
 def joined(w: Writing, x: MapType) -> Drawn:
     first, out = pipeline(w, x, 2)
     texts, channels = [first], out.C
@@ -271,4 +278,16 @@ BODIES: tuple[Writer, ...] = (
     product_of_matrices,
     slotted,
 )
-PARTS: tuple[Writer, ...] = (added, masked, joined, defined, chosen, subtracted, divided, summed_masks, defined, chosen)
+PARTS: tuple[Writer, ...] = (
+    added,
+    masked,
+    joined,
+    defined,
+    chosen,
+    subtracted,
+    divided,
+    summed_masks,
+    defined,
+    chosen,
+    with_numbers,
+)
