@@ -42,7 +42,8 @@ class _Chain:
         self.nodes = program.block.nodes
         body = ref.syntax.body
         assert isinstance(body, tuple)
-        self.statements = [st for st in body if isinstance(st, (s.Part, s.Cells, s.Auxiliary))]
+        drawn = [st for st in body if isinstance(st, (s.Part, s.Cells, s.Auxiliary))]
+        self.statements = [st for st in drawn if not (isinstance(st, s.Part) and st.keyword == "init")]
         self.boxes: list[_Box] = []
         self.home: dict[int, int] = {}
         # Every stage with the names of its blocks.

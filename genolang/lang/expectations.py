@@ -43,6 +43,7 @@ _STATEMENTS = (
     "keep",
     "cells",
     "input",
+    "init",
     "stem",
     "body",
     "stages",

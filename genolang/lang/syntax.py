@@ -184,7 +184,7 @@ class Keep(Node):
 
 @record(frozen=True)
 class Part(Node):
-    """A network's `input`, `stem`, `body`, `stages` or `head`."""
+    """A network's `input`, `init`, `stem`, `body`, `stages` or `head`."""
 
     keyword: str
     value: Expr

@@ -22,7 +22,7 @@ MAX_LEXICAL_ERRORS = 40
 
 KEYWORDS = frozenset(
     "geno import as op attention cell choice network search train combine return require inputs nodes"
-    " edges keep per node by input stem body head cells of at auxiliary weight when if then else for"
+    " edges keep per node by input init stem body head cells of at auxiliary weight when if then else for"
     " in or and not true false with shared where all every from slot state stages".split()
 )
 _TYPES = {

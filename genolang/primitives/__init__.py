@@ -1,5 +1,6 @@
 """The primitive layers, in which everything else is written: `shapes`, and the `table` of them. No torch."""
 
+from genolang.primitives.initialisers import INITIALISERS, initialiser
 from genolang.primitives.shapes import REDUCED, MapType, ShapeProblem, broadcast, padding, pair, transposed_padding
 from genolang.primitives.table import (
     ACTIVATIONS,
@@ -14,6 +15,7 @@ from genolang.primitives.table import (
 
 __all__ = [
     "ACTIVATIONS",
+    "INITIALISERS",
     "NUMBERS",
     "PRIMITIVES",
     "REDUCED",
@@ -24,6 +26,7 @@ __all__ = [
     "ShapeProblem",
     "Weights",
     "broadcast",
+    "initialiser",
     "out_of_range",
     "padding",
     "pair",

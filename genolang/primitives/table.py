@@ -122,6 +122,7 @@ def _relative_attention_macs(attrs: Attrs, types: Types, out: MapType) -> int:
 _K = Field("k", "size", REQUIRED)
 _STRIDE = Field("stride", "size", 1)
 _PAD = Field("pad", "size0")
+_INIT = Field("init", "init")
 _OVER = Field("over", ("channels", "space"), REQUIRED)
 _ALONG = Field("over", tuple(REDUCED), REQUIRED)
 
@@ -166,7 +167,7 @@ _TABLE = (
     Primitive(
         "conv", "Convolution; `out` is the input's channels unless given, `pad` keeps the size.",
         (_K, Field("out", "positive"), _STRIDE, Field("groups", "positive", 1),
-         Field("dilation", "positive", 1), _PAD, Field("bias", "bool", False)),
+         Field("dilation", "positive", 1), _PAD, Field("bias", "bool", False), _INIT),
         shapes.conv, _conv_weights, _conv_macs,
     ),
     Primitive(
@@ -174,12 +175,12 @@ _TABLE = (
         "Transposed convolution: `stride` times as large, or as `pad` (cut off on every side) and `extra` (rows and"
         " columns more at the end) say.",
         (_K, Field("out", "positive"), _STRIDE, Field("groups", "positive", 1), Field("dilation", "positive", 1),
-         _PAD, Field("extra", "size0"), Field("bias", "bool", False)),
+         _PAD, Field("extra", "size0"), Field("bias", "bool", False), _INIT),
         shapes.transposed_conv, _transposed_weights, _transposed_macs,
     ),
     Primitive(
         "linear", "A dense layer over the channels of a map of one position.",
-        (Field("out", "positive", REQUIRED), Field("bias", "bool", True)), shapes.linear,
+        (Field("out", "positive", REQUIRED), Field("bias", "bool", True), _INIT), shapes.linear,
         lambda a, t: Weights(t[0].C * a["out"] + (a["out"] if a["bias"] else 0)),
         lambda a, t, out: t[0].C * out.C,
     ),
@@ -208,7 +209,7 @@ _TABLE = (
         shapes.group_norm, lambda a, t: Weights(2 * t[0].C if a["affine"] else 0),
     ),
     Primitive("parameter", "A learnable map of a shape (channels, height, width), which begins at `init`.",
-              (Field("shape", "shape", REQUIRED), Field("init", "number", 0)), lambda a, t: MapType(*a["shape"]),
+              (Field("shape", "shape", REQUIRED), Field("init", "init", 0)), lambda a, t: MapType(*a["shape"]),
               lambda a, t: Weights(MapType(*a["shape"]).size)),
     Primitive("coordinates", "Two channels of the map's size: rows, and columns, from -1 to 1.", (),
               lambda a, t: MapType(2, t[0].H, t[0].W)),

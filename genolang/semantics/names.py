@@ -9,7 +9,7 @@ from typing import Any
 from genolang.diagnostics import Diagnostic, Label, Span, did_you_mean
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit
-from genolang.primitives import PRIMITIVES
+from genolang.primitives import INITIALISERS, PRIMITIVES
 from genolang.semantics.edges import ENDS, STARTS, check_edges
 from genolang.semantics.functions import NUMERIC_FUNCTIONS
 from genolang.semantics.modules import RESERVED, DefinitionRef, Module, core_names, is_map_param
@@ -30,12 +30,12 @@ _ALLOWED = {
 }
 _ALLOWED["attention"] = _ALLOWED["op"]
 _PLACES = {
-    "network": "a network has `input`, `stem`, `body`, `stages`, `cells`, `auxiliary`, `head`, `require` and"
+    "network": "a network has `input`, `init`, `stem`, `body`, `stages`, `cells`, `auxiliary`, `head`, `require` and"
     " named values",
     **dict.fromkeys(("op", "attention", "cell"), "that belongs into a `network`"),
 }
 # What stands once in a definition.
-_ONCE = ("input", "inputs", "nodes", "keep", "cells")
+_ONCE = ("input", "init", "inputs", "nodes", "keep", "cells")
 _STATEMENT_WORDS = {
     s.Return: "return", s.Inputs: "inputs", s.Nodes: "nodes", s.Edges: "edges", s.Keep: "keep",
     s.Cells: "cells", s.Auxiliary: "auxiliary",
@@ -228,6 +228,8 @@ class _DefinitionCheck:
                         self._expr(placed.at, known)
             case s.Require():
                 self._expr(statement.condition, known | {"params", "macs"})
+            case s.Part(keyword="init", value=value) if names_initialiser(value):
+                pass
             case s.Part(keyword="input"):
                 self._expr(statement.value, known | {"image"})
                 known.add("input")
@@ -321,13 +323,20 @@ def _library_hint(name: str) -> str | None:
     return None
 
 
+def names_initialiser(expr: s.Expr) -> bool:
+    """Whether an expression is a word for what weights begin as, which is the name of nothing else there."""
+    callee = expr.callee if isinstance(expr, s.Call) else expr
+    return isinstance(callee, s.Name) and callee.id in INITIALISERS
+
+
 def _expressions(node: Any) -> Iterator[Any]:
     """The expressions directly inside a node."""
     for field in dataclass_fields(node):
         value = getattr(node, field.name)
         for item in value if isinstance(value, tuple) else (value,):
             if isinstance(item, s.Arg):
-                yield item.value
+                if not (item.name == "init" and names_initialiser(item.value)):
+                    yield item.value
             elif isinstance(item, s.Node) and not (
                 isinstance(item, s.Name) and isinstance(node, (s.Edge, s.Keep, s.For))
             ):

@@ -11,7 +11,7 @@ from genolang.lang import parser, tokens
 from genolang.lang.limits import LIMITS
 from genolang.lang.parser import parse
 from genolang.lang.syntax import Section
-from genolang.primitives import PRIMITIVES
+from genolang.primitives import INITIALISERS, PRIMITIVES
 from genolang.semantics.expansion.definitions import MAX_DEPTH
 from genolang.semantics.modules import MAX_IMPORTS
 from genolang.semantics.sections import SEARCH, TRAIN, read_section
@@ -66,6 +66,11 @@ def test_every_default_is_the_one_in_the_table(section: str, record: object) -> 
         assert not problems and not wrong
         for key, value in values.items():
             assert getattr(record, key) == value, (name, key)
+
+
+def test_every_word_for_what_weights_begin_as_is_in_its_table() -> None:
+    shown = {word.partition("(")[0] for row in rows("| `init` | |") for word in re.findall(r"`([^`]*)`", row[0])}
+    assert shown - {"0.5"} == set(INITIALISERS)
 
 
 def test_every_limit_is_in_the_table() -> None:

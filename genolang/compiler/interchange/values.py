@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 from genolang.diagnostics import GenoError, Source, Span, fail
 from genolang.lang.tokens import MAX_NAME
-from genolang.primitives import NUMBERS, Field, MapType, Primitive, out_of_range
+from genolang.primitives import NUMBERS, Field, MapType, Primitive, initialiser, out_of_range
 from genolang.semantics.expansion.arithmetic import MAX_DENOMINATOR, MAX_MAGNITUDE
 from genolang.semantics.program import Path
 
@@ -110,6 +110,10 @@ class Values:
             raise self.wrong(field.name, wanted)
         if kind in NUMBERS:
             return self.number(field.name, kind)
+        if kind == "init":
+            if isinstance(value, str) and initialiser(value) is not None:
+                return value
+            return self.number(field.name)
         if kind == "shape":
             return tuple(self.shape())
         if kind in ("size", "size0") and isinstance(value, list) and len(value) == 2:

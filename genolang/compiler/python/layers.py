@@ -9,7 +9,7 @@ from genolang.compiler.python.attention import RELATIVE_ATTENTION
 from genolang.compiler.python.text import Arg, Call, Expr, Hole, Infix, Items, Member, Slices, Text
 from genolang.compiler.torch.activations import ACTIVATIONS
 from genolang.compiler.torch.functions import number
-from genolang.primitives import REDUCED, padding, pair, transposed_padding
+from genolang.primitives import REDUCED, initialiser, padding, pair, transposed_padding
 from genolang.semantics.program import Leaf
 
 Attrs = Mapping[str, Any]
@@ -17,6 +17,29 @@ Attrs = Mapping[str, Any]
 # Every helper that a layer may need, in the order in which the generated file defines them.
 HELPERS: dict[str, str] = {
     "RelativeAttention": RELATIVE_ATTENTION,
+    "initialised": '''def initialised(layer: nn.Module, word: str, number: float) -> nn.Module:
+    """The layer, whose weight begins as a word says, and whose bias, if it has one, at 0."""
+    weight, kind = layer.weight, word.rpartition("_")[2]
+    like = "relu" if word.startswith("he_") else "linear"
+    with torch.no_grad():
+        if word == "constant":
+            nn.init.constant_(weight, number)
+        elif word == "normal":
+            nn.init.normal_(weight, std=number)
+        elif word == "uniform":
+            nn.init.uniform_(weight, -number, number)
+        elif word == "trunc_normal":
+            nn.init.trunc_normal_(weight, std=number, a=-2 * number, b=2 * number)
+        elif word == "orthogonal":
+            nn.init.orthogonal_(weight, gain=number)
+        elif word.startswith("glorot_"):
+            getattr(nn.init, f"xavier_{kind}_")(weight, gain=number)
+        else:
+            getattr(nn.init, f"kaiming_{kind}_")(weight, nonlinearity=like).mul_(number)
+        if getattr(layer, "bias", None) is not None:
+            layer.bias.zero_()
+    return layer
+''',
     "Part": '''class Part(nn.Module):
     """A module that may hold a layer called `training`."""
 
@@ -83,9 +106,9 @@ HELPERS: dict[str, str] = {
     "Learned": '''class Learned(nn.Module):
     """A learnable map, the same for all images of a batch."""
 
-    def __init__(self, shape: tuple[int, int, int], init: float = 0.0) -> None:
+    def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.full(shape, init))
+        self.weight = nn.Parameter(torch.zeros(shape))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.weight.to(x.dtype).expand(x.shape[0], -1, -1, -1)
@@ -219,7 +242,15 @@ def _optional(keyword: str, role: str, value: Any, default: Any) -> Arg:
 
 
 def constructor(leaf: Leaf) -> Call:
-    """The call that makes a layer with weights, in torch's default initialisation."""
+    """The call that makes a layer with weights, which begin as it says, else as torch has them."""
+    begun = leaf.attrs.get("init")
+    found = None if begun is None else initialiser(begun)
+    if found is None or (found == ("constant", 0.0) and leaf.layer == "parameter"):
+        return _layer(leaf)
+    return _call("initialised", _layer(leaf), Text(f'"{found[0]}"'), Hole("init", found[1]))
+
+
+def _layer(leaf: Leaf) -> Call:
     attrs, C = leaf.attrs, leaf.inputs[0].C
     if leaf.layer == "conv":
         return _call(
@@ -270,7 +301,7 @@ def constructor(leaf: Leaf) -> Call:
             _optional("affine", "affine", attrs["affine"], True),
         )
     if leaf.layer == "parameter":
-        return _call("Learned", Hole("shape", attrs["shape"]), _optional("init", "init", float(attrs["init"]), 0.0))
+        return _call("Learned", Hole("shape", attrs["shape"]))
     if leaf.layer == "prelu":
         return _call(
             "nn.PReLU",

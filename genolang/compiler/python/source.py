@@ -30,6 +30,7 @@ from genolang.compiler.python.text import (
     holes,
     lines,
     literal,
+    walk,
 )
 from genolang.semantics.program import ChoiceSet, Path
 
@@ -220,7 +221,7 @@ class _Calls:
                 made = Call(of.name, tuple(args))
             else:
                 made = constructor(self.graph.leaves[thing])
-                helpers |= {made.function} & set(HELPERS)
+                helpers |= {part.function for part in walk(made) if isinstance(part, Call)} & set(HELPERS)
             found.append((self.place(thing), made))
         return found
 

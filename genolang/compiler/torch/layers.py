@@ -10,9 +10,10 @@ from torch import Size, Tensor, nn
 from torch.nn import functional as F
 
 from genolang.compiler.torch.attention import make_attention
+from genolang.compiler.torch.initialised import initialised
 from genolang.compiler.torch.planned import planned
 from genolang.kernels.cpu import norms
-from genolang.primitives import padding, pair, transposed_padding
+from genolang.primitives import initialiser, padding, pair, transposed_padding
 from genolang.semantics.program import Leaf
 
 Attrs = Mapping[str, Any]
@@ -147,9 +148,9 @@ class Scale(nn.Module):
 class Learned(nn.Module):
     """A learnable map, the same for all images of a batch; of the map that it is given it takes the precision."""
 
-    def __init__(self, shape: tuple[int, int, int], init: float) -> None:
+    def __init__(self, shape: tuple[int, int, int]) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.full(shape, init))
+        self.weight = nn.Parameter(torch.zeros(shape))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.weight.to(x.dtype).expand(x.shape[0], -1, -1, -1)
@@ -215,7 +216,13 @@ class DropPath(nn.Module):
 
 
 def make_leaf(leaf: Leaf, *, plain: bool = False) -> nn.Module:
-    """A layer with weights, in torch's default initialisation; a `plain` one calls no kernel."""
+    """A layer with weights, which begin as it says, else as torch has them; a `plain` one calls no kernel."""
+    made, begun = _made(leaf, plain), leaf.attrs.get("init")
+    found = None if begun is None else initialiser(begun)
+    return made if found is None else initialised(made, *found)
+
+
+def _made(leaf: Leaf, plain: bool) -> nn.Module:
     attrs, x = leaf.attrs, leaf.inputs[0]
     if leaf.layer == "conv":
         return Conv2d(
@@ -248,7 +255,7 @@ def make_leaf(leaf: Leaf, *, plain: bool = False) -> nn.Module:
     if leaf.layer == "group_norm":
         return GroupNorm(attrs["groups"], x.C, attrs["eps"], attrs["affine"])
     if leaf.layer == "parameter":
-        return Learned(attrs["shape"], float(attrs["init"]))
+        return Learned(attrs["shape"])
     if leaf.layer == "prelu":
         return PReLU(1 if attrs["shared"] else x.C, float(attrs["slope"]))
     if leaf.layer == "layer_norm":

@@ -7,7 +7,7 @@ from typing import Any
 
 from genolang.diagnostics import GenoError, Label, Span, did_you_mean
 from genolang.lang import syntax as s
-from genolang.primitives import NUMBERS, REQUIRED, Field, out_of_range
+from genolang.primitives import INITIALISERS, NUMBERS, REQUIRED, Field, initialiser, out_of_range
 from genolang.semantics.expansion.arithmetic import simplify, whole
 from genolang.semantics.expansion.builder import MapValue
 from genolang.semantics.expansion.errors import Site, problem
@@ -60,6 +60,8 @@ def bind_primitive(callee: PrimitiveOp, expr: s.Call, frame: Frame) -> tuple[lis
         words = fields[name].kind if name is not None else None
         if isinstance(words, tuple) and isinstance(arg.value, s.Name) and arg.value.id in words:
             value: Any = arg.value.id
+        elif words == "init" and (spoken := initialiser_in_words(arg.value, frame)) is not None:
+            value = spoken
         else:
             value = frame.evaluate(arg.value)
             if arg.name is None and isinstance(value, (MapValue, Op)):
@@ -80,6 +82,16 @@ def bind_primitive(callee: PrimitiveOp, expr: s.Call, frame: Frame) -> tuple[lis
     return operands, tuple(bound.items())
 
 
+def initialiser_in_words(expr: s.Expr, frame: Frame) -> str | None:
+    """The text of `he_normal` or `trunc_normal(0.02)`, which are words of no other meaning there."""
+    callee = expr.callee if isinstance(expr, s.Call) else expr
+    if not isinstance(callee, s.Name) or callee.id not in INITIALISERS:
+        return None
+    given = [frame.evaluate(arg.value) for arg in expr.args] if isinstance(expr, s.Call) else []
+    shown = ", ".join(str(float(v)) if is_number(v) else describe(v) for v in given)
+    return f"{callee.id}({shown})" if given else callee.id
+
+
 def check_field(owner: str, field: Field, value: Any, span: Span, site: Site) -> Any:
     """A primitive's argument, as its field's kind demands. Errors: G205, G206, G207."""
     kind, help = field.kind, None
@@ -87,6 +99,14 @@ def check_field(owner: str, field: Field, value: Any, span: Span, site: Site) ->
         case tuple():
             fits, wanted = value in kind, " or ".join([f"`{word}`" for word in kind])
             help = f"write {owner}({field.name}={kind[0]})"
+        case "init":
+            if is_number(value):
+                return float(value)
+            fits, wanted = isinstance(value, str) and initialiser(value) is not None, "what weights begin as"
+            help = (
+                "a number, `zeros`, `ones`, `normal(std)`, `uniform(bound)`, `trunc_normal(std)`, `orthogonal`, or"
+                " `glorot`, `xavier`, `he`, `kaiming` or `lecun` with `_normal` or `_uniform`"
+            )
         case "bool":
             fits, wanted = isinstance(value, bool), "true or false"
         case "shape":

@@ -73,7 +73,7 @@ def block_of(ref: DefinitionRef, given: dict[str, Any], inputs: dict[str, MapVal
     expansion = frame.expansion
     shapes = tuple([(m.type, m.zero) for m in inputs.values()])
     # The types stand in the key because True == 1 and 2 == 2.0 in Python.
-    key: object = (ref, tuple([(n, type(v), v) for n, v in given.items()]), shapes)
+    key: object = (ref, tuple([(n, type(v), v) for n, v in given.items()]), shapes, expansion.initialiser)
     try:
         found = expansion.closed.get(key) or expansion.memo.get(key)
     except TypeError:

@@ -55,6 +55,8 @@ def add_layer(op: PrimitiveOp, maps: list[MapValue], frame: Frame) -> MapValue:
             help=f"write `{primitive.name}(a, b)`" if expected == 2 else None,
         )
     attrs = complete(op, frame)
+    if attrs.get("init", 0) is None:
+        attrs["init"] = frame.expansion.initialiser
     if isinstance(attrs.get("like"), MapValue):
         maps = [*maps, attrs["like"]]
         attrs["like"] = True

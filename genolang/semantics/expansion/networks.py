@@ -10,8 +10,8 @@ from typing import Any
 from genolang.diagnostics import GenoError, Span, did_you_mean, fail
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit, limit_note
-from genolang.primitives import PRIMITIVES, MapType
-from genolang.semantics.expansion.arguments import bind_primitive, complete
+from genolang.primitives import PRIMITIVES, Field, MapType
+from genolang.semantics.expansion.arguments import bind_primitive, check_field, complete, initialiser_in_words
 from genolang.semantics.expansion.builder import Builder, MapValue, Scope
 from genolang.semantics.expansion.definitions import assign, bind_params, block_of, expand_in_place, require
 from genolang.semantics.expansion.dense import IMAGE, answers_every_pixel
@@ -126,7 +126,8 @@ class _NetworkRun:
     def statements(self) -> bool:
         body = self.ref.syntax.body
         assert isinstance(body, tuple)
-        for statement in body:
+        # An initialiser holds for the whole network, wherever it stands.
+        for statement in sorted(body, key=lambda st: not (isinstance(st, s.Part) and st.keyword == "init")):
             try:
                 self.statement(statement)
             except GenoError as error:
@@ -161,6 +162,11 @@ class _NetworkRun:
     def part(self, statement: s.Part) -> None:
         if statement.keyword == "input":
             return self.set_input(statement)
+        if statement.keyword == "init":
+            expr, field = statement.value, Field("init", "init")
+            value = initialiser_in_words(expr, self.frame) or self.frame.evaluate(expr)
+            self.frame.expansion.initialiser = check_field("network", field, value, expr.span, self.frame)
+            return None
         current = self.need_input(statement.span)
         op = self.frame.operation(statement.value, f"`{statement.keyword}` holds an operation")
         if statement.keyword == "stages":

@@ -55,6 +55,8 @@ class Expansion:
         self.evaluate = evaluate
         self.apply = apply
         self.searching = searching
+        # What weights of the network begin as, where a layer says nothing of its own.
+        self.initialiser: str | float | None = None
         self.budget = Budget() if budget is None else budget
         # The innermost definition reached so far, to name where a program is nested too deeply.
         self.deepest: Site | None = None
