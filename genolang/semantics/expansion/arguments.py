@@ -47,7 +47,9 @@ def bind_primitive(callee: PrimitiveOp, expr: s.Call, frame: Frame) -> tuple[lis
     bound: dict[str, Any] = dict(callee.args)
     operands: list[Any] = []
     waiting = [name for name in fields if name not in bound]
-    for arg in expr.args:
+
+    def bind(arg: s.Arg) -> None:
+        nonlocal waiting
         if arg.name is not None and arg.name not in fields:
             raise problem(
                 frame,
@@ -56,7 +58,9 @@ def bind_primitive(callee: PrimitiveOp, expr: s.Call, frame: Frame) -> tuple[lis
                 arg.span,
                 help=did_you_mean(arg.name, fields) or reads(primitive_signature(primitive)),
             )
-        name = arg.name or (waiting[0] if waiting else None)
+        before, name = waiting, arg.name or (waiting[0] if waiting else None)
+        # A wrong argument takes its place as well.
+        waiting = [n for n in waiting if n != name]
         words = fields[name].kind if name is not None else None
         if isinstance(words, tuple) and isinstance(arg.value, s.Name) and arg.value.id in words:
             value: Any = arg.value.id
@@ -66,7 +70,8 @@ def bind_primitive(callee: PrimitiveOp, expr: s.Call, frame: Frame) -> tuple[lis
             value = frame.evaluate(arg.value)
             if arg.name is None and isinstance(value, (MapValue, Op)):
                 operands.append(value)
-                continue
+                waiting = before
+                return
         if name is None:
             raise problem(
                 frame,
@@ -78,7 +83,8 @@ def bind_primitive(callee: PrimitiveOp, expr: s.Call, frame: Frame) -> tuple[lis
         if name in bound:
             raise problem(frame, "G204", f"`{name}` is given twice", arg.span)
         bound[name] = check_field(primitive.name, fields[name], value, arg.value.span, frame)
-        waiting = [n for n in waiting if n != name]
+
+    frame.each(expr.args, bind)
     return operands, tuple(bound.items())
 
 
