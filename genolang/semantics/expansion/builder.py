@@ -13,15 +13,22 @@ from genolang.semantics.program import Block, BlockNode, Mix, Path
 
 
 class Scope:
-    """A place for weights' names; siblings with one name are numbered from the second on."""
+    """A place for weights' names; siblings with one name are numbered from the second on, past names that are
+    called so themselves."""
 
     def __init__(self, path: Path = ()) -> None:
         self.path = path
         self.used: dict[str, int] = {}
 
     def name(self, word: str) -> Path:
-        count = self.used[word] = self.used.get(word, 0) + 1
-        return (*self.path, word if count == 1 else f"{word}_{count}")
+        count = self.used.get(word, 0) + 1
+        name = word
+        if count > 1:
+            while (name := f"{word}_{count}") in self.used:
+                count += 1
+            self.used[name] = 1
+        self.used[word] = count
+        return (*self.path, name)
 
     def child(self, word: str) -> Scope:
         return Scope(self.name(word))

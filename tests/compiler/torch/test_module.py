@@ -248,3 +248,23 @@ def test_every_weight_stands_where_its_name_says() -> None:
         for part in name.split(".")[:-1]:
             owner = owner._modules[part]  # type: ignore[assignment]
         assert owner._parameters[name.rpartition(".")[2]] is parameter
+
+
+def test_a_name_that_looks_numbered_keeps_its_weights_apart() -> None:
+    """Siblings of one name are numbered, and a user's own name may be what the second would be called."""
+    network = compiled(
+        """geno 1
+choice choice_2 = relu | conv(3, bias=true)
+op conv_2 = conv(3)
+op again = conv(3) -> conv_2 -> conv(5)
+network n {
+  input image(1, 4, 4)
+  body  (relu | conv(1)) -> (relu | conv(3)) -> choice_2 -> conv(1) -> conv(5) -> conv_2 -> again -> conv(3)
+  head  global_avg_pool -> linear(2)
+}
+"""
+    )
+    state = network.module().state_dict()
+    assert sum(tensor.numel() for tensor in state.values()) == network.program.params
+    sizes = sorted(tensor.numel() for name, tensor in state.items() if name.endswith("weight"))
+    assert sizes == sorted([1, 9, 9, 1, 25, 9, 9, 9, 25, 9, 2])
