@@ -402,7 +402,8 @@ def function(layer: str, attrs: Attrs, maps: tuple[Expr, ...]) -> Expr:
             matrix = _call("transpose", Text("1"), Text("2"), base=_call("flatten", Text("2"), base=x))
             return _call("unsqueeze", Text("3"), base=matrix)
         case "dropout":
-            return _call("F.dropout", x, Hole("p", attrs["p"]), Text("self.training"))
+            # Numbers are drawn in the order of memory.
+            return _call("F.dropout", _call("contiguous", base=x), Hole("p", attrs["p"]), Text("self.training"))
     assert layer == "resize", layer
     return _resize(attrs, maps)
 
