@@ -96,6 +96,14 @@ def conv(attrs: Attrs, types: Types) -> MapType:
     return MapType(out, *_windows(attrs, x))
 
 
+def standardized_conv(attrs: Attrs, types: Types) -> MapType:
+    rows, columns = pair(attrs["k"])
+    found = conv(attrs, types)
+    if types[0].C // attrs["groups"] * rows * columns == 1:
+        raise ShapeProblem("G207", "a single weight per channel has no deviation", "use `conv`, or a larger window")
+    return found
+
+
 def transposed_padding(attrs: Attrs) -> tuple[tuple[int, int], tuple[int, int]]:
     """What a transposed window cuts off on every side, and rows and columns added at the end.
 

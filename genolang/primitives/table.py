@@ -171,6 +171,13 @@ _TABLE = (
         shapes.conv, _conv_weights, _conv_macs,
     ),
     Primitive(
+        "standardized_conv",
+        "Convolution whose weights are, per output channel, minus their mean and over their standard deviation.",
+        (_K, Field("out", "positive"), _STRIDE, Field("groups", "positive", 1), Field("dilation", "positive", 1),
+         _PAD, Field("bias", "bool", False), Field("eps", "number0", 1e-6), _INIT),
+        shapes.standardized_conv, _conv_weights, _conv_macs,
+    ),
+    Primitive(
         "transposed_conv",
         "Transposed convolution: `stride` times as large, or as `pad` (cut off on every side) and `extra` (rows and"
         " columns more at the end) say.",

@@ -61,6 +61,7 @@ def test_a_plan_is_what_training_really_saves(spec: str, network: str, values: d
 
 TINY = {
     "conv": "conv(3, 5, stride=2, bias=true) -> conv((1, 3), groups=5) -> conv(3, dilation=2)",
+    "standardized_conv": "standardized_conv(3, 5, stride=2, bias=true) -> relu -> standardized_conv((1, 3), groups=5)",
     "transposed_conv": "transposed_conv(3, 5, stride=2, bias=true) -> transposed_conv((1, 2), groups=5, pad=0)",
     "linear": "global_avg_pool -> linear(6) -> linear(2, bias=false)",
     "batch_norm": "batch_norm -> batch_norm(affine=false)",

@@ -35,7 +35,8 @@ def conv(w: Writing, x: MapType) -> Drawn | None:
         rest["pad"] = w.pair(0, 2)
     if w.rarely():
         rest["init"] = w.one(["he_normal", "lecun_uniform", "trunc_normal(0.5)", "orthogonal", "0.25"])
-    return made("conv", x, k=k, out=out, groups=groups, bias=w.whether(), **rest)
+    kind = "standardized_conv" if w.rarely() else "conv"
+    return made(kind, x, k=k, out=out, groups=groups, bias=w.whether(), **rest)
 
 
 def transposed_conv(w: Writing, x: MapType) -> Drawn | None:

@@ -7,6 +7,7 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from primitives.drawn import MAPS, PADS, attributes, layer, map_of, run, shape, sizes
+from reference.pouring import compiled
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
@@ -62,6 +63,38 @@ def test_transposed_conv_has_torch_s_shape_weights_cost_and_values(
     assert rule.weights(attrs, [x]).params == sum(p.numel() for p in plain.parameters())
     assert 2 * rule.macs(attrs, [x], expected) == counter.get_total_flops()
     hold(layer("transposed_conv", attrs, x), plain, x)
+
+
+@QUICK
+@given(
+    MAPS, sizes(1, 4), sizes(1, 2), st.integers(1, 2), st.integers(1, 3), st.booleans(), st.sampled_from([1e-6, 0.1])
+)
+def test_a_standardized_conv_is_a_convolution_by_weights_of_mean_0_and_deviation_1(
+    x: MapType, k: Any, stride: Any, dilation: int, groups: int, bias: bool, eps: float
+) -> None:
+    x = x._replace(C=x.C * groups)
+    given = {"k": k, "out": 2 * groups, "stride": stride, "dilation": dilation, "groups": groups, "bias": bias}
+    attrs, alike = attributes("standardized_conv", eps=eps, **given), attributes("conv", **given)
+    try:
+        expected = shape("standardized_conv", attrs, x)
+    except ShapeProblem as problem:
+        assert problem.code == "G302" or (problem.code == "G207" and groups == x.C and k in (1, (1, 1)))
+        return
+    made, plain = (layer(n, a, x).double() for n, a in (("standardized_conv", attrs), ("conv", alike)))
+    assert shape("conv", alike, x) == expected
+    for rule in ("weights", "macs"):
+        given_ = (alike, [x], expected)[: 2 if rule == "weights" else 3]
+        assert getattr(PRIMITIVES["standardized_conv"], rule)(*given_) == getattr(PRIMITIVES["conv"], rule)(*given_)
+    weight = made.weight.detach().requires_grad_()
+    rows = weight.flatten(1)
+    by_hand = (rows - rows.mean(1, keepdim=True)) / (rows.var(1, correction=0, keepdim=True) + eps).sqrt()
+    image = map_of(x).double().requires_grad_()
+    y = F.conv2d(image, by_hand.view_as(weight), made.bias, plain.stride, plain.padding, dilation, groups)
+    share = map_of(expected, seed=9).double()
+    torch.testing.assert_close(made(image), y, **EXACT)
+    here = torch.autograd.grad(made(image), (image, made.weight), share)
+    for a, b in zip(here, torch.autograd.grad(y, (image, weight), share), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-7)
 
 
 @QUICK
@@ -175,6 +208,7 @@ def test_an_average_may_count_its_padding(x: MapType, k: Any, stride: Any, ceil:
         ("pixel_shuffle", {"r": 2}, (6, 4, 4), "G303"),
         ("pixel_unshuffle", {"r": 2}, (6, 4, 5), "G302"),
         ("sinusoids", {"channels": 6}, (6, 4, 5), "G207"),
+        ("standardized_conv", {"k": 1, "groups": 3}, (3, 4, 5), "G207"),
         ("transposed_conv", {"k": 3, "groups": 2}, (3, 4, 5), "G303"),
         ("transposed_conv", {"k": 1, "pad": 2}, (3, 4, 5), "G302"),
         ("transposed_conv", {"k": 3, "stride": 2, "pad": 1, "extra": 2}, (3, 4, 5), "G207"),
@@ -184,3 +218,24 @@ def test_shapes_that_do_not_fit_are_refused(name: str, given: dict[str, Any], x:
     with pytest.raises(ShapeProblem) as caught:
         shape(name, attributes(name, **given), MapType(*x))
     assert caught.value.code == code
+
+
+def test_a_network_that_only_answers_standardises_weights_once_and_folds_the_norm_behind_them() -> None:
+    network = compiled("""geno 1
+network n {
+  input image(3, 7, 9)
+  stem  standardized_conv(3, 4) -> batch_norm -> relu -> standardized_conv(1, eps=0.1)
+  head  global_avg_pool -> linear(2)
+}
+""")
+    module = network.module(fused=False).double().eval()
+    quick = network.for_inference(module)
+    state = quick.state_dict()
+    assert {name for name in state if "norm" in name} == set() and "stem.standardized_conv.bias" in state
+    rows = state["stem.standardized_conv_2.weight"].flatten(1)
+    kept = module.state_dict()["stem.standardized_conv_2.weight"].flatten(1).var(1, correction=0)
+    torch.testing.assert_close(rows.mean(1), torch.zeros(4, dtype=torch.float64), rtol=0, atol=1e-12)
+    torch.testing.assert_close(rows.var(1, correction=0), kept / (kept + 0.1))
+    assert not [m for m in quick.modules() if type(m).__name__ == "StandardizedConv"]
+    image = map_of(MapType(3, 7, 9)).double()
+    torch.testing.assert_close(quick(image), module(image), **EXACT)

@@ -180,7 +180,17 @@ def test_an_image_is_what_it_says() -> None:
 def test_only_convolutions_linear_layers_norms_scales_slopes_tables_and_relative_positions_own_anything() -> None:
     owners = {name for name, rule in PRIMITIVES.items() if rule.has_weights}
     assert owners == {
-        *("conv", "transposed_conv", "linear", "batch_norm", "scale", "layer_norm", "group_norm", "prelu"),
+        *(
+            "conv",
+            "standardized_conv",
+            "transposed_conv",
+            "linear",
+            "batch_norm",
+            "scale",
+            "layer_norm",
+            "group_norm",
+            "prelu",
+        ),
         *("parameter", "relative_attention"),
     }
     x = MapType(3, 5, 7)
@@ -191,5 +201,5 @@ def test_only_convolutions_linear_layers_norms_scales_slopes_tables_and_relative
 
 def test_only_convolutions_linear_layers_and_products_cost_anything() -> None:
     x = MapType(3, 5, 7)
-    free = set(PRIMITIVES) - {"conv", "transposed_conv", "linear", "matmul", "relative_attention"}
+    free = set(PRIMITIVES) - {"conv", "standardized_conv", "transposed_conv", "linear", "matmul", "relative_attention"}
     assert all(PRIMITIVES[name].macs({}, [x], x) == 0 for name in free)

@@ -78,6 +78,8 @@ class Graph:
         self.captured = False
         # By a layer's path, in a graph that only answers: the batch norm that went into it, and its eps.
         self.norms: Mapping[Path, tuple[Path, float]] = {}
+        # Convolutions whose weights are to be standardised once, with what is added to their variance.
+        self.standardized: Mapping[Path, float] = {}
 
     def add(self, node: Node, arguments: tuple[int, ...] = (), *, number: int | None = None) -> int:
         """Add a node behind its arguments and all that stands already; returns its number."""
@@ -155,5 +157,5 @@ class Graph:
 
     def empty_like(self) -> Graph:
         found = Graph(self.name, self.leaves)
-        found.captured, found.norms = self.captured, self.norms
+        found.captured, found.norms, found.standardized = self.captured, self.norms, self.standardized
         return found

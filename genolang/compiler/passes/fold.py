@@ -1,4 +1,4 @@
-"""Fold batch norms into the layers before them, for networks that only answer any more.
+"""Fold batch norms into the layers before them, and standardise weights, for networks that only answer any more.
 
 The one pass that changes what a state dict holds.
 """
@@ -16,8 +16,12 @@ from genolang.semantics.program import Leaf
 
 def fold(graph: Graph) -> Graph:
     """Fold every batch norm that alone reads a convolution or a dense layer, where neither's weights
-    are used elsewhere; such a layer has a bias then. Layers that nothing computes are declared no more;
-    `graph` calls nothing."""
+    are used elsewhere; such a layer has a bias then. Layers that nothing computes are declared no more, and
+    convolutions by standardised weights are plain ones of such weights; `graph` calls nothing."""
+    standardized = {
+        path: float(leaf.attrs["eps"]) for path, leaf in graph.leaves.items() if leaf.layer == "standardized_conv"
+    }
+    graph = _plain_convs(graph) if standardized else graph
     found = uses(graph)
     norms = {
         graph.node(arguments[0]).path: node.path
@@ -40,8 +44,28 @@ def fold(graph: Graph) -> Graph:
         return now.keep(node, arguments)
 
     folded = rewrite(graph, rule, into=Graph(graph.name, leaves))
+    folded.standardized = standardized
     folded.norms = {layer: (norm, float(graph.leaves[norm].attrs["eps"])) for layer, norm in norms.items()}
     return folded
+
+
+def _plain_convs(graph: Graph) -> Graph:
+    """The graph with a convolution in the place of each by standardised weights."""
+    leaves = {
+        path: _as_conv(leaf) if leaf.layer == "standardized_conv" else leaf for path, leaf in graph.leaves.items()
+    }
+
+    def rule(now: Rewriting, number: int, node: Node, arguments: tuple[int, ...]) -> int:
+        if node.layer == "standardized_conv":
+            node = replace(node, layer="conv", attrs=leaves[node.path].attrs)
+        return now.keep(node, arguments)
+
+    return rewrite(graph, rule, into=Graph(graph.name, leaves))
+
+
+def _as_conv(leaf: Leaf) -> Leaf:
+    attrs = {key: value for key, value in leaf.attrs.items() if key != "eps"}
+    return Leaf("conv", attrs, leaf.inputs, leaf.weights)
 
 
 def _goes_into(graph: Graph, found: Uses, norm: Node, source: int) -> bool:

@@ -85,6 +85,19 @@ HELPERS: dict[str, str] = {
         state_dict.pop(prefix + "num_batches_tracked", None)
         nn.Module._load_from_state_dict(self, state_dict, prefix, *rest)
 ''',
+    "StandardizedConv": '''class StandardizedConv(nn.Conv2d):
+    """A convolution whose weights have mean 0 and deviation 1 for each output."""
+
+    def __init__(self, *sizes, eps: float = 1e-06, **options) -> None:
+        super().__init__(*sizes, **options)
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        wide = torch.promote_types(self.weight.dtype, torch.float32)
+        rows = self.weight.flatten(1)[None].to(wide)
+        rows = torch.batch_norm(rows, None, None, None, None, True, 0.0, self.eps, False)
+        return self._conv_forward(x, rows.view_as(self.weight).to(x.dtype), self.bias)
+''',
     "Linear": '''class Linear(nn.Linear):
     """A dense layer on (B, C, 1, 1)."""
 
@@ -252,9 +265,10 @@ def constructor(leaf: Leaf) -> Call:
 
 def _layer(leaf: Leaf) -> Call:
     attrs, C = leaf.attrs, leaf.inputs[0].C
-    if leaf.layer == "conv":
+    if leaf.layer in ("conv", "standardized_conv"):
+        standardized = leaf.layer == "standardized_conv"
         return _call(
-            "nn.Conv2d",
+            "StandardizedConv" if standardized else "nn.Conv2d",
             Hole("in_channels", C),
             Hole("out_channels", attrs["out"] or C),
             Hole("kernel", _size(attrs["k"])),
@@ -263,6 +277,7 @@ def _layer(leaf: Leaf) -> Call:
             _optional("dilation", "dilation", attrs["dilation"], 1),
             _optional("groups", "groups", attrs["groups"], 1),
             _optional("bias", "bias", attrs["bias"], True),
+            *([_optional("eps", "eps", float(attrs["eps"]), 1e-6)] if standardized else []),
         )
     if leaf.layer == "linear":
         return _call(

@@ -33,6 +33,7 @@ REASONS: Mapping[str, str] = {
     "mixed operation": "no sum of alternatives that nothing else reads; those are joined",
 }
 _KINDS: Mapping[str, str] = {
+    "standardized_conv": "convolution",
     "transposed_conv": "convolution",
     "linear": "product",
     "matmul": "product",

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from genolang.compiler.ir import Graph
+from genolang.compiler.torch.layers import standardized
 from genolang.compiler.torch.module import NetworkModule, build_network
 
 
@@ -18,11 +19,12 @@ def answering(graph: Graph, module: NetworkModule) -> NetworkModule:
     Logits of open choices and what is selected are taken over. No weight asks for a gradient.
     """
     state = module.state_dict()
+    deviations = {".".join(layer): eps for layer, eps in graph.standardized.items()}
     norms = {".".join(layer): (".".join(norm), eps) for layer, (norm, eps) in graph.norms.items()}
     with torch.device("meta"):
         made = build_network(graph, module.choices.sets, 0.0)
     # Of the precision of its own: a network in half precision has norms in float32.
-    weights = {name: _weight(state, name, norms) for name in made.state_dict()}
+    weights = {name: _weight(state, name, norms, deviations) for name in made.state_dict()}
     made.load_state_dict(weights, assign=True)
     for key, logits in module.choices.items():
         made.choices.tensors[key] = logits.detach().clone().requires_grad_()
@@ -32,9 +34,13 @@ def answering(graph: Graph, module: NetworkModule) -> NetworkModule:
 
 
 @torch.no_grad()
-def _weight(state: Mapping[str, Tensor], name: str, norms: Mapping[str, tuple[str, float]]) -> Tensor:
+def _weight(
+    state: Mapping[str, Tensor], name: str, norms: Mapping[str, tuple[str, float]], deviations: Mapping[str, float]
+) -> Tensor:
     """A weight of a network that answers, with what the norm after its layer does."""
     layer, _, kind = name.rpartition(".")
+    if layer in deviations and kind == "weight":
+        state = {**state, name: standardized(state[name], deviations[layer]).to(state[name].dtype)}
     if layer not in norms:
         return state[name].clone()
     (norm, small), weight = norms[layer], state[f"{layer}.weight"]

@@ -102,6 +102,30 @@ class Conv2d(nn.Conv2d):
         ]
 
 
+class StandardizedConv(Conv2d):
+    """A convolution by standardised weights, as weight standardisation has them (Qiao et al., 2019).
+
+    The variance is over the count, and `eps` is added to it, as in BiT (Kolesnikov et al., 2020).
+    """
+
+    eps = 1e-6
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.weight
+        if not x.is_meta:
+            weight = standardized(weight, self.eps).to(x.dtype)
+            return F.conv2d(x, weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
+        shape = Size((x.shape[0], self.out_channels, *self.size(x)))
+        weight = planned(weight.shape, weight, extra=2 * weight.shape[0])
+        return planned(shape, x, weight, saved=(x, weight))
+
+
+def standardized(weight: Tensor, eps: float) -> Tensor:
+    """Weights (out, in, rows, columns) of mean 0 and deviation 1 for each output, in single precision at least."""
+    rows = weight.flatten(1)[None].to(torch.promote_types(weight.dtype, torch.float32))
+    return torch.batch_norm(rows, None, None, None, None, True, 0.0, eps, False).view_as(weight)
+
+
 class TransposedConv(nn.ConvTranspose2d):
     """torch's transposed convolution, which on the meta device has nothing to initialise or compute."""
 
@@ -224,8 +248,9 @@ def make_leaf(leaf: Leaf, *, plain: bool = False) -> nn.Module:
 
 def _made(leaf: Leaf, plain: bool) -> nn.Module:
     attrs, x = leaf.attrs, leaf.inputs[0]
-    if leaf.layer == "conv":
-        return Conv2d(
+    if leaf.layer in ("conv", "standardized_conv"):
+        kind = Conv2d if leaf.layer == "conv" else StandardizedConv
+        conv = kind(
             x.C,
             attrs["out"] or x.C,
             pair(attrs["k"]),
@@ -235,6 +260,9 @@ def _made(leaf: Leaf, plain: bool) -> nn.Module:
             attrs["groups"],
             attrs["bias"],
         )
+        if isinstance(conv, StandardizedConv):
+            conv.eps = float(attrs["eps"])
+        return conv
     if leaf.layer == "linear":
         return Linear(x.C, attrs["out"], attrs["bias"])
     if leaf.layer == "scale":
