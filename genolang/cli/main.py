@@ -27,6 +27,7 @@ COMMANDS: dict[str, str] = {
     "show": "Draw cells, modules and networks.",
     "study": "Statistics of searches: schemes, correlation, convergence, Grad-CAM.",
     "report": "A run as one static HTML page.",
+    "help": "What a command does, as its --help.",
     "explain": "The page of an error code, or where a name is defined.",
 }
 
@@ -62,7 +63,7 @@ class _Commands(click.Group):
 
 
 @click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="genolang", prog_name="genoc")
+@click.version_option(None, "-V", "--version", package_name="genolang", prog_name="genoc")
 def main() -> None:
     """A small language for convolutional networks with attention.
 

@@ -1,0 +1,5 @@
+"""`python -m genolang` is `genoc`."""
+
+from genolang.cli.main import main
+
+main(prog_name="genoc")
