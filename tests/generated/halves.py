@@ -15,7 +15,15 @@ from genolang.api import Network
 
 DTYPES = torch.float16, torch.bfloat16
 TIMES, IMAGES = 10, 4
-REFUSED = "single value", "same dtype", "expected scalar type", "weight type", "bias type"
+REFUSED = (
+    "single value",
+    "same dtype",
+    "expected scalar type",
+    "weight type",
+    "bias type",
+    "mixed dtype",
+    "Type promoting",
+)
 Made = Callable[[Network, Any], Any]
 
 
