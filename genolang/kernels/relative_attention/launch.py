@@ -31,7 +31,9 @@ def forward(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads:
     kept = kept_for(qkv, s)
     biases = call.tables if small(s, qkv.dtype) else call.biases()
     call.run("forward", call.qkv, *biases, out, kept[-1])
-    return out, kept
+    if len(kept) > 2:
+        kept[:-2].copy_(out.view(kept[:-2].shape))
+    return out.add_(call.taken_off_values()), kept
 
 
 def backward(
@@ -51,7 +53,9 @@ def backward(
     grad_row, grad_column = call.buffer(s.height, s.pixels), call.buffer(s.pixels, s.width)
     biases = call.biases()
     gradients = grad_query, grad_row, grad_column
-    call.run("backward_query", call.qkv, *biases, out, grad, kept[-1], mean, *gradients)
+    # Of what the values' mean takes part in, single precision leaves the result what plain operations do.
+    centred = kept[:-2].to(qkv.dtype) if len(kept) > 2 else out - call.taken_off_values()
+    call.run("backward_query", call.qkv, *biases, centred, grad, kept[-1], mean, *gradients)
     call.run("backward_key", call.qkv, *biases, grad, kept[-1], mean, grad_qkv)
     parts = call.parts(call.configuration("backward_table").blocks["SPLIT"])
     # The columns finish what the rows began.
@@ -66,6 +70,22 @@ def again(qkv: Tensor, relative_height: Tensor, relative_width: Tensor, heads: i
     return not in_tiles(sizes(qkv, relative_height, relative_width, heads), qkv.dtype)
 
 
+def near_zero(x: Tensor, number: Tensor, over: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """`x` less a number for all along these axes, and what was taken off: nothing where the difference
+    could be rounded. It never is where all lie within half of the number (Sterbenz)."""
+    farthest = torch.linalg.vector_norm(x - number, torch.inf, over, keepdim=True)
+    taken_off = torch.where(2 * farthest <= number.abs(), number, 0)
+    return x - taken_off, taken_off
+
+
+def middle_pixel(qkv: Tensor, s: Sizes) -> Tensor:
+    """[B, C, 1, 1], with zeros for the queries: what all keys have in common changes no weight, and what
+    all values have is added to the result again."""
+    found = qkv[:, :, s.height // 2, s.width // 2, None, None].clone()
+    found[:, : s.heads * s.key] = 0
+    return found
+
+
 class _Call:
     """One call's arguments as the kernels take them."""
 
@@ -73,10 +93,15 @@ class _Call:
         s = self.sizes = sizes(qkv, relative_height, relative_width, heads)
         if qkv.stride(2) != s.width * qkv.stride(3):
             qkv = qkv.contiguous()
-        self.qkv = qkv
+        self.qkv, self.taken_off = near_zero(qkv, middle_pixel(qkv, s), (2, 3))
         self.wide = torch.promote_types(qkv.dtype, torch.float32)
         pairs = ((relative_height, s.height), (relative_width, s.width))
-        self.tables = [centre(table, length).contiguous() for table, length in pairs]
+        rows = (centre(table, length).contiguous() for table, length in pairs)
+        self.tables = [near_zero(table, table[table.shape[0] // 2], (0,))[0] for table in rows]
+
+    def taken_off_values(self) -> Tensor:
+        """What the weights' sum of one adds to the result again: [B, value, 1, 1]."""
+        return self.taken_off[:, 2 * self.sizes.heads * self.sizes.key :]
 
     def buffer(self, *shape: int) -> Tensor:
         return self.qkv.new_empty(self.sizes.batch * self.sizes.heads, *shape, dtype=self.wide)
