@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from genolang.kernels.dispatch import interpreting
 from genolang.kernels.maps import on_device_of
@@ -81,9 +82,8 @@ def near_zero(x: Tensor, number: Tensor, over: tuple[int, ...]) -> tuple[Tensor,
 def middle_pixel(qkv: Tensor, s: Sizes) -> Tensor:
     """[B, C, 1, 1], with zeros for the queries: what all keys have in common changes no weight, and what
     all values have is added to the result again."""
-    found = qkv[:, :, s.height // 2, s.width // 2, None, None].clone()
-    found[:, : s.heads * s.key] = 0
-    return found
+    keys = s.heads * s.key
+    return F.pad(qkv[:, keys:, s.height // 2, s.width // 2], (keys, 0))[..., None, None]
 
 
 class _Call:

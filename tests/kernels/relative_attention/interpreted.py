@@ -10,6 +10,7 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from genolang.kernels.relative_attention import configurations, fused, fused_small, why
+from genolang.kernels.relative_attention.launch import near_zero
 
 FUSED = "fused"
 
@@ -71,12 +72,45 @@ def test_the_fused_attention_is_that_of_all_pairs(case: Case) -> None:
     agrees(case, FUSED, 1e-12)
 
 
-# Of keys with a larger mean the backward, which takes weights from their sum's logarithm, is less exact.
-@pytest.mark.parametrize("offset", OFFSETS[:2])
-def test_single_precision_is_as_exact_as_plain_operations(offset: float, form: str) -> None:
-    for size, key, layout in (((7, 7), 20, "channels_last"), ((3, 5), 4, "contiguous")):
-        case = Case(size=size, key=key, heads=1, batch=1, dtype=torch.float32, layout=layout, offset=offset)
-        agrees_as_well(case, FUSED)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(
+    ("shifted", "offset"),
+    [("keys", 0.0), *((part, offset) for part in ("queries", "keys", "values", "tables") for offset in OFFSETS[1:])],
+)
+def test_parts_far_from_zero_are_as_exact_as_in_plain_operations(
+    dtype: torch.dtype, shifted: str, offset: float, form: str
+) -> None:
+    if form == "large" and shifted == "queries" and (offset == 100 or (offset > 100 and dtype == torch.float32)):
+        pytest.skip("in tiles, backward forms logits in another order than forward: see docs/measurements.md")
+    agrees_as_well(
+        Case(
+            size=(7, 7), key=20, heads=1, batch=1, dtype=dtype, offset=offset, shifted=shifted, layout="channels_last"
+        ),
+        FUSED,
+    )
+
+
+@pytest.mark.parametrize("shifted", ["keys", "values", "tables"])
+def test_every_head_of_every_image_is_moved_to_zero_and_back(shifted: str, form: str) -> None:
+    for offset in (-100.0, 1e4):
+        agrees(Case(size=(3, 5), offset=offset, shifted=shifted, more=(1, 0)), FUSED, 1e-10)
+        agrees_as_well(Case(size=(3, 5), dtype=torch.float32, offset=offset, shifted=shifted, more=(1, 0)), FUSED)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_what_is_moved_to_zero_is_not_rounded(dtype: torch.dtype) -> None:
+    draw = torch.Generator().manual_seed(0)
+    means = torch.tensor([0.0, 1.0, 4.0, -4.0, 100.0, -1e4])[:, None]
+    x = (torch.randn(6, 500, generator=draw) + means).to(dtype)
+    moved, taken_off = near_zero(x, x[:, :1], (1,))
+    assert torch.equal(moved.double(), x.double() - taken_off.double())
+    assert not taken_off[:2].any() and taken_off[4:].all()
+
+
+def test_infinity_and_what_is_no_number_are_not_taken_off() -> None:
+    x = torch.tensor([[torch.inf, 1.0], [1.0, torch.inf], [1.0, torch.nan], [torch.nan, 1.0]])
+    moved, taken_off = near_zero(x, x[:, :1], (1,))
+    assert torch.equal(moved.nan_to_num(), x.nan_to_num()) and not taken_off.any()
 
 
 @pytest.mark.parametrize(("dtype", "key"), [(torch.float16, 20), (torch.float16, 40), (torch.bfloat16, 40)], ids=str)
@@ -146,6 +180,7 @@ class Launched(TorchDispatchMode):
         "_unsafe_view",
         "as_strided",
         "expand",
+        "unsqueeze",
     )
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +212,10 @@ class Counted:
         return run
 
 
-TILED = ["prepare", "backward_query", "backward_key", "backward_table", "backward_table", "sum_parts"]
+NEAR_ZERO = ["sub", "linalg_vector_norm", "mul", "abs", "le", "scalar_tensor", "where", "sub"]
+# The map and both tables.
+MOVED = ["constant_pad_nd", *NEAR_ZERO * 3]
+TILED = ["prepare", "_to_copy", "backward_query", "backward_key", "backward_table", "backward_table", "sum_parts"]
 
 
 @pytest.mark.parametrize(
@@ -192,15 +230,15 @@ def test_forward_and_backward_are_so_many_launches(
     of: str, there: list[str], back: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     take(of, monkeypatch)
-    # Tables too large, and of another dtype than the map, cost no launch more.
+    # Tables too large, and of another dtype than the map, cost no launch more. Of two bytes, the result is kept apart.
     inputs = build(Case(size=(5, 7), heads=1, batch=1, dtype=torch.float32, more=(2, 1)))
     inputs.qkv = inputs.qkv.detach().half().requires_grad_()
     grad = inputs.grad.half()
     with Launched(monkeypatch) as launched:
         out = ours(FUSED)(*inputs.tensors, 1)
-        assert launched.names == there
+        assert launched.names == [*MOVED, *there, "copy_", "add_"]
         torch.autograd.grad(out, inputs.tensors, grad)
-    assert launched.names == there + back
+    assert launched.names == [*MOVED, *there, "copy_", "add_", *MOVED, *back]
 
 
 def test_a_small_map_has_one_forward_and_tiles_backward(monkeypatch: pytest.MonkeyPatch) -> None:
