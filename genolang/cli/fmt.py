@@ -13,6 +13,8 @@ from genolang.cli.options import json_option
 if TYPE_CHECKING:
     from genolang.diagnostics import Diagnostic, Source
 
+_STDIN = "-"
+
 
 @dataclass(slots=True)
 class _Outcome:
@@ -38,12 +40,12 @@ class _Outcome:
 
 
 @click.command("fmt")
-@click.argument("files", nargs=-1, required=True, metavar="FILE|DIR...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--check", is_flag=True, help="Write nothing; exit 1 if a file would change.")
 @click.option("--diff", is_flag=True, help="Write nothing; print what would change.")
 @json_option
 def fmt(files: tuple[str, ...], check: bool, diff: bool, as_json: bool) -> None:
-    """Bring specs into the one canonical form, of a folder all below it; `-` reads stdin and writes stdout.
+    """Bring specs into the one canonical form; `-` reads stdin and writes stdout.
 
     \b
     genoc fmt my.geno
@@ -51,19 +53,11 @@ def fmt(files: tuple[str, ...], check: bool, diff: bool, as_json: bool) -> None:
     genoc fmt - < my.geno
     """
     from genolang.cli.output import print_json, show, summary
-    from genolang.cli.specs import STDIN, named_specs
     from genolang.diagnostics import GenoError
 
     outcome = _Outcome()
-    names: list[str] = []
-    for given in files:
-        try:
-            names += named_specs([given])
-        except GenoError as error:
-            outcome.failed.append(given)
-            outcome.diagnostics += error.diagnostics
-    for name in dict.fromkeys(names):
-        shown = "<stdin>" if name == STDIN else name
+    for name in dict.fromkeys(files):
+        shown = "<stdin>" if name == _STDIN else name
         try:
             changed = _format(name, shown, outcome, write=not (check or diff), diff=diff)
         except GenoError as error:
@@ -96,19 +90,18 @@ def _format(name: str, shown: str, outcome: _Outcome, *, write: bool, diff: bool
     import os
     from pathlib import Path
 
-    from genolang.cli.specs import STDIN
     from genolang.files import write_text
     from genolang.lang.formatter import format_source
     from genolang.semantics.modules import decode, read_raw, read_stream
 
-    raw = read_stream(shown, sys.stdin.buffer) if name == STDIN else read_raw(name)
+    raw = read_stream(shown, sys.stdin.buffer) if name == _STDIN else read_raw(name)
     source = decode(shown, raw)
     text = format_source(source)
     _verify(source, text)
     changed = raw != text.encode()
     if diff and changed:
         outcome.diffs[shown] = _difference(source, raw, text)
-    if write and name == STDIN:
+    if write and name == _STDIN:
         outcome.text = text
     elif write and changed:
         write_text(Path(os.path.realpath(name)), text)

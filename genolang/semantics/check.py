@@ -7,14 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from genolang.diagnostics import Diagnostic, GenoError, Label, Source, did_you_mean, fail
+from genolang.diagnostics import Diagnostic, GenoError, Label, Source, Span, did_you_mean, fail
 from genolang.lang import syntax as s
 from genolang.lang.limits import limit
 from genolang.lang.parser import parse_expression
-from genolang.primitives import MapType
+from genolang.primitives import PRIMITIVES, MapType
 from genolang.semantics.expansion.builder import MapValue
 from genolang.semantics.expansion.networks import NetworkBuilder
 from genolang.semantics.expansion.state import Budget
+from genolang.semantics.expansion.values import PrimitiveOp
 from genolang.semantics.modules import DefinitionRef, Module, load_module
 from genolang.semantics.names import check_names
 from genolang.semantics.program import Block, Program
@@ -110,6 +111,7 @@ def _expand_networks(checked: Checked, bad: set[DefinitionRef]) -> None:
     checked.diagnostics += _spread_and_given(builders)
     if not module.source.library and budget.left > 0:
         _try_alone(checked, expanded, failed, bad, budget)
+        _try_unused(checked, bad, budget)
 
 
 def _built(
@@ -159,6 +161,7 @@ def is_complete(ref: DefinitionRef) -> bool:
     return all(p.default is not None for p in ref.syntax.params)
 
 
+PLACE = Span(Source("<tried>", "identity"), 0, 8)
 TRIAL = MapType(64, 16, 16)
 TRIALS = 40
 
@@ -192,12 +195,49 @@ def _try_alone(
         checked.diagnostics += [d for d in found if (d.code, d.span) not in said]
 
 
-def _try(module: Module, ref: DefinitionRef, type: MapType, budget: Budget) -> NetworkBuilder:
-    """An attention module put to a map by itself; diagnostics gather in the builder's expansion."""
+# Maps and, for parameters without a default, values that a definition which nothing uses is tried on.
+_MAPS = (TRIAL, MapType(48, 7, 7), MapType(512, 1, 1))
+_VALUES: tuple[Any, ...] = (PrimitiveOp(PLACE, PRIMITIVES["identity"], ()), 2, (2, 4), True, "a")
+# What may be due to these maps, and what is due to no value whatever it is.
+_OF_MAPS = ("G3", "G212")
+_OF_THE_TEXT = ("G101", "G105", "G202", "G203", "G204")
+
+
+def _try_unused(checked: Checked, bad: set[DefinitionRef], budget: Budget) -> None:
+    """Expand operations and cells that no network's text leads to, on maps and values that stand for others.
+
+    What is wrong with all of them at the same words is said: none of it depends on what they are given.
+    """
+    module = checked.module
+    used = {found for ref in module.definitions.values() if ref.kind == "network" for found in reach(ref)}
+    for ref in module.definitions.values():
+        if ref in used or ref.kind not in ("op", "cell") or ref.syntax.states or bad & reach(ref):
+            continue
+        missing = [p.name for p in ref.value_params if p.default is None]
+        common: dict[tuple[str, Any], Diagnostic] | None = None
+        for type in _MAPS:
+            for value in _VALUES if missing else _VALUES[:1]:
+                if len(checked.diagnostics) >= limit("problems") or budget.left < 0:
+                    return
+                builder = _try(module, ref, type, budget, dict.fromkeys(missing, value))
+                found = {(d.code, d.span): d for d in builder.expansion.diagnostics}
+                common = found if common is None else {key: common[key] for key in common if key in found}
+        said = {(d.code, d.span) for d in checked.diagnostics}
+        for (code, span), diagnostic in (common or {}).items():
+            certain = code in _OF_THE_TEXT if missing else not code.startswith(_OF_MAPS)
+            if certain and (code, span) not in said:
+                note = f"no network here uses `{ref.name}`, so it was tried on maps and values of several kinds"
+                checked.diagnostics.append(replace(diagnostic, notes=(*diagnostic.notes, note)))
+
+
+def _try(
+    module: Module, ref: DefinitionRef, type: MapType, budget: Budget, given: Mapping[str, Any] | None = None
+) -> NetworkBuilder:
+    """A definition put to maps of one shape by itself; diagnostics gather in the builder's expansion."""
     builder = NetworkBuilder(module, searching=searching(ref), budget=budget)
     span = ref.syntax.name.span
     with builder.expansion.reporting(span):
-        builder.block(ref, {}, [type])
+        builder.block(ref, given or {}, [type] * len(ref.map_params))
     return builder
 
 

@@ -102,7 +102,7 @@ def test_json_is_one_object(tmp_path: Path) -> None:
     assert list(found["diffs"]) == [changed]
 
 
-@pytest.mark.parametrize("args", [[], ["--nonsense", "a.geno"], ["missing.geno"]])
+@pytest.mark.parametrize("args", [[], ["--nonsense", "a.geno"], ["missing.geno"], ["."]])
 def test_a_wrong_call_exits_2(args: list[str]) -> None:
     assert call(*args).exit_code == 2
 

@@ -40,14 +40,10 @@ def test_a_folder_stands_for_all_specs_below_it() -> None:
     said = genoc("check", ".")
     assert said.exit_code == 1 and said.stderr.endswith("1 error in 3 files\n")
     assert genoc("check", "deep/c.geno", "a.geno").stderr == "no problems in 2 files\n"
-    assert genoc("fmt", "--check", ".").exit_code == 0
-    Path("deep/c.geno").write_text("geno 1\nop f = x -> relu\n\n\n", "utf-8")
-    assert genoc("fmt", "deep").stderr == "changed: deep/c.geno\n"
 
 
-@pytest.mark.parametrize("command", ["check", "fmt"])
-def test_a_folder_without_a_spec_is_said(command: str) -> None:
-    said = genoc(command, "empty", "a.geno")
+def test_a_folder_without_a_spec_is_said() -> None:
+    said = genoc("check", "empty", "a.geno")
     assert said.exit_code == 2 and "there is no spec in the folder empty" in said.stderr
 
 
